@@ -1,0 +1,106 @@
+"""System checks: mistakes in the settings are found before the first webhook. None of them touches the database."""
+
+import inspect
+from typing import Any, List
+
+from celery import current_app
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
+from django.utils.module_loading import import_string
+
+from ..conf import get_provider, settings
+from ..handlers import Handler
+from ..models import Event
+from ..providers import Provider
+
+PREFIX = "payment_webhooks."
+
+
+@register(Tags.security)
+def check_providers(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that every provider can be loaded and has good secrets."""
+    providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
+    if not isinstance(providers, dict) or not providers:
+        hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
+        return [Error("PAYMENT_WEBHOOKS_PROVIDERS names no provider.", hint=hint, id=PREFIX + "E001")]
+    return [message for name in providers for message in check_provider(name)]
+
+
+def check_provider(name: str) -> List[CheckMessage]:
+    """Check one provider."""
+    try:
+        provider = get_provider(name)
+    except Exception as error:
+        hint = "Look at its BACKEND, which is the dotted path of a class, and at its options."
+        return [Error("The provider %r can't be loaded: %s" % (name, error), hint=hint, id=PREFIX + "E002")]
+    if not isinstance(provider, Provider):
+        hint = "Derive its BACKEND from django_payment_webhooks.providers.Provider."
+        return [Error("The provider %r is not a Provider." % name, hint=hint, id=PREFIX + "E003")]
+    hint = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
+    if not isinstance(provider.secrets, (list, tuple)) or not any(provider.secrets):
+        return [
+            Error("The provider %r has no secret: all its webhooks are refused." % name, hint=hint, id=PREFIX + "E004")
+        ]
+    messages: List[CheckMessage] = []
+    if len(provider.keys()) < len(provider.secrets):
+        text = "The provider %r has a secret that is blank, shorter than 16 bytes, or not encoded as it says." % name
+        messages.append(Error(text, hint=hint, id=PREFIX + "E005"))
+    if settings.SECRET_KEY in provider.secrets:
+        text = "The provider %r has SECRET_KEY as a secret: whoever can sign webhooks could forge sessions." % name
+        messages.append(Error(text, hint="Ask the provider for a secret of its own.", id=PREFIX + "E006"))
+    return messages
+
+
+@register()
+def check_handlers(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that every handler can be loaded and is complete."""
+    return [
+        message
+        for event_type, path in settings.PAYMENT_WEBHOOKS_HANDLERS.items()
+        for message in check_handler(event_type, path)
+    ]
+
+
+def check_handler(event_type: str, path: str) -> List[CheckMessage]:
+    """Check one handler."""
+    try:
+        handler = import_string(path)
+    except Exception as error:
+        hint = "Set it to the dotted path of a class."
+        text = "The handler of %r can't be imported: %s" % (event_type, error)
+        return [Error(text, hint=hint, id=PREFIX + "E007")]
+    if not inspect.isclass(handler) or not issubclass(handler, Handler):
+        hint = "Derive it from django_payment_webhooks.handlers.Handler."
+        return [Error("The handler of %r, %s, is not a Handler." % (event_type, path), hint=hint, id=PREFIX + "E008")]
+    if inspect.isabstract(handler):
+        missing = ", ".join(sorted(handler.__abstractmethods__))
+        text = "The handler of %r, %s, is abstract." % (event_type, path)
+        return [Error(text, hint="Write its %s." % missing, id=PREFIX + "E009")]
+    return []
+
+
+@register()
+def check_sweeper(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that something sweeps."""
+    schedule = current_app.conf.beat_schedule.values()
+    in_workers = "django_payment_webhooks.contrib.sweeper" in settings.PAYMENT_WEBHOOKS_EXTENSIONS
+    if in_workers and settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL:
+        return []
+    if any(entry.get("task") == "payment_webhooks.sweep_events" for entry in schedule):
+        return []
+    text = "Nothing sweeps: an event whose message is lost, or whose attempt failed, is never looked at again."
+    hint = (
+        "Set PAYMENT_WEBHOOKS_SWEEP_INTERVAL, put the task payment_webhooks.sweep_events into the beat schedule, "
+        "or run the command sweep_payment_webhooks from cron and silence this warning."
+    )
+    return [Warning(text, hint=hint, id=PREFIX + "W001")]
+
+
+@register()
+def check_database(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that the events' database can lock rows."""
+    if connections[router.db_for_write(Event)].features.has_select_for_update:
+        return []
+    text = "The events' database can't lock single rows: workers take turns, one transaction at a time."
+    hint = "Good for development and small shops. Use PostgreSQL, MySQL or MariaDB for more."
+    return [Warning(text, hint=hint, id=PREFIX + "W002")]

@@ -1,0 +1,32 @@
+"""What happened, told after it was committed. Logs and metrics are receivers of these signals.
+
+Each is sent with ``send_robust``: a receiver that raises changes nothing for anybody else. The sender is the
+view for a webhook, and the event's class for everything else.
+"""
+
+from django.dispatch import Signal
+
+# provider (its name), outcomes (a list of pairs: an event, and whether it is new), seconds (until the answer)
+webhook_received = Signal()
+# provider (the name in the address, even if there is no such provider), status, reason, seconds
+webhook_rejected = Signal()
+
+# An event got the status of the same name: event
+event_received = Signal()
+event_waiting = Signal()
+event_applied = Signal()
+event_processed = Signal()
+event_duplicate = Signal()
+event_ignored = Signal()
+event_failed = Signal()
+
+# Something else happened to an event: event
+event_conflicted = Signal()  # other: an event of the same id or the same effect that says something else
+event_released = Signal()  # by: the event that it waited for
+event_retried = Signal()  # error
+event_replayed = Signal()
+
+# error
+enqueue_failed = Signal()
+# enqueued (how many events)
+sweep_finished = Signal()
