@@ -1,6 +1,7 @@
 """System checks: mistakes in the settings are found before the first webhook. None of them touches the database."""
 
 import inspect
+import re
 from typing import Any, List
 
 from celery import current_app
@@ -48,7 +49,38 @@ def check_provider(name: str) -> List[CheckMessage]:
     if settings.SECRET_KEY in provider.secrets:
         text = "The provider %r has SECRET_KEY as a secret: whoever can sign webhooks could forge sessions." % name
         messages.append(Error(text, hint="Ask the provider for a secret of its own.", id=PREFIX + "E006"))
+    for option in ("signature_pattern", "timestamp_pattern"):
+        if getattr(provider, option) and count_groups(getattr(provider, option)) != 1:
+            text = "%s of the provider %r is not a regular expression with one group." % (option.upper(), name)
+            hint = "Put what it is to find, and nothing else, into parentheses; others can start with (?:."
+            messages.append(Error(text, hint=hint, id=PREFIX + "E010"))
+    for field, path in provider.fields.items():
+        if path.startswith("header:") and "{%s}" % path[7:] not in provider.content:
+            text = "The provider %r takes %s from the header %s, which nobody signed." % (name, field, path[7:])
+            hint = "Whoever has seen one webhook could send it again as another. Take it from the body if you can."
+            messages.append(Warning(text, hint=hint, id=PREFIX + "W003"))
     return messages
+
+
+def count_groups(pattern: Any) -> int:
+    """Return how many groups a regular expression has, -1 if it is none."""
+    try:
+        return re.compile(pattern).groups
+    except (TypeError, re.error):
+        return -1
+
+
+@register()
+def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that sizes, times and limits are positive numbers."""
+    names = ["MAX_BODY_SIZE", "PUBLISH_PAUSE", "SWEEP_GRACE", "SWEEP_CEILING", "LEASE", "WAIT_DEADLINE"]
+    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING"]
+    values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name) for name in names}
+    return [
+        Error("%s is %r, not a positive number." % (name, value), hint="Times are in seconds.", id=PREFIX + "E011")
+        for name, value in values.items()
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
+    ]
 
 
 @register()
