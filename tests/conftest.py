@@ -1,0 +1,210 @@
+"""What all tests share: fixtures that play the shop's provider, its queue, its worker and its clock."""
+
+import datetime
+import json
+import os
+from collections import namedtuple
+
+import pytest
+from django.db import connections
+from django.dispatch import Signal
+from django.utils import timezone
+from shop.models import Dispute, LedgerEntry, Order, Refund
+
+from django_payment_webhooks import processing, signals
+from django_payment_webhooks.models import Event
+
+from . import VAR_DIR
+from .factories import OrderFactory, PayloadFactory, sign
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    """Keep SQLite's test database in a file: one in memory can't be shared by threads."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = os.path.join(VAR_DIR.name, "test.sqlite3")
+
+
+# ---- the provider
+
+
+@pytest.fixture
+def post(client):
+    """Post a body to the address of a provider: ``post(body, "timed", HTTP_X_SIGNATURE="...")``."""
+
+    def post(body, provider=None, content_type="application/json", **extra):
+        path = "/v1/webhooks/payment" + ("/" + provider if provider else "")
+        return client.post(path, data=body, content_type=content_type, **extra)
+
+    return post
+
+
+@pytest.fixture
+def webhook(post):
+    """Send a webhook of the default partner, and return the answer.
+
+    ``webhook(type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")``: the event's own fields are
+    ``event_id``, ``type`` and ``created_at``; every other name is a field of its data. ``body`` replaces it all.
+    ``signature`` replaces the genuine one, None leaves it out. ``headers`` are given as in ``request.META``.
+    """
+    own = ("event_id", "type", "created_at")
+
+    def webhook(body=None, provider=None, signature="genuine", headers=(), **fields):
+        if body is None:
+            payload = PayloadFactory(**{name if name in own else "data__" + name: fields[name] for name in fields})
+            body = json.dumps(payload).encode()
+        headers = dict(headers)
+        if signature is not None:
+            headers["HTTP_X_SIGNATURE"] = sign(body) if signature == "genuine" else signature
+        return post(body, provider, **headers)
+
+    return webhook
+
+
+# ---- the queue
+
+
+class Queue:
+    """What was sent to the broker, seen by a consumer of its own."""
+
+    app = processing.process.app
+
+    def settle(self):
+        """Wait until the publisher has sent everything."""
+        if processing.publisher.ident:
+            processing.publisher.join(10)
+            assert not processing.publisher.is_alive(), "the publisher still has something to send"
+        if processing.unpublished:
+            # It came when the publisher was about to end, and would be left to the sweeper.
+            processing.publish()
+
+    def messages(self):
+        """Take the messages from the queue: for each the task's name and its arguments."""
+        self.settle()
+        taken = []
+        with self.app.connection_for_read() as connection:
+            queue = connection.SimpleQueue(self.app.conf.task_default_queue)
+            while True:
+                try:
+                    message = queue.get(block=False)
+                except queue.Empty:
+                    return taken
+                message.ack()
+                taken.append((message.headers["task"], message.payload[0]))
+
+    def __call__(self):
+        """Take the messages from the queue: the keys of the events that they name."""
+        messages = self.messages()
+        assert {task for task, _ in messages} <= {processing.process.name}, messages
+        return [key for _, (key,) in messages]
+
+
+@pytest.fixture
+def published():
+    """Return what was published since the last call: ``assert published() == [event.pk]``."""
+    return Queue()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over(settings):
+    """Let no message, and no thread that sends one, outlive its test."""
+    settings.PAYMENT_WEBHOOKS_PUBLISH_PAUSE = 0.05
+    yield
+    Queue().messages()
+
+
+# ---- the worker and its clock
+
+
+@pytest.fixture
+def run_due():
+    """Process every event that is due, and what becomes due by that, without a broker. Returns their keys."""
+
+    def run_due():
+        done = []
+        for _ in range(20):
+            keys = list(Event.objects.filter(due_at__lte=timezone.now()).order_by("pk").values_list("pk", flat=True))
+            if not keys:
+                return done
+            for key in keys:
+                processing.process(key)
+            done += keys
+        raise AssertionError("There is always something due: %s" % keys)
+
+    return run_due
+
+
+@pytest.fixture
+def pass_time():
+    """Let a number of seconds pass for every event that is not finished."""
+
+    def pass_time(seconds):
+        passed = datetime.timedelta(seconds=seconds)
+        for event in Event.objects.filter(finished_at=None):
+            times = {name: getattr(event, name) for name in ("due_at", "enqueue_at", "waiting_since", "received_at")}
+            moved = {name: time - passed for name, time in times.items() if time}
+            Event.objects.filter(pk=event.pk).update(**moved)
+
+    return pass_time
+
+
+# ---- what was told
+
+Told = namedtuple("Told", "name facts")
+
+
+class ReceivedSignals(list):
+    """Every signal that was sent, in order, each with its name and its facts."""
+
+    def names(self):
+        """Return the names of the signals."""
+        return [told.name for told in self]
+
+    def of(self, name):
+        """Return the facts of each signal of this name."""
+        return [told.facts for told in self if told.name == name]
+
+
+@pytest.fixture
+def received_signals():
+    """Record every signal of the app: ``assert received_signals.names() == ["webhook_rejected"]``."""
+    all_told, connected = ReceivedSignals(), []
+
+    def connect(name, signal):
+        def record(signal, **facts):
+            all_told.append(Told(name, facts))
+
+        signal.connect(record)
+        connected.append((signal, record))
+
+    for name, signal in vars(signals).items():
+        if isinstance(signal, Signal):
+            connect(name, signal)
+    yield all_told
+    for signal, record in connected:
+        signal.disconnect(record)
+
+
+# ---- the shop
+
+
+@pytest.fixture
+def order(transactional_db):
+    """An order ``A1`` of 10.00 EUR that is not paid."""
+    return OrderFactory(id="A1")
+
+
+@pytest.fixture
+def shop_state():
+    """Return what the shop knows, as plain values: its orders, refunds, disputes and the effects in its ledger."""
+
+    def shop_state():
+        return {
+            "orders": dict(Order.objects.values_list("pk", "status")),
+            "refunds": sorted(Refund.objects.values_list("order_id", "refund_id")),
+            "disputes": sorted(Dispute.objects.values_list("order_id", "dispute_id")),
+            "ledger": sorted(LedgerEntry.objects.values_list("kind", "order_id")),
+        }
+
+    return shop_state
