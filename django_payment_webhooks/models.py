@@ -82,7 +82,7 @@ class Event(models.Model):
         # The version is the only guard: MariaDB would walk the index of any other column, and deadlock.
         if not Event.objects.filter(pk=self.pk, version=self.version).update(**values):
             raise Overtaken
-        vars(self).update(values)
+        self.__dict__.update(values)
         if is_news:
             self.announce()
 

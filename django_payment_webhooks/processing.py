@@ -2,11 +2,11 @@
 
 import random
 import time
-from collections import deque
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, List, Mapping, Tuple
 
@@ -24,7 +24,7 @@ from .models import Event, digest
 
 TRANSIENT_ERRORS = {1020, 1205, 1213, "40001", "40P01"}  # changed, locked, deadlock: MySQL's and PostgreSQL's codes
 
-unpublished: deque = deque(maxlen=1000)
+unpublished: SimpleQueue = SimpleQueue()
 publisher = Thread()
 
 
@@ -42,9 +42,8 @@ def receive_events(provider: Any, meta: Mapping, body: bytes, verified_by: str =
     try:
         events = provider.parse(meta, body)
     except ParseError as error:
-        name = "unparsed:" + digest(body.hex())
-        failed = {"status": Event.FAILED, "error": str(error), "finished_at": now}
-        receive_event(provider_event_id=name, occurred_at=now, **row, **failed)
+        row.update(occurred_at=now, status=Event.FAILED, error=str(error), finished_at=now)
+        receive_event(provider_event_id="unparsed:" + digest(body.hex()), **row)
         raise
     row.update(due_at=now, enqueue_at=now + timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_GRACE))
     return [receive_event(**row, **values) for values in events]
@@ -92,19 +91,20 @@ retry: Any = partial(retry_over_time, catch=DatabaseError, errback=pause_if_tran
 def enqueue(pk: int) -> None:
     """Nudge a worker, by a thread that waits for the broker in our place. A lost nudge is left to the sweeper."""
     global publisher
-    unpublished.append(pk)
     if process.app.conf.task_always_eager:
-        publish()
-    elif not publisher.is_alive():
+        return process(pk)
+    if not publisher.is_alive():  # not started yet, or left behind by a fork
         publisher = Thread(target=publish, daemon=True)
         publisher.start()
+    if unpublished.qsize() < 1000:
+        unpublished.put(pk)
 
 
 def publish() -> None:
     """Send the messages to the broker, however long it takes. After a failure, leave the broker alone for a while."""
-    while unpublished:
+    while True:
         try:
-            process.apply_async((unpublished.popleft(),), retry=False)
+            process.apply_async((unpublished.get(),), retry=False)
         except Exception as error:
             signals.enqueue_failed.send_robust(Event, error=error)
             time.sleep(settings.PAYMENT_WEBHOOKS_PUBLISH_PAUSE)
@@ -167,7 +167,7 @@ def apply(event: Event, handler: Handler) -> None:
         except Overtaken:
             # The handler hid a deadlock: MySQL has undone the fence and everything up to there.
             raise TransactionLost
-    vars(event).update(vars(fenced))
+    event.__dict__.update(fenced.__dict__)
 
 
 def wait(event: Event, unmet: NotReady) -> None:

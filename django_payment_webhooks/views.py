@@ -1,6 +1,7 @@
 """The webhook's view: find the provider, read, verify, store and enqueue, answer."""
 
 import time
+from functools import partial
 
 from django.db import Error, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,16 +23,15 @@ def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResp
     try:
         sender = find_provider(request, provider)
         body = read_body(request)
-        verified_by = sender.verify(request.META, body)
-        outcomes = receive_events(sender, request.META, body, verified_by)
-        response, signal, facts = sender.answer(outcomes), signals.webhook_received, {"outcomes": outcomes}
+        outcomes = receive_events(sender, request.META, body, verified_by=sender.verify(request.META, body))
+        response, tell = sender.answer(outcomes), partial(signals.webhook_received.send_robust, outcomes=outcomes)
     except (WebhookRefused, Error) as error:
         refusal = error if isinstance(error, WebhookRefused) else UNAVAILABLE
-        response, signal = JsonResponse({"error": str(refusal)}, status=refusal.status), signals.webhook_rejected
-        facts = {"status": refusal.status, "reason": refusal.reason}
+        response = JsonResponse({"error": str(refusal)}, status=refusal.status)
+        tell = partial(signals.webhook_rejected.send_robust, status=refusal.status, reason=refusal.reason)
         for name, value in refusal.headers.items():
             response[name.replace("_", "-")] = value
-    signal.send_robust(receive_webhook, provider=provider, seconds=time.monotonic() - started, **facts)
+    tell(receive_webhook, provider=provider, seconds=time.monotonic() - started)
     return response
 
 
