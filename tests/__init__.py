@@ -1,6 +1,7 @@
 """The tests. ``test_journey`` tells the story; every other file tests one module.
 
-Importing this package sets up the shop's environment, and Django: its parts can be imported from then on.
+Importing this package sets up the shop's environment, and Django: its parts can be imported from then on. So pytest
+must not be told ``DJANGO_SETTINGS_MODULE``; it would load the settings before their environment is there.
 """
 
 import os

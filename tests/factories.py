@@ -60,7 +60,7 @@ class EventFactory(factory.django.DjangoModelFactory):
             lambda event: PayloadFactory(
                 event_id=event.provider_event_id,
                 type=event.type,
-                **{"data__" + name: value for name, value in dict({"order_id": event.order_id}, **event.data).items()}
+                **{"data__" + name: value for name, value in dict({"order_id": event.order_id}, **event.data).items()},
             )
         )
 
