@@ -30,10 +30,4 @@ os.environ.update(
     CELERY_BROKER_URL="memory://",
     CELERY_QUEUE="tests",
 )
-if os.environ.get("DATABASE_URL", "").startswith("mysql"):
-    try:
-        __import__("MySQLdb")
-    except ImportError:
-        __import__("pymysql").install_as_MySQLdb()
-
 django.setup()

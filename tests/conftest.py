@@ -3,7 +3,10 @@
 import datetime
 import json
 import os
+import queue
+import threading
 from collections import namedtuple
+from contextlib import suppress
 
 import pytest
 from django.db import connections
@@ -65,30 +68,62 @@ def webhook(post):
 # ---- the queue
 
 
+class PublisherEnds(BaseException):
+    """What ends the publisher's thread, which otherwise lasts for ever."""
+
+
+class Unpublished(queue.Queue):
+    """What the publisher has yet to send, in a queue that can tell it to end."""
+
+    END = object()
+
+    def __init__(self):
+        super().__init__()
+        self.publishers = set()
+
+    def get(self, *args, **kwargs):
+        """Return the next message."""
+        self.publishers.add(threading.current_thread())
+        message = super().get(*args, **kwargs)
+        if message is self.END:
+            raise PublisherEnds
+        return message
+
+    def settle(self):
+        """Wait until everything was sent. The next message starts another publisher."""
+        publishers = {thread for thread in self.publishers | {processing.publisher} if thread.is_alive()}
+        for _ in publishers:
+            self.put(self.END)
+        for thread in publishers:
+            thread.join(10)
+            assert not thread.is_alive(), "the publisher still has something to send"
+        self.publishers.clear()
+
+
+def publish(real_publish=processing.publish):
+    """Send the messages to the broker, until the queue tells to end."""
+    with suppress(PublisherEnds):
+        real_publish()
+
+
+processing.unpublished, processing.publish = Unpublished(), publish
+
+
 class Queue:
     """What was sent to the broker, seen by a consumer of its own."""
 
     app = processing.process.app
 
-    def settle(self):
-        """Wait until the publisher has sent everything."""
-        if processing.publisher.ident:
-            processing.publisher.join(10)
-            assert not processing.publisher.is_alive(), "the publisher still has something to send"
-        if processing.unpublished:
-            # It came when the publisher was about to end, and would be left to the sweeper.
-            processing.publish()
-
     def messages(self):
         """Take the messages from the queue: for each the task's name and its arguments."""
-        self.settle()
+        processing.unpublished.settle()
         taken = []
         with self.app.connection_for_read() as connection:
-            queue = connection.SimpleQueue(self.app.conf.task_default_queue)
+            mailbox = connection.SimpleQueue(self.app.conf.task_default_queue)
             while True:
                 try:
-                    message = queue.get(block=False)
-                except queue.Empty:
+                    message = mailbox.get(block=False)
+                except mailbox.Empty:
                     return taken
                 message.ack()
                 taken.append((message.headers["task"], message.payload[0]))
