@@ -16,6 +16,7 @@ What is still running at the end of the Python process is killed. Unix only.
 """
 
 import atexit
+import glob
 import hashlib
 import hmac
 import http.client
@@ -57,6 +58,12 @@ QUICK = {
 }
 
 
+def read_file(path):
+    """Return the text of a file."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def shop_environment(var_dir, **overrides):
     """Return the environment of the shop's processes: a dict of texts, ready to be changed.
 
@@ -64,8 +71,7 @@ def shop_environment(var_dir, **overrides):
     are environment variables by their names, for example ``DATABASE_URL="postgres://..."``; None leaves one out.
     Every variable of ``.env.example`` that the caller's own environment has is left out, and timing is ``QUICK``.
     """
-    with open(os.path.join(FOLDER, ".env.example"), encoding="utf-8") as file:
-        names = set(re.findall(r"^#?([A-Z_]+)=", file.read(), re.MULTILINE))
+    names = set(re.findall(r"^#?([A-Z_]+)=", read_file(os.path.join(FOLDER, ".env.example")), re.MULTILINE))
     env = {name: value for name, value in os.environ.items() if name not in names}
     # The processes import what this one imports, from wherever they are started.
     folders = [os.path.abspath(folder) for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
@@ -142,18 +148,23 @@ class Process:
 
     def output(self):
         """Return what it has printed."""
-        with open(self.log, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read_file(self.log)
 
     def children(self):
         """Return the ids of the direct children, such as those of a worker's pool. Linux only."""
-        with open("/proc/%d/task/%d/children" % (self.pid, self.pid)) as file:
-            return [int(pid) for pid in file.read().split()]
+        paths = glob.glob("/proc/%d/task/*/children" % self.pid)
+        return [int(pid) for path in paths for pid in read_file(path).split()]
 
     def kill_children(self):
-        """Kill the direct children with SIGKILL, and leave the main process alone. Linux only."""
-        for pid in self.children():
+        """Kill the direct children with SIGKILL, and return their ids. Linux only.
+
+        The main process lives on, and replaces them after a moment. On the embedded broker it does so only for a
+        child that is at work: start the worker with ``concurrency=1``.
+        """
+        killed = self.children()
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        return killed
 
     def kill(self):
         """Kill it with SIGKILL, and its children too: nobody can finish anything."""
@@ -216,7 +227,7 @@ def start_server(env, port=None):
     port = port or find_port()
     address = "127.0.0.1:%d" % port
     if importlib.util.find_spec("gunicorn"):
-        command = ["-m", "gunicorn", "testproject.wsgi", "--bind", address, "--workers", "2", "--threads", "8"]
+        command = ["-m", "gunicorn", "testproject.wsgi", "--bind", address]
     else:
         command = ["manage.py", "runserver", "--noreload", address]
     server = Process("server", [sys.executable, *command], env)

@@ -1,5 +1,6 @@
 """The shop's settings. Everything that differs between two places comes from the environment: see .env.example."""
 
+import importlib.util
 import os
 import sys
 
@@ -69,6 +70,9 @@ if DATABASE["ENGINE"].endswith("sqlite3"):
         # A transaction takes its write lock at once, instead of failing when it needs it.
         OPTIONS["transaction_mode"] = "IMMEDIATE"
 elif DATABASE["ENGINE"].endswith("mysql"):
+    if not importlib.util.find_spec("MySQLdb"):
+        # Without mysqlclient, which needs a compiler, PyMySQL takes its place.
+        importlib.import_module("pymysql").install_as_MySQLdb()
     OPTIONS["charset"] = "utf8mb4"
     # Django's own default since 2.0; MySQL's would be REPEATABLE READ.
     OPTIONS["init_command"] = "SET SESSION TRANSACTION ISOLATION LEVEL %s" % env.str(
@@ -97,7 +101,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 
 # ---- the queue
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://localhost")
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
