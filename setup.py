@@ -1,4 +1,4 @@
-"""Builds the package. Its metadata are in pyproject.toml, all but the licence: its form there differs between setuptools."""
+"""Builds the package. Its metadata are in pyproject.toml, but the licence: setuptools changed its form there."""
 
 from setuptools import setup
 
