@@ -20,7 +20,6 @@ import glob
 import hashlib
 import hmac
 import http.client
-import importlib.util
 import json
 import os
 import re
@@ -220,16 +219,13 @@ def accepts(port):
 
 
 def start_server(env, port=None):
-    """Start the web server, and return it once it listens: gunicorn, or Django's own if that is not installed.
+    """Start the web server, and return it once it listens.
 
     Give the ``port`` of a killed server to start it again at the same address.
     """
     port = port or find_port()
     address = "127.0.0.1:%d" % port
-    if importlib.util.find_spec("gunicorn"):
-        command = ["-m", "gunicorn", "testproject.wsgi", "--bind", address]
-    else:
-        command = ["manage.py", "runserver", "--noreload", address]
+    command = ["-m", "gunicorn", "testproject.wsgi", "--bind", address]
     server = Process("server", [sys.executable, *command], env)
     server.base_url, server.port = "http://" + address, port
     return server.wait_until(lambda: accepts(port))
