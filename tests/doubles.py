@@ -1,0 +1,111 @@
+"""What plays a part in the worker's tests: handlers that are written on the spot, a clock, another connection."""
+
+import contextlib
+import datetime
+import sys
+import threading
+from unittest import mock
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
+
+from django_payment_webhooks.handlers import Handler
+
+
+class WorkerKilled(BaseException):
+    """What ends a worker in the middle of its work: no ``except Exception`` sees it."""
+
+
+class DownstreamError(Exception):
+    """An answer of another system, as the exceptions of requests and httpx carry it."""
+
+    def __init__(self, status_code, retry_after=None):
+        super().__init__("%s from downstream" % status_code)
+        self.response = type("Response", (), {})()
+        self.response.status_code = status_code
+        self.response.headers = {} if retry_after is None else {"Retry-After": retry_after}
+
+
+def handle(settings, event_type="charge.succeeded", parent=Handler, **members):
+    """Have a handler for a type of event, written as functions: ``handle(settings, apply=lambda self, event: …)``.
+
+    What is not given does nothing. Returns the class.
+    """
+    if parent is Handler:
+        members.setdefault("apply", lambda self, event: None)
+    name = "Handler_" + event_type.replace(".", "_")
+    handler = type(name, (parent,), members)
+    setattr(sys.modules[__name__], name, handler)
+    path = "%s.%s" % (__name__, name)
+    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(settings.PAYMENT_WEBHOOKS_HANDLERS, **{event_type: path})
+    return handler
+
+
+class Clock:
+    """The clock of the app, that goes on by itself and can be moved on by hand."""
+
+    def __init__(self, monkeypatch):
+        self.passed = datetime.timedelta()
+        self.real_now = timezone.now
+        monkeypatch.setattr(timezone, "now", self.now)
+
+    def now(self):
+        """Return the time."""
+        return self.real_now() + self.passed
+
+    def advance(self, seconds):
+        """Let a number of seconds pass."""
+        self.passed += datetime.timedelta(seconds=seconds)
+
+
+@contextlib.contextmanager
+def another_connection(alias="another"):
+    """Open a second connection to the same database, as another process has it, and close it at the end."""
+    connection = connections["default"].copy(alias)
+    connection.ensure_connection()  # before Django knows its alias, which it would not allow in a test
+    connections.databases[alias], connections[alias] = connection.settings_dict, connection
+    try:
+        yield connection
+    finally:
+        connection.close()
+        del connections[alias], connections.databases[alias]
+
+
+def at_once(*functions):
+    """Call functions at the same time, each in a thread with a connection of its own. Returns what they return."""
+    barrier, results = threading.Barrier(len(functions)), [None] * len(functions)
+
+    def run(number, function):
+        barrier.wait(10)
+        try:
+            results[number] = function()
+        except Exception as error:
+            results[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return results
+
+
+@contextlib.contextmanager
+def recorded_statements():
+    """Record what is sent to the databases, with placeholders for the values.
+
+    Not by Django's own means: Django 1.11 does not see what PyMySQL executes.
+    """
+    statements, execute = [], CursorWrapper.execute
+
+    def record(self, sql, params=None):
+        if sql != "BEGIN":  # only SQLite's is seen
+            statements.append(sql)
+        return execute(self, sql, params)
+
+    with mock.patch.object(CursorWrapper, "execute", record):
+        yield statements
