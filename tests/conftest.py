@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.dispatch import Signal
 from django.utils import timezone
+from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import processing, signals
@@ -19,6 +20,9 @@ from django_payment_webhooks.models import Event
 
 from . import VAR_DIR
 from .factories import OrderFactory, PayloadFactory, sign
+
+hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
+hypothesis_settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,330 @@
+"""What a signed body says: JSON is read strictly and within bounds, and so are the values in it."""
+
+import datetime
+import json
+import time
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_payment_webhooks.providers.payloads import find, load_json, read_text, read_time
+
+
+def nested(levels):
+    """Return a JSON object of so many levels, itself included."""
+    return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+# ---- load_json
+
+
+def test_numbers_are_int_or_decimal_and_never_float():
+    document = load_json(b'{"int": 12, "negative": -3, "fraction": 10.10, "exponent": 1e3}')
+    assert document == {"int": 12, "negative": -3, "fraction": Decimal("10.10"), "exponent": Decimal("1E+3")}
+    assert [type(value) for value in document.values()] == [int, int, Decimal, Decimal]
+    assert str(document["fraction"]) == "10.10"
+
+
+def test_the_last_of_equal_keys_wins():
+    assert load_json(b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_unicode_and_control_characters_are_read_as_sent():
+    body = '{"a": "\u00e9\U0001f600", "b": "\\u0000", "c": "\\ud800"}'.encode()
+    assert load_json(body) == {"a": "\u00e9\U0001f600", "b": "\0", "c": "\ud800"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{}{}",
+        b"not json",
+        b"event_id=1&type=x",
+        b"{'a': 1}",
+        b'{"a": 1,}',
+        b'{"a": 01}',
+        b'{"a": "\n"}',
+    ],
+)
+def test_what_is_not_json_is_refused(body):
+    with pytest.raises(ValueError, match="line 1 column"):
+        load_json(body)
+
+
+@pytest.mark.parametrize("body", [b"null", b"true", b"1", b"1.5", b'"text"', b"[]", b'[{"event_id": "evt_1"}]'])
+def test_json_that_is_not_an_object_is_refused(body):
+    with pytest.raises(ValueError, match="it is not a JSON object"):
+        load_json(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe{}",
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-16-le"),
+        '{"a": 1}'.encode("utf-32"),
+        '{"a": "\u00e9"}'.encode("latin-1"),
+        b'{"a": "\xed\xa0\x80"}',
+    ],
+    ids=["two odd bytes", "BOM", "UTF-16", "UTF-16 without BOM", "UTF-32", "Latin-1", "UTF-8 of a surrogate"],
+)
+def test_what_is_not_plain_utf_8_is_refused(body):
+    with pytest.raises(ValueError):
+        load_json(body)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "-NaN", "nan"])
+def test_words_that_are_no_numbers_in_json_are_refused(word):
+    with pytest.raises(ValueError):
+        load_json(('{"a": %s}' % word).encode())
+
+
+def test_31_levels_are_read():
+    assert load_json(nested(31))["a"]
+
+
+@pytest.mark.parametrize("levels", [32, 33, 500, 1000, 100000])
+def test_32_levels_or_more_are_refused(levels):
+    with pytest.raises(ValueError, match="more than 31 levels"):
+        load_json(nested(levels))
+
+
+def test_100_000_levels_of_objects_are_refused_within_a_second():
+    started = time.process_time()
+    with pytest.raises(ValueError, match="more than 31 levels"):
+        load_json(b'{"a":' * 100000 + b"1" + b"}" * 100000)
+    assert time.process_time() - started < 1
+
+
+def test_50_000_values_are_read():
+    # The object and the list are values, too.
+    assert len(load_json(b'{"a":[' + b",".join([b"0"] * 49998) + b"]}")["a"]) == 49998
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b",".join([b"0"] * 49999) + b"]}",
+        b"{" + b",".join(b'"%d":0' % number for number in range(50000)) + b"}",
+        b'{"a":[' + b",".join([b"[]"] * 349000) + b"]}",
+    ],
+    ids=["one too many in a list", "one too many in an object", "a megabyte of empty lists"],
+)
+def test_more_than_50_000_values_are_refused_within_a_second(body):
+    started = time.process_time()
+    with pytest.raises(ValueError, match="or 50000 values"):
+        load_json(body)
+    assert time.process_time() - started < 1
+
+
+def test_an_integer_of_4300_digits_is_read():
+    assert load_json(b'{"a": ' + b"9" * 4300 + b"}")["a"] == 10**4300 - 1
+
+
+@pytest.mark.parametrize("digits", [4301, 1000000])
+def test_an_integer_of_more_digits_is_refused(digits):
+    with pytest.raises(ValueError, match="4300"):
+        load_json(b'{"a": ' + b"9" * digits + b"}")
+
+
+@pytest.mark.parametrize("number", ["1e308", "1e-308", "9.99e308", "0.0", "-1.5e-7", "0e5"])
+def test_a_number_within_the_range_of_a_float_is_read(number):
+    assert load_json(('{"a": %s}' % number).encode())["a"] == Decimal(number)
+
+
+@pytest.mark.parametrize("number", ["1e309", "1e400", "-1e400", "1e-400", "1e1000000", "-1E-1000000", "0e1000000"])
+def test_a_number_beyond_that_is_refused(number):
+    with pytest.raises(ValueError, match="an exponent beyond 308"):
+        load_json(('{"a": %s}' % number).encode())
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "1e-99999999999999999999", "0E+99999999999999999999"])
+def test_a_number_whose_exponent_decimal_itself_can_not_hold_is_refused(number):
+    with pytest.raises(ValueError):
+        load_json(('{"a": %s}' % number).encode())
+
+
+@given(st.binary())
+def test_any_bytes_are_an_object_or_refused(body):
+    try:
+        document = load_json(body)
+    except ValueError:
+        return
+    assert isinstance(document, dict)
+
+
+FLOATS = st.floats(-1e300, 1e300).filter(lambda number: not number or abs(number) > 1e-300)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | FLOATS,
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+)
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_any_object_is_read_as_json_reads_it(document):
+    body = json.dumps(document).encode()
+    assert load_json(body) == json.loads(body.decode(), parse_float=Decimal)
+
+
+@given(st.text(alphabet="0123456789.eE+-", max_size=40))
+def test_any_spelling_of_a_number_is_read_within_bounds_or_refused(number):
+    try:
+        value = load_json(('{"a": %s}' % number).encode())["a"]
+    except ValueError:
+        return
+    assert isinstance(value, (int, Decimal))
+    assert abs(Decimal(value).adjusted()) <= 308
+
+
+# ---- find
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("", {"a": {"b": [10, {"c": 11}], "0": "zero"}, "x.y": 1}),
+        ("a.b.0", 10),
+        ("a.b.1.c", 11),
+        ("a.b.-1.c", 11),
+        ("a.0", "zero"),
+        ("a.b.2", None),
+        ("a.b.c", None),
+        ("a.b.0.c", None),
+        ("a.0.0", None),
+        ("x.y", None),
+        ("missing", None),
+        ("a..b", None),
+    ],
+)
+def test_find_follows_a_dotted_path_or_finds_none(path, found):
+    assert find({"a": {"b": [10, {"c": 11}], "0": "zero"}, "x.y": 1}, path) == found
+
+
+@pytest.mark.parametrize("document", [None, 1, "text", True, [], Decimal(1)])
+def test_find_finds_none_in_what_is_no_object(document):
+    assert find(document, "a.b") is None
+
+
+@given(JSON, st.text())
+def test_find_raises_for_no_document_and_no_path(document, path):
+    find(document, path)
+
+
+# ---- read_text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("evt_1", "evt_1"),
+        (17, "17"),
+        (0, "0"),
+        (-1, "-1"),
+        ("x" * 255, "x" * 255),
+        ("evt_x ", "evt_x "),
+        ("\n.", "\n."),
+    ],
+)
+def test_an_identifier_is_a_string_or_an_integer(value, text):
+    assert read_text(value) == text
+
+
+@pytest.mark.parametrize("value", [None, True, False, Decimal("1.0"), [], ["evt_1"], {}, {"id": 1}])
+def test_anything_else_is_no_identifier(value):
+    with pytest.raises(ValueError, match="neither a string nor an integer"):
+        read_text(value)
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t\n", "\u3000", "x" * 256, "x" * 10000, 10**255])
+def test_an_identifier_is_neither_blank_nor_over_255_characters(value):
+    with pytest.raises(ValueError, match="is blank, or longer than 255 characters"):
+        read_text(value)
+
+
+@pytest.mark.parametrize("value", ["evt\0", "\0", "evt_\ud800", "\udfff"])
+def test_an_identifier_has_neither_nul_nor_lone_surrogate(value):
+    with pytest.raises(ValueError, match="a NUL or a lone surrogate"):
+        read_text(value)
+
+
+# ---- read_time
+
+MOMENT = datetime.datetime(2026, 11, 23, 10, 0, 0, tzinfo=datetime.timezone.utc)
+UNIX = 1795428000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-23T10:00:00Z",
+        "2026-11-23T10:00:00+00:00",
+        "2026-11-23 10:00:00Z",
+        "2026-11-23T12:00:00+02:00",
+        "2026-11-23T10:00:00",
+        "2026-11-23T10:00:00.000Z",
+        UNIX,
+        Decimal("%d.0" % UNIX),
+    ],
+)
+def test_a_moment_is_iso_8601_or_unix_seconds(value):
+    assert read_time(value) == MOMENT
+
+
+def test_fractions_of_a_second_are_kept():
+    assert read_time("2026-11-23T10:00:00.25Z") - MOMENT == datetime.timedelta(seconds=0.25)
+    assert read_time(Decimal("%d.25" % UNIX)) - MOMENT == datetime.timedelta(seconds=0.25)
+
+
+@pytest.mark.parametrize("value", ["2026-11-23T10:00:00Z", "2026-11-23T12:00:00+02:00", UNIX])
+def test_a_moment_is_naive_and_local_without_time_zones(value, settings):
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "Asia/Tokyo"
+    moment = read_time(value)
+    assert moment == datetime.datetime(2026, 11, 23, 19, 0, 0)
+    assert timezone.is_naive(moment)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "yesterday",
+        "2026-13-45T99:99:99Z",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+12:00",
+        [],
+        {},
+        10**400,
+        10**18,
+        -(10**18),
+        UNIX * 1000,
+        Decimal("1e300"),
+    ],
+)
+def test_what_is_no_moment_counts_as_the_present(value, use_tz, settings):
+    settings.USE_TZ = use_tz
+    now = timezone.now()
+    assert timezone.is_aware(now) == use_tz
+    assert now <= read_time(value) <= timezone.now()
+
+
+@given(JSON | st.decimals(allow_nan=False, allow_infinity=False) | st.datetimes().map(str))
+def test_any_value_gives_a_moment(value):
+    assert timezone.is_aware(read_time(value))
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", -62135596800, 253402300799])
+def test_a_moment_can_be_shown_in_every_time_zone(value):
+    moment = read_time(value)
+    for hours in (-12, 14):
+        moment.astimezone(datetime.timezone(datetime.timedelta(hours=hours)))
