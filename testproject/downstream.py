@@ -31,7 +31,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 
 class Control:
@@ -59,7 +59,8 @@ class Control:
     def ask(self, method, path, data=None):
         """Send a request to one of the control paths, and return the JSON that it is answered with."""
         body = None if data is None else json.dumps(data).encode()
-        with urlopen(Request(self.url + path, data=body, method=method), timeout=10) as response:
+        request = Request(self.url + path, data=body, method=method)
+        with build_opener(ProxyHandler({})).open(request, timeout=10) as response:
             return json.loads(response.read().decode())
 
 

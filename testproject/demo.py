@@ -1,0 +1,412 @@
+"""The demo: a story of payment webhooks, played by real processes. It fails if a promise is broken."""
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import uuid
+from collections import Counter
+
+import celery
+import django
+import requests
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from processes import (
+    PATH,
+    SECRET,
+    kill_all,
+    make_event,
+    post_at_once,
+    shop_environment,
+    start_downstream,
+    start_server,
+    start_worker,
+    wait_until,
+)
+
+FINAL = {"processed", "duplicate", "ignored", "failed"}
+LIMIT = 200  # milliseconds: how long the answer to a webhook may take, whatever else is broken
+PATIENCE = 20  # seconds: how long the demo waits for what should happen
+
+
+class Demo:
+    """The shop, what was sent to it, and what is expected of it."""
+
+    def __init__(self, folder, **overrides):
+        self.env = shop_environment(folder, **overrides)
+        self.run = uuid.uuid4().hex[:4]  # ends each order's id, since the database may know an earlier demo
+        self.password = uuid.uuid4().hex[:12]
+        self.scenes = 0
+        self.sent = []  # what was sent, the event's id, the answers
+        self.names = {}  # what an event is called here and when it was answered, by its id
+        self.effects = Counter()  # what the ledger should hold in the end, by kind and order
+        self.surprises = []
+
+    # ---- the stage
+
+    def start(self):
+        """Start the shop's processes, and say what they are."""
+        # This process is one of the shop's, too: it reads what became of the events.
+        os.environ.update(self.env, DJANGO_SETTINGS_MODULE="testproject.settings")
+        django.setup()
+        call_command("migrate", verbosity=0)
+        self.earlier = {event["provider_event_id"] for event in self.read()["events"]}
+        self.warehouse = start_downstream(self.env)
+        self.env["DOWNSTREAM_URL"] = self.warehouse.base_url
+        self.server = start_server(self.env)
+        self.worker = start_worker(self.env)
+        get_user_model().objects.create_superuser("demo-" + self.run, "", self.password)
+        parts = [
+            ("web server", "gunicorn, process %d, %s%s" % (self.server.pid, self.server.base_url, PATH)),
+            ("worker", "Celery, process %d" % self.worker.pid),
+            ("warehouse", "process %d, %s" % (self.warehouse.pid, self.warehouse.base_url)),
+            ("database", self.env.get("DATABASE_URL", "SQLite")),
+            ("broker", self.env.get("CELERY_BROKER_URL", "embedded, no server")),
+        ]
+        for name, part in parts:
+            print("  %-11s %s" % (name, re.sub("//[^/]*@", "//", part)))
+
+    def order(self, name):
+        """Create an order, and return its id."""
+        order_id = "%s-%s" % (name, self.run)
+        call_command("create_orders", order_id, stdout=io.StringIO())
+        return order_id
+
+    def read(self):
+        """Return what the command ``shop_state`` prints."""
+        output = io.StringIO()
+        call_command("shop_state", stdout=output)
+        return json.loads(output.getvalue())
+
+    def state(self):
+        """Return the shop's state without what earlier demos left in the database."""
+        state = self.read()
+        state["events"] = [row for row in state["events"] if row["provider_event_id"] not in self.earlier]
+        state["orders"] = [row for row in state["orders"] if row["id"].endswith(self.run)]
+        for name in ("refunds", "disputes", "ledger"):
+            state[name] = [row for row in state[name] if row["order_id"].endswith(self.run)]
+        return state
+
+    # ---- what happens in a scene
+
+    def scene(self, text):
+        """Begin a scene: say what happens, and why it matters."""
+        self.scenes += 1
+        text = textwrap.fill(text, 110, initial_indent="%2d  " % self.scenes, subsequent_indent="    ")
+        print("\n" + text, flush=True)
+
+    def note(self, verb, text):
+        """Say what was done or seen."""
+        print("      %-9s %s" % (verb, text), flush=True)
+
+    def send(self, name, event, times=1, **options):
+        """Post an event, once or many times at once, and return it."""
+        self.note("sent", name)
+        answers = post_at_once(times, self.server.base_url, event, **options)
+        event_id = event["event_id"] if isinstance(event, dict) else None
+        self.names[event_id] = name.split(",")[0], time.monotonic()
+        self.sent.append((name, event_id, answers))
+        error = answers[0].data.get("error")
+        text = "%s after %s" % (summarize(answers), slowest(answers))
+        self.note("answered", "%s: %s" % (text, error) if error else text)
+        return event
+
+    def charge(self, order_id, remark="", **options):
+        """Post that an order was paid, and return the event."""
+        event = make_event("charge.succeeded", order_id, charge_id="ch_" + uuid.uuid4().hex[:8])
+        return self.send("charge for %s%s" % (order_id, remark), event, **options)
+
+    def expect(self, event, status, effect=None):
+        """Wait until an event has a status, which brings an effect on its order. Returns the event's row."""
+        name, answered = self.names[event["event_id"]]
+        if effect:
+            self.effects[effect, event["data"]["order_id"]] += 1
+        try:
+            wait_until(lambda: self.find(event)["status"] == status, PATIENCE, 0.05)
+        except TimeoutError:
+            self.surprises.append("%s is not %s" % (name, status))
+        row, seconds = self.find(event), time.monotonic() - answered
+        facts = self.describe(event["data"]["order_id"])
+        self.note("became", "%s: %s %.1f s later. %s" % (name, row["status"], seconds, facts))
+        return row
+
+    def find(self, event):
+        """Return the row of an event."""
+        rows = [row for row in self.state()["events"] if row["provider_event_id"] == event["event_id"]]
+        return rows[0] if rows else {"status": "not stored"}
+
+    def unparsed(self):
+        """Return the rows of the bodies that could not be parsed."""
+        return [row for row in self.state()["events"] if not row["type"]]
+
+    def describe(self, order_id):
+        """Return what the shop and the warehouse know of an order."""
+        state = self.state()
+        statuses = [row["status"] for row in state["orders"] if row["id"] == order_id]
+        ledger = Counter(row["kind"] for row in state["ledger"] if row["order_id"] == order_id)
+        calls = [str(call["status"] or "nothing") for call in self.warehouse.control.history(order_id)]
+        facts = ["Order: %s" % (statuses[0] if statuses else "unknown")]
+        facts += ["ledger: " + (", ".join("%d %s" % (ledger[kind], kind) for kind in sorted(ledger)) or "empty")]
+        facts += ["warehouse answered: " + ", ".join(calls)] if calls else []
+        return "; ".join(facts)
+
+    def replay(self, order_id):
+        """Replay the events of an order as an operator does: in the admin."""
+        session = requests.Session()
+        session.trust_env = False
+        events = "%s/admin/payment_webhooks/event/?q=%s" % (self.server.base_url, order_id)
+        login = session.get(events).url
+        user = {
+            "username": "demo-" + self.run,
+            "password": self.password,
+            "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        }
+        page = session.post(login, data=user).text
+        action = {"action": "replay_events", "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        action["_selected_action"] = re.findall(r'name="_selected_action" value="(\d+)"', page)
+        answer = session.post(events, data=action).text
+        self.note("replayed", "in the admin, which says: " + "".join(re.findall(r'<li class="\w+">(.*?)</li>', answer)))
+
+    # ---- the story
+
+    def play(self):
+        """Play all scenes."""
+        self.scene("A customer pays: the order is marked as paid, and the warehouse is told to ship it.")
+        self.expect(self.charge(self.order("simple")), "processed", "payment")
+
+        self.scene("Somebody without the secret claims that an order was paid. It must leave no trace.")
+        order = self.order("forged")
+        self.charge(order, ", wrong signature", secret="a guess")
+        self.note("became", self.describe(order))
+
+        self.scene("A provider that misses an answer sends again. Here the same event comes twenty times at once.")
+        self.expect(self.charge(self.order("burst"), ", 20 times at once", times=20), "processed", "payment")
+
+        self.scene("The provider sends two events, with two ids, for one payment. The order must be paid once.")
+        order = self.order("twice")
+        self.expect(self.charge(order), "processed", "payment")
+        self.expect(self.charge(order, ", another event"), "duplicate")
+
+        self.scene("A refund overtakes its charge. It waits, and the charge releases it.")
+        order = self.order("early")
+        refund = make_event("refund.created", order, refund_id="re_" + self.run, amount="4.00")
+        self.expect(self.send("refund for " + order, refund), "waiting")
+        self.expect(self.charge(order), "processed", "payment")
+        self.expect(refund, "processed", "refund")
+
+        self.scene("The customer disputes the payment at the bank. The shop takes note of it.")
+        dispute = make_event("dispute.opened", order, dispute_id="dp_" + self.run)
+        self.expect(self.send("dispute for " + order, dispute), "processed", "dispute")
+
+        self.scene(
+            "The warehouse answers 429 (too many requests, with Retry-After), then 503. The payment counts once; only "
+            "the call is repeated, after growing pauses, with the same Idempotency-Key."
+        )
+        order = self.order("flaky")
+        self.warehouse.control.add_rule(order_id=order, status=429, retry_after=1)
+        self.warehouse.control.add_rule(order_id=order, status=503)
+        self.expect(self.charge(order), "processed", "payment")
+
+        self.scene(
+            "The worker is killed in the middle of its work, while it calls the warehouse. It can't tell anybody. The "
+            "next worker finishes what it left, and what came in the meantime."
+        )
+        order = self.order("crash")
+        self.warehouse.control.add_rule(order_id=order, hang=60)
+        crash = self.charge(order)
+        wait_until(lambda: self.warehouse.control.history(order), PATIENCE)
+        self.worker.kill()
+        self.note("killed", "process %d, with SIGKILL; %s" % (self.worker.pid, self.describe(order)))
+        meanwhile = self.charge(self.order("later"), ", without a worker")
+        self.worker = start_worker(self.env)
+        self.note("started", "process %d, a new worker" % self.worker.pid)
+        self.expect(meanwhile, "processed", "payment")
+        self.expect(crash, "processed", "payment")
+
+        self.scene("The signature is right, but the body is cut off. The provider is told, and the body is kept.")
+        self.send("half a charge", ('{"event_id": "evt_half_%s", "type": "charge.succ' % self.run).encode())
+        for row in self.unparsed():
+            self.note("became", "%(status)s, and is kept under the id %(provider_event_id)s" % row)
+
+        self.scene(
+            "The shop has no such order. The payment fails at once, with the reason, and is kept. The operator creates "
+            "the order, and replays the event in the admin."
+        )
+        order = "lost-" + self.run
+        lost = self.charge(order, ", an unknown order")
+        self.note("because", self.expect(lost, "failed").get("error"))
+        self.order("lost")
+        self.replay(order)
+        self.expect(lost, "processed", "payment")
+
+    # ---- the end
+
+    def show_table(self, state):
+        """Print what was sent, and what became of it."""
+        rows = [("what was sent", "what was answered", "slowest", "what became of it")]
+        for what, event_id, answers in self.sent:
+            events = [row for row in state["events"] if row["provider_event_id"] == event_id]
+            if event_id is None:
+                events = self.unparsed()
+            fates = ["%(status)s, attempts: %(attempts)d" % row for row in events] or ["not stored"]
+            rows.append((what, summarize(answers), slowest(answers), "; ".join(fates)))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows.insert(1, ["-" * width for width in widths])
+        print()
+        for row in rows:
+            print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+
+    def check(self, state):
+        """Yield each promise, whether it was kept, and what was seen of it."""
+        answers = [(event_id, answer) for _, event_id, answers in self.sent for answer in answers]
+        forged = {event_id for event_id, answer in answers if answer.status == 401}
+        accepted = [(event_id, answer) for event_id, answer in answers if answer.status == 200]
+        firsts = Counter(event_id for event_id, answer in accepted if answer.data["status"] == "accepted")
+        stored = {row["provider_event_id"]: row["status"] for row in state["events"]}
+        at_end = [event_id for event_id in firsts if stored.get(event_id) in FINAL]
+        ledger = Counter((row["kind"], row["order_id"]) for row in state["ledger"])
+        refunds = [row for row in state["refunds"] if row["amount"] == "4.00"]
+        silent = [row for row in state["events"] if row["status"] == "failed" and not row["error"]]
+        paid = {row["id"] for row in state["orders"] if row["status"] == "paid"}
+        calls = [call for call in self.warehouse.control.history() if call["order_id"].endswith(self.run)]
+        keys = {(call["order_id"], call["key"]) for call in calls}
+        shipped = {call["order_id"] for call in calls if call["status"] == 200}
+        # The burst shows in the table: how long it takes depends on the machine, and on this process.
+        times = sorted(found[0].seconds * 1000 for _, _, found in self.sent if len(found) == 1)
+        p90 = times[len(times) * 9 // 10]
+
+        seen = "%d forged, %d of them stored" % (len(forged), len(forged & set(stored)))
+        yield "A forged webhook leaves no trace.", len(forged) == 1 and not forged & set(stored), seen
+        seen = "%d events accepted, %d of them at their end" % (len(firsts), len(at_end))
+        yield "An accepted webhook is never lost.", len(at_end) == len({event_id for event_id, _ in accepted}), seen
+        rows = [row for row in state["events"] if row["provider_event_id"] in firsts]
+        seen = "%d webhooks accepted, %d rows for %d events" % (len(accepted), len(rows), len(firsts))
+        yield "An event is stored once.", len(rows) == len(firsts) == sum(firsts.values()), seen
+        seen = "%d effects wanted, %d in the ledger" % (sum(self.effects.values()), sum(ledger.values()))
+        yield "An effect happens once.", ledger == self.effects, seen
+        yield "The order of arrival does not matter.", len(refunds) == 1, "%d early refund booked" % len(refunds)
+        seen = ", ".join("%d %s" % (count, status) for status, count in sorted(Counter(stored.values()).items()))
+        yield "Nothing waits for ever, or fails in silence.", set(stored.values()) <= FINAL and not silent, seen
+        seen = "90 %% of those sent alone within %d ms, all within %d ms (limit: %d ms)" % (p90, times[-1], LIMIT)
+        yield "The answer is quick.", p90 <= LIMIT, seen
+        seen = "%d orders paid, %d calls under %d keys" % (len(paid), len(calls), len(keys))
+        yield "The warehouse learns of each paid order.", shipped == paid and len(keys) == len(paid), seen
+        seen = "; ".join(self.surprises) or "%d scenes" % self.scenes
+        yield "Every scene ended as it should.", not self.surprises, seen
+
+
+def summarize(answers):
+    """Return the answers in a few words: ``1 x 200 accepted, 19 x 200 duplicate``."""
+    counts = Counter("%d %s" % (answer.status, answer.data.get("status", "")) for answer in answers)
+    texts = [text.strip() if count == len(answers) else "%d x %s" % (count, text) for text, count in counts.items()]
+    return ", ".join(sorted(texts))
+
+
+def slowest(answers):
+    """Return how long the slowest answer took."""
+    return "%d ms" % (max(answer.seconds for answer in answers) * 1000)
+
+
+def read_options():
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument(
+        "--database-url",
+        default=os.environ.get("DATABASE_URL") or None,
+        help="a database instead of SQLite, such as postgres://user:password@host/name; it must exist, and what it "
+        "has is left alone (default: DATABASE_URL of the environment)",
+    )
+    parser.add_argument(
+        "--broker-url",
+        default=os.environ.get("CELERY_BROKER_URL") or None,
+        help="a broker instead of the embedded one, such as amqp://user:password@host// or redis://host/0 "
+        "(default: CELERY_BROKER_URL of the environment)",
+    )
+    parser.add_argument("--stay", action="store_true", help="leave everything running at the end, until Ctrl-C")
+    return parser.parse_args()
+
+
+def stay(demo):
+    """Say how to go on by hand, and wait for Ctrl-C."""
+    print(
+        """
+Everything stays up until you press Ctrl-C.
+
+  The admin:     %(url)s/admin/
+  User:          %(user)s
+  Password:      %(password)s
+  The webhook:   %(url)s%(path)s, signed with the secret "%(secret)s"
+  The warehouse: %(warehouse)shistory lists its calls; POST %(warehouse)scontrol makes it fail: see downstream.py
+  The logs:      %(logs)s
+
+To post an event of your own:
+
+  BODY='{"event_id": "evt_1", "type": "charge.succeeded",
+         "data": {"order_id": "%(order)s", "amount": "10.00", "currency": "EUR"}}'
+  curl %(url)s%(path)s -d "$BODY" \\
+    -H "X-Signature: $(printf %%s "$BODY" | openssl dgst -sha256 -hmac '%(secret)s' | sed 's/.* //')"
+"""
+        % {
+            "url": demo.server.base_url,
+            "path": PATH,
+            "order": demo.order("yours"),
+            "user": "demo-" + demo.run,
+            "password": demo.password,
+            "secret": SECRET,
+            "warehouse": demo.warehouse.base_url,
+            "logs": os.path.join(demo.env["VAR_DIR"], "logs"),
+        },
+        flush=True,
+    )
+    threading.Event().wait()
+
+
+def main():
+    """Play the demo. Returns the exit status: 0 if all promises were kept."""
+    options, started = read_options(), time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = tempfile.mkdtemp(prefix="payment-webhooks-demo-")
+    status = 1
+    try:
+        versions = (platform.python_version(), django.get_version(), celery.__version__)
+        print("A shop that takes payments, on Python %s, Django %s and Celery %s:" % versions, flush=True)
+        queue = os.environ.get("CELERY_QUEUE") or "payment-webhooks-demo"
+        urls = {"DATABASE_URL": options.database_url, "CELERY_BROKER_URL": options.broker_url}
+        demo = Demo(folder, CELERY_QUEUE=queue, **urls)
+        demo.start()
+        demo.play()
+        state = demo.state()
+        demo.show_table(state)
+        checks = list(demo.check(state))
+        print()
+        for promise, kept, seen in checks:
+            print("%-6s  %-46s %s" % ("ok" if kept else "BROKEN", promise, seen))
+        broken = sum(not kept for _, kept, _ in checks)
+        status = 1 if broken else 0
+        verdict = "%d promises were BROKEN" % broken if broken else "All promises were kept"
+        print("\n%s, in %.0f seconds." % (verdict, time.monotonic() - started), flush=True)
+        if options.stay:
+            stay(demo)
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    finally:
+        kill_all()
+        if status:
+            print("The logs of the processes are in %s" % os.path.join(folder, "logs"))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
