@@ -123,7 +123,7 @@ class Demo:
 
     def charge(self, order_id, remark="", **options):
         """Post that an order was paid, and return the event."""
-        event = make_event("charge.succeeded", order_id, charge_id="ch_" + uuid.uuid4().hex[:8])
+        event = make_event("charge.succeeded", order_id, charge_id="ch_" + order_id)
         return self.send("charge for %s%s" % (order_id, remark), event, **options)
 
     def expect(self, event, status, effect=None):
@@ -174,8 +174,8 @@ class Demo:
         page = session.post(login, data=user).text
         action = {"action": "replay_events", "csrfmiddlewaretoken": session.cookies["csrftoken"]}
         action["_selected_action"] = re.findall(r'name="_selected_action" value="(\d+)"', page)
-        answer = session.post(events, data=action).text
-        self.note("replayed", "in the admin, which says: " + "".join(re.findall(r'<li class="\w+">(.*?)</li>', answer)))
+        session.post(events, data=action).raise_for_status()
+        self.note("replayed", "at " + events)
 
     # ---- the story
 
@@ -186,8 +186,9 @@ class Demo:
 
         self.scene("Somebody without the secret claims that an order was paid. It must leave no trace.")
         order = self.order("forged")
-        self.charge(order, ", wrong signature", secret="a guess")
-        self.note("became", self.describe(order))
+        guess = "what somebody takes for the secret"
+        forged = self.charge(order, ", wrong signature", secret=guess)
+        self.note("became", "%s. %s" % (self.find(forged)["status"], self.describe(order)))
 
         self.scene("A provider that misses an answer sends again. Here the same event comes twenty times at once.")
         self.expect(self.charge(self.order("burst"), ", 20 times at once", times=20), "processed", "payment")
@@ -251,8 +252,18 @@ class Demo:
 
     # ---- the end
 
+    def judge(self):
+        """Print what became of what was sent, and which promises were kept. Returns how many were broken."""
+        state = self.state()
+        self.show_table(state)
+        checks = list(self.check(state))
+        print()
+        for promise, kept, seen in checks:
+            print("%-6s  %-44s  %s" % ("ok" if kept else "BROKEN", promise, seen))
+        return sum(not kept for _, kept, _ in checks)
+
     def show_table(self, state):
-        """Print what was sent, and what became of it."""
+        """Print what was sent, what was answered, how long the slowest answer took, and what became of it."""
         rows = [("what was sent", "what was answered", "slowest", "what became of it")]
         for what, event_id, answers in self.sent:
             events = [row for row in state["events"] if row["provider_event_id"] == event_id]
@@ -345,8 +356,9 @@ Everything stays up until you press Ctrl-C.
   The admin:     %(url)s/admin/
   User:          %(user)s
   Password:      %(password)s
-  The webhook:   %(url)s%(path)s, signed with the secret "%(secret)s"
-  The warehouse: %(warehouse)shistory lists its calls; POST %(warehouse)scontrol makes it fail: see downstream.py
+  The webhook:   %(url)s%(path)s
+  Its secret:    %(secret)s
+  The warehouse: %(warehouse)shistory, and how to make it fail is in downstream.py
   The logs:      %(logs)s
 
 To post an event of your own:
@@ -372,9 +384,9 @@ To post an event of your own:
 
 
 def main():
-    """Play the demo. Returns the exit status: 0 if all promises were kept."""
+    """Play the demo. Returns the exit status: 0 if all promises were kept, 1 if not, 130 if it was interrupted."""
     options, started = read_options(), time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="payment-webhooks-demo-")
     status = 1
     try:
@@ -385,24 +397,19 @@ def main():
         demo = Demo(folder, CELERY_QUEUE=queue, **urls)
         demo.start()
         demo.play()
-        state = demo.state()
-        demo.show_table(state)
-        checks = list(demo.check(state))
-        print()
-        for promise, kept, seen in checks:
-            print("%-6s  %-46s %s" % ("ok" if kept else "BROKEN", promise, seen))
-        broken = sum(not kept for _, kept, _ in checks)
-        status = 1 if broken else 0
+        broken = demo.judge()
         verdict = "%d promises were BROKEN" % broken if broken else "All promises were kept"
         print("\n%s, in %.0f seconds." % (verdict, time.monotonic() - started), flush=True)
+        status = 1 if broken else 0
         if options.stay:
             stay(demo)
     except KeyboardInterrupt:
         print("\nStopped.")
+        status = status and 130
     finally:
         kill_all()
-        if status:
-            print("The logs of the processes are in %s" % os.path.join(folder, "logs"))
+        if status == 1:
+            print("The logs of the processes are in " + os.path.join(folder, "logs"))
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return status
