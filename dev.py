@@ -156,7 +156,8 @@ def find_services(python):
         probe = [python, "-c", PROBE, url]
         done = subprocess.run(probe, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         if done.returncode:
-            missing[service] = (done.stdout.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            # The traceback's end, without the indented lines in which some clients go on.
+            missing[service] = re.findall(r"^\S.*", done.stdout.decode(errors="replace"), re.MULTILINE)[-1]
         else:
             found[service] = url
     return found, missing

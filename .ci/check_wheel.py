@@ -1,0 +1,60 @@
+"""Installs the wheel that is in a folder into an empty environment, and looks whether all of it is there and works.
+
+``python check_wheel.py <folder>``, in the root of the checkout.
+"""
+
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+
+PACKAGE = "django_payment_webhooks"
+# Imports every module of the package, as a project that has nothing else does.
+IMPORT = """
+import pkgutil
+import django
+from django.conf import settings
+
+apps = ["contenttypes", "auth", "sessions", "messages", "admin"]
+settings.configure(
+    SECRET_KEY="none",
+    INSTALLED_APPS=["django.contrib." + name for name in apps] + ["django_payment_webhooks"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+django.setup()
+import django_payment_webhooks as package
+
+names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    __import__(name)
+print("django-payment-webhooks %s: imported %d modules of %s" % (package.__version__, len(names), package.__path__[0]))
+"""
+
+
+def packaged_files(wheel):
+    """Return the names of the files that a wheel installs, without its own description."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def main(folder):
+    """Check the wheel."""
+    (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
+    listed = subprocess.check_output(["git", "ls-files", PACKAGE], universal_newlines=True)
+    differing = packaged_files(wheel) ^ set(listed.split())
+    if differing:
+        sys.exit("In the wheel or in the checkout, but not in both: " + ", ".join(sorted(differing)))
+    with tempfile.TemporaryDirectory() as empty:
+        venv.create(empty, with_pip=True)
+        python = os.path.join(empty, "bin", "python")
+        constraints = ["-c", "constraints/py%d%d.txt" % sys.version_info[:2], "-c", "constraints/django.txt"]
+        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, wheel])
+        subprocess.check_call([python, "-m", "pip", "check"])
+        subprocess.check_call([python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
