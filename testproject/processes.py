@@ -87,7 +87,7 @@ def shop_environment(var_dir, **overrides):
 def manage(env, *arguments):
     """Run a command of ``manage.py``, and return what it prints. Raises ``RuntimeError`` if it fails."""
     command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, cwd=FOLDER, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True)
     if done.returncode:
         raise RuntimeError("manage.py %s failed: %s" % (" ".join(arguments), done.stderr.decode(errors="replace")))
     return done.stdout.decode()

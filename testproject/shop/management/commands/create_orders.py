@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
 
 from shop.models import Order
 
@@ -35,9 +36,12 @@ class Command(BaseCommand):
         try:
             for order in orders:
                 order.clean_fields()
+            created = sum(self.create(orders[start : start + BATCH]) for start in range(0, len(orders), BATCH))
         except ValidationError as error:
-            raise CommandError("The order %r can't be created: %s" % (order.id, error.message_dict))
-        created = sum(self.create(orders[start : start + BATCH]) for start in range(0, len(orders), BATCH))
+            raise CommandError("The order %r can't be created: %s" % (order.id, error.message_dict)) from error
+        except IntegrityError as error:
+            # Some databases take "a1" and "A1" for the same id.
+            raise CommandError("For this database two of the ids are the same: %s" % error) from error
         self.stdout.write("%d orders created, %d existed" % (created, len(orders) - created))
 
     def create(self, orders):
