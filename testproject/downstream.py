@@ -1,7 +1,8 @@
 """The warehouse: another system, which is told of each paid order, and which can be told to misbehave.
 
 ``python downstream.py --port 0`` runs it, and prints its address first. Tests can start it in their own process
-instead, with :class:`Downstream`. It answers every POST to another path than these with 200, and counts it:
+instead, with :class:`Downstream`. It answers every POST of JSON to another path than these with 200, and counts
+it:
 
 ``POST /control``
     Adds a rule, a JSON object. What is left out of it has the default.
@@ -32,6 +33,8 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import ProxyHandler, Request, build_opener
+
+RULE = {"order_id", "key", "times", "status", "retry_after", "hang", "close"}
 
 
 class Control:
@@ -142,6 +145,8 @@ class Answer(BaseHTTPRequestHandler):
         downstream = self.server.downstream
         data = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self.path == "/control":
+            if set(data) - RULE:
+                return self.send(400, {"error": "A rule has only these names: %s." % ", ".join(sorted(RULE))})
             with downstream.lock:
                 downstream.rules.append(data)
             return self.send(200, {})

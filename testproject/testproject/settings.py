@@ -165,10 +165,14 @@ for name, read in [
 DOWNSTREAM_URL = env.str("DOWNSTREAM_URL", "")
 DOWNSTREAM_TIMEOUT = env.float("DOWNSTREAM_TIMEOUT", 5)
 
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "handlers": {
+        # The level is here as well, because Django's own loggers have theirs.
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr, "level": LOG_LEVEL}
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }
