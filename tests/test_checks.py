@@ -1,0 +1,349 @@
+"""Each system check fires exactly when it should. No test here has a database: none of the checks may touch it."""
+
+import pytest
+from celery import current_app
+from django.core import checks
+from django.db import connection
+
+from django_payment_webhooks.contrib.handlers import OrderPaidHandler
+from django_payment_webhooks.handlers import Handler
+
+from .factories import SECRET
+
+# Long enough to be no bad secret for another reason.
+SECRET_KEY = "the-secret-key-of-the-project"
+
+
+@pytest.fixture(autouse=True)
+def _good_database(monkeypatch):
+    monkeypatch.setattr(connection.features, "has_select_for_update", True)
+
+
+def found():
+    """Return the ids of all messages of the app."""
+    messages = [message for message in checks.run_checks() if message.id.startswith("payment_webhooks.")]
+    for message in messages:
+        assert message.hint
+        assert message.level == (checks.ERROR if ".E" in message.id else checks.WARNING)
+        assert SECRET not in str(message)
+        assert SECRET_KEY not in str(message)
+    return [message.id[len("payment_webhooks.") :] for message in messages]
+
+
+def test_the_shop_has_nothing_to_complain_of():
+    assert found() == []
+
+
+# ---- providers
+
+
+@pytest.fixture
+def provider(settings):
+    """Set up one provider with these options, and good ones for the rest."""
+    settings.SECRET_KEY = SECRET_KEY
+
+    def provider(**options):
+        settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": dict({"SECRETS": [SECRET]}, **options)}
+
+    return provider
+
+
+@pytest.mark.parametrize("providers", [{}, None, [], "partner", ["partner"]])
+def test_e001_tells_of_no_provider(settings, providers):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = providers
+    assert found() == ["E001"]
+
+
+class FailingProvider:
+    """No provider: it can't even be made."""
+
+    def __init__(self, name, **options):
+        raise RuntimeError("It can't be made.")
+
+
+class NoProvider:
+    """No provider, though it can be made like one."""
+
+    def __init__(self, name, **options):
+        pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"BACKEND": "no.such.module"},
+        {"BACKEND": "tests.test_checks.NoSuchClass"},
+        {"BACKEND": "tests.test_checks.FailingProvider"},
+        {"BACKEND": "nodots"},
+        {"BACKEND": None},
+        {"BACKEND": NoProvider},
+        {"SECRET": [SECRET]},
+        {"secrets ": [SECRET]},
+        {"FIELDS": "event_id"},
+    ],
+)
+def test_e002_tells_of_a_provider_that_can_not_be_loaded(provider, options):
+    provider(**options)
+    assert found() == ["E002"]
+
+
+@pytest.mark.parametrize("options", ["text", 17, None])
+def test_e002_tells_of_options_that_are_none(settings, options):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": options}
+    assert found() == ["E002"]
+
+
+def test_e003_tells_of_a_backend_that_is_no_provider(provider):
+    provider(BACKEND="tests.test_checks.NoProvider")
+    assert found() == ["E003"]
+
+
+@pytest.mark.parametrize(
+    "secrets", [(), [], [""], ["", ""], [None], None, "", SECRET, SECRET.encode(), {SECRET: 1}, 17]
+)
+def test_e004_tells_of_a_provider_without_a_list_of_secrets(provider, secrets):
+    provider(SECRETS=secrets)
+    assert found() == ["E004"]
+
+
+def test_e004_tells_of_a_provider_without_the_option(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": {}}
+    assert found() == ["E004"]
+
+
+@pytest.mark.parametrize("secret", ["", " " * 20, "fifteen-bytes-x", None, 17, SECRET.encode(), [SECRET]])
+def test_e005_tells_of_one_bad_secret_among_good_ones(provider, secret):
+    provider(SECRETS=[SECRET, secret])
+    assert found() == ["E005"]
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64"])
+def test_e005_tells_of_a_secret_that_can_not_be_decoded(provider, encoding):
+    provider(SECRETS=["not hex, not base64: a text of more than 16 bytes"], KEY_ENCODING=encoding)
+    assert found() == ["E005"]
+
+
+@pytest.mark.parametrize("secrets", [["sixteen-bytes-xx"], [SECRET, "another-secret-of-the-partner"], (SECRET,)])
+def test_good_secrets_are_nothing_to_complain_of(provider, secrets):
+    provider(SECRETS=secrets)
+    assert found() == []
+
+
+def test_e006_tells_of_the_secret_key_as_a_secret(provider):
+    provider(SECRETS=[SECRET, SECRET_KEY])
+    assert found() == ["E006"]
+
+
+@pytest.mark.parametrize("option", ["SIGNATURE_PATTERN", "TIMESTAMP_PATTERN"])
+@pytest.mark.parametrize("pattern", ["[0-9a-f]{64}", "(a)(b)", "(", "(?:[0-9a-f]{64})", 17])
+def test_e010_tells_of_a_pattern_without_exactly_one_group(provider, option, pattern):
+    provider(**{option: pattern})
+    assert found() == ["E010"]
+
+
+@pytest.mark.parametrize("pattern", ["", None])
+def test_e010_tells_of_a_missing_pattern_for_signatures(provider, pattern):
+    provider(SIGNATURE_PATTERN=pattern)
+    assert found() == ["E010"]
+
+
+@pytest.mark.parametrize("pattern", [r"\A(.+)\Z", r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)"])
+def test_a_pattern_with_one_group_is_nothing_to_complain_of(provider, pattern):
+    provider(SIGNATURE_PATTERN=pattern, TIMESTAMP_PATTERN=pattern)
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"KEY_ENCODING": "utf8"}, {"DIGEST": "sha257"}, {"SIGNATURE_ENCODING": "b64"}, {"TOLERANCE": "300"}],
+    ids=lambda options: list(options)[0],
+)
+def test_an_option_that_would_fail_with_the_first_webhook_is_told_of(provider, options):
+    provider(**options)
+    assert len(found()) == 1
+
+
+@pytest.mark.parametrize("content", ["{body}", "{timestamp}.{body}", "Webhook-Id.{body}", "{Webhook-Id2}.{body}"])
+def test_w003_tells_of_an_id_in_a_header_that_nobody_signed(provider, content):
+    provider(FIELDS={"provider_event_id": "header:Webhook-Id"}, CONTENT=content)
+    assert found() == ["W003"]
+
+
+@pytest.mark.parametrize("header", ["Webhook-Id", "webhook-id"])
+def test_a_header_that_is_signed_is_nothing_to_complain_of(provider, header):
+    provider(FIELDS={"provider_event_id": "header:" + header}, CONTENT="{webhook-id}.{body}")
+    assert found() == []
+
+
+def test_every_provider_is_checked(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"a": {"BACKEND": "no.such"}, "b": {}, "c": {"SECRETS": ["short", SECRET]}}
+    assert sorted(found()) == ["E002", "E004", "E005"]
+
+
+# ---- handlers
+
+
+class Abstract(Handler):
+    """A handler that is not written yet."""
+
+
+class AlmostWritten(OrderPaidHandler):
+    """A handler that lacks the one method that only the project can write."""
+
+
+class NoHandler:
+    """What was meant to be a handler, but is not derived from one."""
+
+    def apply(self, event):
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "no.such.module",
+        "shop.handlers.NoSuchClass",
+        "nodots",
+        17,
+        AlmostWritten,
+        "tests.factories.EventFactory.x",
+    ],
+)
+def test_e007_tells_of_a_handler_that_can_not_be_imported(settings, path):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": path}
+    assert found() == ["E007"]
+
+
+@pytest.mark.parametrize(
+    "path", ["tests.test_checks.NoHandler", "tests.test_checks.found", "tests.test_checks.SECRET_KEY"]
+)
+def test_e008_tells_of_a_handler_that_is_no_handler(settings, path):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": path}
+    assert found() == ["E008"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tests.test_checks.Abstract",
+        "tests.test_checks.AlmostWritten",
+        "django_payment_webhooks.handlers.Handler",
+        "django_payment_webhooks.contrib.handlers.RefundCreatedHandler",
+    ],
+)
+def test_e009_tells_of_a_handler_that_is_abstract(settings, path):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": path}
+    assert found() == ["E009"]
+
+
+def test_e009_names_the_method_that_is_missing(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "tests.test_checks.AlmostWritten"}
+    (message,) = [message for message in checks.run_checks() if message.id == "payment_webhooks.E009"]
+    assert "order_paid" in message.hint
+
+
+def test_every_handler_is_checked(settings):
+    paths = ["shop.handlers.MarkOrderPaid", "no.such", "tests.test_checks.NoHandler", "tests.test_checks.Abstract"]
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"type %s" % path: path for path in paths}
+    assert sorted(found()) == ["E007", "E008", "E009"]
+
+
+@pytest.mark.parametrize("handlers", [None, ["shop.handlers.MarkOrderPaid"], "shop.handlers.MarkOrderPaid"])
+def test_handlers_that_are_no_dictionary_are_told_of(settings, handlers):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = handlers
+    assert len(found()) == 1
+
+
+def test_no_handlers_are_nothing_to_complain_of(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {}
+    assert found() == []
+
+
+# ---- numbers
+
+NUMBERS = [
+    "MAX_BODY_SIZE",
+    "PUBLISH_PAUSE",
+    "SWEEP_GRACE",
+    "SWEEP_CEILING",
+    "LEASE",
+    "WAIT_DEADLINE",
+    "MAX_ATTEMPTS",
+    "BACKOFF_BASE",
+    "BACKOFF_CEILING",
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, None, "5", True, [], float("nan"), -0.5])
+def test_e011_tells_of_what_is_not_a_positive_number(settings, name, value):
+    setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
+    assert found() == ["E011"]
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_e011_tells_of_a_sweep_that_takes_no_event(settings, value):
+    settings.PAYMENT_WEBHOOKS_SWEEP_BATCH = value
+    assert found() == ["E011"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [1, 0.5])
+def test_a_positive_number_is_nothing_to_complain_of(settings, name, value):
+    setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
+    assert found() == []
+
+
+# ---- the sweeper
+
+SWEEPER = "django_payment_webhooks.contrib.sweeper"
+
+
+@pytest.fixture
+def beat():
+    """Set Celery's beat schedule."""
+    before = current_app.conf.beat_schedule
+
+    def beat(**schedule):
+        current_app.conf.beat_schedule = schedule
+
+    yield beat
+    current_app.conf.beat_schedule = before
+
+
+@pytest.mark.parametrize("interval", [None, 0])
+def test_w001_tells_that_no_worker_sweeps(settings, interval):
+    settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = interval
+    assert found() == ["W001"]
+
+
+def test_w001_tells_that_the_sweeper_is_not_loaded(settings):
+    settings.PAYMENT_WEBHOOKS_EXTENSIONS = [name for name in settings.PAYMENT_WEBHOOKS_EXTENSIONS if name != SWEEPER]
+    assert found() == ["W001"]
+
+
+def test_w001_is_not_content_with_another_task_in_the_beat_schedule(settings, beat):
+    settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = None
+    beat(clean={"task": "shop.clean", "schedule": 10}, odd={})
+    assert found() == ["W001"]
+
+
+def test_a_sweep_in_the_beat_schedule_is_enough(settings, beat):
+    settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = None
+    beat(sweep={"task": "payment_webhooks.sweep_events", "schedule": 10})
+    assert found() == []
+
+
+# ---- the database
+
+
+def test_w002_tells_of_a_database_that_can_not_lock_rows(monkeypatch):
+    monkeypatch.setattr(connection.features, "has_select_for_update", False)
+    assert found() == ["W002"]
+
+
+def test_w002_can_be_silenced(settings, monkeypatch):
+    monkeypatch.setattr(connection.features, "has_select_for_update", False)
+    settings.SILENCED_SYSTEM_CHECKS = ["payment_webhooks.W002"]
+    (message,) = [message for message in checks.run_checks() if message.id == "payment_webhooks.W002"]
+    assert message.is_silenced()

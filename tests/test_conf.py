@@ -1,0 +1,116 @@
+"""The settings: their defaults, and what they name."""
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from shop.handlers import MarkOrderPaid
+
+from django_payment_webhooks.conf import PaymentWebhooksConf, get_handler, get_provider, settings
+from django_payment_webhooks.providers import Provider
+
+from .test_providers import BatchProvider
+
+DEFAULTS = {
+    "EXTENSIONS": [
+        "django_payment_webhooks.contrib.checks",
+        "django_payment_webhooks.contrib.logging",
+        "django_payment_webhooks.contrib.sweeper",
+    ],
+    "MAX_BODY_SIZE": 1048576,
+    "PUBLISH_PAUSE": 5,
+    "SWEEP_INTERVAL": 10,
+    "SWEEP_BATCH": 1000,
+    "SWEEP_GRACE": 30,
+    "SWEEP_CEILING": 3600,
+    "LEASE": 300,
+    "WAIT_DEADLINE": 259200,
+    "MAX_ATTEMPTS": 25,
+    "BACKOFF_BASE": 5,
+    "BACKOFF_CEILING": 14400,
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(DEFAULTS) - {"PUBLISH_PAUSE"}))
+def test_a_setting_that_the_project_leaves_out_has_its_default(name):
+    assert getattr(django_settings, "PAYMENT_WEBHOOKS_" + name) == DEFAULTS[name]
+
+
+def test_every_default_is_known_here():
+    core = {name for name in vars(PaymentWebhooksConf) if name.isupper()}
+    assert core | {"SWEEP_INTERVAL", "SWEEP_BATCH"} == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
+    assert PaymentWebhooksConf.PUBLISH_PAUSE == DEFAULTS["PUBLISH_PAUSE"]
+
+
+def test_a_setting_that_the_project_gives_is_read_when_it_is_needed(settings, webhook):
+    settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE = 3
+    assert webhook(b"1234").status_code == 413
+    settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE = 4
+    assert webhook(b"1234", signature="").status_code == 401
+
+
+def test_the_app_reads_the_settings_of_django():
+    assert settings is django_settings
+
+
+# ---- providers
+
+
+def test_a_provider_is_the_default_class_with_the_options_that_the_settings_give(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": {"SECRETS": ["s"], "TOLERANCE": 9}}
+    provider = get_provider("partner")
+    assert type(provider) is Provider
+    assert (provider.name, provider.secrets, provider.tolerance) == ("partner", ["s"], 9)
+
+
+def test_a_provider_can_have_a_class_of_its_own(settings):
+    options = {"BACKEND": "tests.test_providers.BatchProvider", "SECRETS": ["s"]}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"batch": options}
+    for _ in range(2):
+        assert type(get_provider("batch")) is BatchProvider
+    assert options == {"BACKEND": "tests.test_providers.BatchProvider", "SECRETS": ["s"]}
+
+
+def test_a_secret_that_is_changed_counts_at_once(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": {"SECRETS": ["old"]}}
+    assert get_provider("partner").secrets == ["old"]
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": {"SECRETS": ["new", "old"]}}
+    assert get_provider("partner").secrets == ["new", "old"]
+
+
+def test_a_provider_that_the_settings_do_not_name_raises_key_error():
+    with pytest.raises(KeyError):
+        get_provider("nobody")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"BACKEND": "no.such.module"}, ImportError),
+        ({"BACKEND": "tests.test_providers.NoSuchClass"}, ImportError),
+        ({"BACKEND": "nodots"}, ImportError),
+        ({"SECRET": "s"}, ImproperlyConfigured),
+    ],
+)
+def test_a_provider_that_can_not_be_loaded_raises(settings, options, error):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": options}
+    with pytest.raises(error):
+        get_provider("partner")
+
+
+# ---- handlers
+
+
+def test_a_handler_is_made_for_the_type_that_the_settings_name():
+    assert type(get_handler("charge.succeeded")) is MarkOrderPaid
+    assert get_handler("charge.succeeded") is not get_handler("charge.succeeded")
+
+
+@pytest.mark.parametrize("event_type", ["payout.paid", "", "Charge.Succeeded", "charge.succeeded "])
+def test_a_type_that_the_settings_do_not_name_has_no_handler(event_type):
+    assert get_handler(event_type) is None
+
+
+def test_a_handler_that_can_not_be_imported_raises(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.handlers.NoSuchClass"}
+    with pytest.raises(ImportError):
+        get_handler("charge.succeeded")
