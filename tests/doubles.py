@@ -103,7 +103,7 @@ def recorded_statements():
     statements, execute = [], CursorWrapper.execute
 
     def record(self, sql, params=None):
-        if sql != "BEGIN":  # only SQLite's is seen
+        if not sql.startswith("BEGIN"):  # only SQLite's is seen
             statements.append(sql)
         return execute(self, sql, params)
 

@@ -202,7 +202,7 @@ def test_the_payload_of_one_event_among_several_is_its_own(settings):
 def test_the_payload_of_a_body_that_can_not_be_parsed_raises_value_error():
     event = read(EventFactory(type="", body=b"no json"))
     with pytest.raises(ValueError):
-        event.payload
+        assert event.payload
 
 
 def test_the_body_is_stored_byte_by_byte():
