@@ -1,0 +1,649 @@
+"""Deliveries, workers and sweepers at the same instant: real threads, each with a connection of its own.
+
+They run on the database of the run, and what isolation changes, at each level that it has.
+"""
+
+import datetime
+import itertools
+import json
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+
+import pytest
+from django.db import DatabaseError, Error, IntegrityError, OperationalError, connection, transaction
+from django.test import Client
+from django.utils import timezone
+from shop.handlers import MarkOrderPaid, RecordRefund
+from shop.models import LedgerEntry, Order
+
+from django_payment_webhooks import processing, signals
+from django_payment_webhooks.contrib.replay import replay
+from django_payment_webhooks.contrib.sweeper import sweep
+from django_payment_webhooks.exceptions import Overtaken
+from django_payment_webhooks.models import Event
+
+from ..factories import EventFactory, OrderFactory, PayloadFactory, sign
+from .threads import PATIENCE, Player, Thread, Turns, together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+numbers = itertools.count(1)
+VENDOR = connection.vendor
+row_locks = pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has one lock, for the whole database")
+server = pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has no server that could end a connection")
+
+
+def new_order(**fields):
+    """Return an order of its own."""
+    return OrderFactory(id="B%d" % next(numbers), **fields)
+
+
+def deliver(body):
+    """Post a genuine webhook with a client of its own. Returns the status and the word of the answer."""
+    headers = {"content_type": "application/json", "HTTP_X_SIGNATURE": sign(body)}
+    answer = Client().post("/v1/webhooks/payment", data=body, **headers)
+    return answer.status_code, json.loads(answer.content.decode()).get("status")
+
+
+def make_body(**fields):
+    """Return the body of a webhook."""
+    return json.dumps(PayloadFactory(**fields)).encode()
+
+
+def make_refund(order_id, amount="1.00", **fields):
+    """Store a refund of an order."""
+    data = {"refund_id": "re_" + str(random.random()), "amount": amount}
+    return EventFactory(type="refund.created", order_id=order_id, data=data, **fields)
+
+
+def process(event):
+    """Return a function that processes an event as a worker does."""
+    return lambda: processing.process(event.pk)
+
+
+def effects(**of):
+    """Return how often each effect happened, by its kind and order."""
+    return dict(Counter("%s %s" % row for row in LedgerEntry.objects.filter(**of).values_list("kind", "order_id")))
+
+
+def status(event):
+    """Return an event's status as the database has it."""
+    return Event.objects.get(pk=event.pk).status
+
+
+def make_due(*events):
+    """Let the time come when these events are due, for a worker and for the sweeper."""
+    past = timezone.now() - datetime.timedelta(seconds=60)
+    Event.objects.filter(pk__in=[event.pk for event in events], finished_at=None).update(due_at=past, enqueue_at=past)
+
+
+@contextmanager
+def locked_by_a_zombie(event):
+    """Hold the lock of an event's row, as the connection of a dead worker does until its server notices."""
+    locked, end = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            Event.objects.filter(pk=event.pk).update(error=event.error)
+            locked.set()
+            end.wait(PATIENCE)
+
+    zombie = Thread(hold)
+    assert locked.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        end.set()
+        zombie.finish()
+
+
+# ---- receive
+
+
+def test_fifty_deliveries_of_one_event_at_once_are_stored_once(order, isolation, nudges):
+    body = make_body()
+
+    answers = together(*[lambda: deliver(body)] * 50)
+
+    assert Counter(answers) == {(200, "accepted"): 1, (200, "duplicate"): 49}
+    event = Event.objects.get()
+    assert set(nudges) == {event.pk}
+    together(*[process(event)] * 8)
+    nudges.process()
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+def test_many_events_at_once_lose_none_and_double_none(isolation, nudges):
+    orders = [new_order() for _ in range(10)]
+    bodies = [make_body(data__order_id=order.pk) for order in orders] * 4
+    random.shuffle(bodies)
+
+    answers = together(*[lambda body=body: deliver(body) for body in bodies])
+
+    assert Counter(answers) == {(200, "accepted"): 10, (200, "duplicate"): 30}
+    assert Event.objects.count() == 10
+
+
+def test_eight_threads_receive_and_process_and_no_error_reaches_anybody(isolation, nudges):
+    """On SQLite this is about "database is locked"."""
+    orders = [new_order() for _ in range(80)]
+
+    def receive_and_process(number):
+        answers = []
+        for order in orders[number::8]:
+            body = make_body(data__order_id=order.pk)
+            answers += [deliver(body), deliver(body)]
+            nudges.process()
+        return answers
+
+    answers = together(*[lambda number=number: receive_and_process(number) for number in range(8)])
+    nudges.process()
+
+    assert Counter(sum(answers, [])) == {(200, "accepted"): 80, (200, "duplicate"): 80}
+    assert set(Event.objects.values_list("status", "attempts", "error")) == {("processed", 1, "")}
+    assert effects() == {"payment %s" % order.pk: 1 for order in orders}
+
+
+# ---- take and apply
+
+
+def test_workers_at_the_same_event_have_one_effect(order, isolation, monkeypatch):
+    delivered = []
+    monkeypatch.setattr(MarkOrderPaid, "deliver", lambda self, event: delivered.append(event.pk))
+    event = EventFactory()
+
+    together(*[process(event)] * 8)
+
+    event.refresh_from_db()
+    assert (event.status, event.attempts) == ("processed", 1)
+    assert (effects(), delivered) == ({"payment A1": 1}, [event.pk])
+
+
+def test_worker_that_is_slower_than_its_lease_is_overtaken(order, isolation, monkeypatch, settings):
+    """While the first worker prepares, its lease ends, and another one takes the event."""
+    settings.PAYMENT_WEBHOOKS_LEASE = 0
+    event, prepared = EventFactory(), []
+
+    def prepare(self, event):
+        prepared.append(event.pk)
+        if len(prepared) == 1:
+            Thread(process(event)).finish()
+
+    monkeypatch.setattr(MarkOrderPaid, "prepare", prepare)
+    processing.process(event.pk)
+
+    event.refresh_from_db()
+    assert (event.status, event.attempts, len(prepared)) == ("processed", 2, 2)
+    assert effects() == {"payment A1": 1}
+
+
+def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(order, isolation, monkeypatch, settings):
+    """The second worker finds the row locked by the first, and overtaken when it is free."""
+    settings.PAYMENT_WEBHOOKS_LEASE = 0
+    event, others, pay = EventFactory(), [], MarkOrderPaid.order_paid
+
+    def order_paid(self, event):
+        pay(self, event)
+        if not others:
+            others.append(Thread(process(event)))
+            time.sleep(0.3)
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    processing.process(event.pk)
+    others[0].finish()
+
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypatch):
+    """Both have looked for the other and found nothing, so it is the database that refuses the second."""
+    first, second = EventFactory(), EventFactory()
+    taken, inside, looks = threading.Event(), threading.Event(), threading.Event()
+    refused, pay, name, retry = [], MarkOrderPaid.order_paid, MarkOrderPaid.idempotency_key, processing.retry
+
+    def prepare(self, event):
+        if event.pk == second.pk:
+            taken.set()
+            assert inside.wait(PATIENCE)
+
+    def idempotency_key(self, event):
+        if event.pk == second.pk:
+            threading.Timer(0.3, looks.set).start()  # it looks, and then it claims the effect
+        return name(self, event)
+
+    def order_paid(self, event):
+        pay(self, event)
+        inside.set()
+        assert looks.wait(PATIENCE)
+
+    def retry_and_tell(function, **options):
+        def errback(error, *rest):
+            refused.append(type(error))
+            return processing.pause_if_transient(error, *rest)
+
+        return retry(function, errback=errback, **options)
+
+    monkeypatch.setattr(MarkOrderPaid, "prepare", prepare)
+    monkeypatch.setattr(MarkOrderPaid, "idempotency_key", idempotency_key)
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    monkeypatch.setattr(processing, "retry", retry_and_tell)
+    other = Thread(process(second))
+    assert taken.wait(PATIENCE)
+    processing.process(first.pk)
+    other.finish()
+
+    assert [status(first), status(second)] == ["processed", "duplicate"]
+    assert IntegrityError in refused
+    assert effects() == {"payment A1": 1}
+
+
+def test_many_events_that_say_the_same_have_one_effect(order, isolation):
+    events = [EventFactory() for _ in range(8)]
+
+    together(*map(process, events))
+
+    assert Counter(map(status, events)) == {"processed": 1, "duplicate": 7}
+    assert effects() == {"payment A1": 1}
+
+
+@row_locks
+def test_events_of_two_orders_do_not_wait_for_each_other(isolation, monkeypatch):
+    held, other = EventFactory(order_id=new_order().pk), EventFactory(order_id=new_order().pk)
+    inside, go_on, pay = threading.Event(), threading.Event(), MarkOrderPaid.order_paid
+
+    def order_paid(self, event):
+        pay(self, event)
+        if event.pk == held.pk:
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    holder = Thread(process(held))
+    assert inside.wait(PATIENCE)
+    try:
+        Thread(process(other)).finish(PATIENCE / 2)
+        assert [status(held), status(other)] == ["received", "processed"]
+    finally:
+        go_on.set()
+        holder.finish()
+    assert status(held) == "processed"
+
+
+def test_two_refunds_at_once_never_exceed_what_was_paid(order, isolation):
+    """The shop's own guard: the second refund must see the first, whatever the isolation level."""
+    processing.process(EventFactory().pk)
+    for _ in range(10):
+        refunds = [make_refund("A1", "6.00") for _ in range(2)]
+        together(*map(process, refunds))
+        assert Counter(map(status, refunds)) == {"processed": 1, "failed": 1}
+        order.refunds.all().delete()
+
+
+# ---- wait and release
+
+
+def before(function, do):
+    """Return the function, with something to be done before it."""
+
+    def wrapper(*args, **kwargs):
+        do()
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def hesitate():
+    """Wait a random time, mostly a very short one."""
+    time.sleep(random.choice([0, 0, random.expovariate(1000), random.expovariate(200)]))
+
+
+def left_waiting(pairs, nudges):
+    """Process what was enqueued. Returns the numbers of the pairs for which that was not enough."""
+    nudges.process()
+    return [number for number, pair in enumerate(pairs) if set(map(status, pair)) != {"processed"}]
+
+
+def make_charge_and_refund(waits):
+    """Store a charge and a refund of a new order. The refund has just come, or it ``waits`` and is looked at again."""
+    order = new_order()
+    refund = make_refund(order.pk)
+    if waits:
+        processing.process(refund.pk)
+        make_due(refund)
+    return EventFactory(order_id=order.pk), refund
+
+
+WAITS = pytest.mark.parametrize("waits", [False, True], ids=["refund-has-just-come", "refund-waits"])
+# How many timings are tried in each of four (on PostgreSQL and SQLite: two) tests.
+MANY = {"sqlite": 25, "mysql": 50, "postgresql": 100}[VENDOR]
+
+
+def play(turns, pairs, schedules):
+    """Process each pair in two threads that take turns: ``"ccr"`` is two steps of the charge, then the refund's."""
+    players = {
+        "c": Player(turns, [process(charge) for charge, _ in pairs]),
+        "r": Player(turns, [process(refund) for _, refund in pairs]),
+    }
+    for number, schedule in enumerate(schedules):
+        turns.play(number, [players[letter] for letter in schedule])
+    for player in players.values():
+        player.finish()
+
+
+@WAITS
+def test_no_interleaving_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
+    """Every order of what they commit: take, look, wait, look again; and take, apply, release, finish."""
+    turns = Turns(patience=5)
+    for name in ("apply", "wait", "release"):
+        monkeypatch.setattr(processing, name, before(getattr(processing, name), turns.step))
+    chosen = itertools.combinations(range(8), 4)
+    schedules = ["".join("c" if turn in charges else "r" for turn in range(8)) for charges in chosen]
+    pairs = [make_charge_and_refund(waits) for _ in schedules]
+
+    play(turns, pairs, schedules)
+
+    assert [schedules[number] for number in left_waiting(pairs, nudges)] == []
+
+
+def with_every_statement(monkeypatch, do):
+    """Do something before each statement that charge and refund could meet at."""
+    monkeypatch.setattr(Event, "change", before(Event.change, do))
+    monkeypatch.setattr(RecordRefund, "is_ready", before(RecordRefund.is_ready, do))
+    monkeypatch.setattr(RecordRefund, "refund_created", before(RecordRefund.refund_created, do))
+    for name in ("apply", "wait", "release"):
+        monkeypatch.setattr(processing, name, before(getattr(processing, name), do))
+
+
+@WAITS
+def test_no_interleaving_of_their_statements_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
+    """A sample of the interleavings of single statements: locks are held in between."""
+    turns = Turns(patience=0.02)
+    with_every_statement(monkeypatch, turns.step)
+    schedules = ["".join(random.sample("cccccccrrrrrrrrrr", 17)) for _ in range(MANY)]
+    pairs = [make_charge_and_refund(waits) for _ in schedules]
+
+    play(turns, pairs, schedules)
+
+    assert [schedules[number] for number in left_waiting(pairs, nudges)] == []
+
+
+def in_step(pairs, work):
+    """Process the charge and the refund of each pair at the same instant, in two threads."""
+    ready = threading.Barrier(2)
+
+    def process_each(events):
+        for event in events:
+            ready.wait(PATIENCE)
+            work(event)
+
+    together(*[lambda events=events: process_each(events) for events in zip(*pairs)])
+
+
+@WAITS
+def test_no_timing_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
+    with_every_statement(monkeypatch, hesitate)
+    pairs = [make_charge_and_refund(waits) for _ in range(MANY)]
+
+    in_step(pairs, lambda event: processing.process(event.pk))
+
+    assert left_waiting(pairs, nudges) == []
+    assert set(effects().values()) == {1}
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="only PostgreSQL refuses to change what another has changed")
+@pytest.mark.parametrize("isolation", ["repeatable read"], indirect=True)
+def test_level_of_postgresql_that_is_not_its_default_costs_time_only(isolation, nudges, monkeypatch):
+    """Who meets another at an event gets an error, also outside of transactions. The sweeper makes up for it."""
+    with_every_statement(monkeypatch, hesitate)
+    pairs = [make_charge_and_refund(waits=False) for _ in range(MANY)]
+    events = list(itertools.chain(*pairs))
+
+    def work(event):
+        with suppress(Error, Overtaken):
+            processing.process(event.pk)
+
+    in_step(pairs, work)
+    for _ in range(3):
+        make_due(*events)
+        sweep(nudges.append)
+        nudges.process()
+
+    assert Counter(map(status, events)) == {"processed": 2 * MANY}
+    assert set(effects().values()) == {1}
+
+
+def test_many_refunds_are_released_while_they_look(isolation, nudges):
+    order = new_order(amount="100.00")
+    refunds = [make_refund(order.pk) for _ in range(40)]
+    charge = EventFactory(order_id=order.pk, data={"amount": "100.00"})
+
+    def process_each(*events):
+        for event in events:
+            processing.process(event.pk)
+
+    def come_late():
+        time.sleep(0.1)
+        processing.process(charge.pk)
+
+    together(lambda: process_each(*refunds[:20]), lambda: process_each(*refunds[20:]), come_late)
+    nudges.process()
+
+    assert Counter(map(status, refunds + [charge])) == {"processed": 41}
+    assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 40}
+
+
+# ---- what the database does to a handler
+
+
+def lock_in_turn(first, second, partner):
+    """Lock two orders, and meet the ``partner`` in between: together they deadlock."""
+    Order.objects.select_for_update().get(pk=first)
+    partner()
+    Order.objects.select_for_update().get(pk=second)
+
+
+def meet_once(parties=2):
+    """Return a function that waits for the other threads when it is called for the first time in each."""
+    barrier, met = threading.Barrier(parties), set()
+
+    def meet():
+        if threading.get_ident() not in met:
+            met.add(threading.get_ident())
+            barrier.wait(PATIENCE)
+
+    return meet
+
+
+@row_locks
+def test_handlers_that_deadlock_are_tried_again_at_once(isolation, monkeypatch, received_signals):
+    left, right = new_order().pk, new_order().pk
+    events, meet, pay = (
+        [EventFactory(order_id=left), EventFactory(order_id=right)],
+        meet_once(),
+        MarkOrderPaid.order_paid,
+    )
+
+    def order_paid(self, event):
+        lock_in_turn(event.order_id, right if event.order_id == left else left, meet)
+        pay(self, event)
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    together(*map(process, events))
+
+    assert set(Event.objects.values_list("status", "attempts")) == {("processed", 1)}
+    assert effects() == {"payment " + left: 1, "payment " + right: 1}
+    assert not received_signals.of("event_retried")
+
+
+@row_locks
+def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkeypatch):
+    """MySQL has undone the first half of the transaction by then, and would commit the second."""
+    left, right = new_order().pk, new_order().pk
+    event, meet, hidden = EventFactory(order_id=left), meet_once(), []
+
+    def order_paid(self, event):
+        LedgerEntry.objects.create(kind="first half", order_id=left)
+        if not hidden:
+            try:
+                lock_in_turn(left, right, meet)
+            except DatabaseError as error:
+                hidden.append(error)
+        LedgerEntry.objects.create(kind="second half", order_id=left)
+
+    def work_against_it():
+        """Change much, and be patient: so the other one is the victim."""
+        with connection.cursor() as cursor, transaction.atomic():
+            if VENDOR == "postgresql":
+                cursor.execute("SET LOCAL deadlock_timeout = '30s'")
+            LedgerEntry.objects.bulk_create([LedgerEntry(kind="ballast", order_id=right) for _ in range(50)])
+            lock_in_turn(right, left, meet)
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    together(process(event), work_against_it)
+
+    event.refresh_from_db()
+    assert hidden, "there was no deadlock"
+    assert (event.status, event.attempts, event.idempotency_key) == ("received", 1, None)
+    assert event.error.startswith("TransactionLost" if VENDOR == "mysql" else "InternalError")
+    assert effects(order_id=left) == {}
+    make_due(event)
+    processing.process(event.pk)
+    assert (status(event), effects(order_id=left)) == (
+        "processed",
+        {"first half " + left: 1, "second half " + left: 1},
+    )
+
+
+def kill_connection(key):
+    """End a connection as its server does when it is restarted."""
+    with connection.cursor() as cursor:
+        if VENDOR == "mysql":
+            cursor.execute("KILL %d" % key)
+        else:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [key])
+
+
+def connection_key():
+    """Return by what the server knows this connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT connection_id()" if VENDOR == "mysql" else "SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+
+@server
+@pytest.mark.parametrize("moment", ["prepare", "order_paid", "deliver"])
+def test_event_survives_the_end_of_its_connection(order, nudges, monkeypatch, moment):
+    event, original, killed = EventFactory(), getattr(MarkOrderPaid, moment), []
+
+    def cut(self, event):
+        original(self, event)
+        if not killed:
+            killed.append(connection_key())
+            Thread(lambda: kill_connection(killed[0])).finish()
+
+    def work():
+        try:
+            processing.process(event.pk)
+        except Error:
+            pass  # it could not even record the failure: the lease will end
+
+    monkeypatch.setattr(MarkOrderPaid, moment, cut)
+    Thread(work).finish()
+    event.refresh_from_db()
+    assert killed
+    assert event.status == ("applied" if moment == "deliver" else "received")
+    assert event.attempts == 1 and event.enqueue_at > timezone.now()
+    assert effects() == ({"payment A1": 1} if moment == "deliver" else {})
+
+    make_due(event)
+    sweep(nudges.append)
+    nudges.process()
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(order, isolation, nudges, monkeypatch):
+    event, pay = EventFactory(), MarkOrderPaid.order_paid
+
+    def order_paid(self, event):
+        pay(self, event)
+        commit = connection.commit
+
+        def commit_and_fail():
+            del connection.commit
+            commit()
+            raise OperationalError("The connection was reset.")
+
+        connection.commit = commit_and_fail
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    Thread(process(event)).finish()
+    assert (status(event), effects()) == ("applied", {"payment A1": 1})
+
+    make_due(event)
+    sweep(nudges.append)
+    nudges.process()
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+# ---- sweep and replay
+
+
+def test_sweepers_at_once_enqueue_each_event_once(isolation, nudges):
+    events = [EventFactory() for _ in range(50)]
+    make_due(*events)
+
+    together(*[lambda: sweep(nudges.append)] * 4)
+
+    assert sorted(nudges) == sorted(event.pk for event in events)
+
+
+@row_locks
+def test_row_that_a_dead_connection_locks_does_not_hold_up_the_sweep(isolation, nudges):
+    events = [EventFactory() for _ in range(5)]
+    make_due(*events)
+    with connection.cursor() as cursor:
+        if VENDOR == "mysql":
+            # What a server that knows no SKIP LOCKED, or a Django that does not use it, waits for one row.
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 2")
+
+    with locked_by_a_zombie(events[0]):
+        started = time.monotonic()
+        sweep(nudges.append)
+        seconds = time.monotonic() - started
+    assert sorted(nudges) == sorted(event.pk for event in events[1:])
+    assert seconds < 5
+
+    nudges.clear()
+    sweep(nudges.append)
+    assert list(nudges) == [events[0].pk]
+
+
+def test_operators_who_replay_an_event_at_once_replay_it_once(order, isolation, nudges):
+    event = EventFactory(status=Event.FAILED, due_at=None, enqueue_at=None, finished_at=timezone.now())
+
+    replayed = together(*[lambda: replay(Event.objects.get(pk=event.pk))] * 4)
+
+    assert replayed.count(True) == len(nudges) == 1
+    nudges.process()
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+def test_receiver_of_a_signal_never_sees_an_event_before_it_is_committed(order, isolation, nudges):
+    seen = []
+
+    def look_from_elsewhere(signal, event, **_):
+        found = Thread(lambda: Event.objects.get(pk=event.pk).status).finish()
+        seen.append((event.status, found))
+
+    for name in ("received", "applied", "processed"):
+        getattr(signals, "event_" + name).connect(look_from_elsewhere)
+    try:
+        deliver(make_body())
+        nudges.process()
+    finally:
+        for name in ("received", "applied", "processed"):
+            getattr(signals, "event_" + name).disconnect(look_from_elsewhere)
+    assert seen == [("received", "received"), ("applied", "applied"), ("processed", "processed")]
