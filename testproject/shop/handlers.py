@@ -4,7 +4,6 @@ from decimal import Decimal, InvalidOperation
 
 import requests
 from django.conf import settings
-from django.db.models import Sum
 
 from django_payment_webhooks.contrib.handlers import DisputeOpenedHandler, OrderPaidHandler, RefundCreatedHandler
 from django_payment_webhooks.exceptions import PermanentFailure
@@ -65,7 +64,8 @@ class RecordRefund(RefundCreatedHandler):
         """Record the refund if no more goes back than was paid."""
         order = lock_order(event)
         amount = read_money(event, order)
-        refunded = order.refunds.aggregate(sum=Sum("amount"))["sum"] or 0
+        # Locked, because a plain read under REPEATABLE READ does not see what was committed before the order's lock.
+        refunded = sum(refund.amount for refund in order.refunds.select_for_update())
         if refunded + amount > order.amount:
             raise PermanentFailure("More would be refunded than was paid.")
         refund_id = str(event.data["refund_id"])
