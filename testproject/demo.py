@@ -57,6 +57,7 @@ class Demo:
     def start(self):
         """Start the shop's processes, and say what they are."""
         # This process is one of the shop's, too: it reads what became of the events.
+        os.environ.clear()
         os.environ.update(self.env, DJANGO_SETTINGS_MODULE="testproject.settings")
         django.setup()
         call_command("migrate", verbosity=0)
@@ -335,8 +336,8 @@ def read_options():
     parser.add_argument(
         "--database-url",
         default=os.environ.get("DATABASE_URL") or None,
-        help="a database instead of SQLite, such as postgres://user:password@host/name; it must exist, and what it "
-        "has is left alone (default: DATABASE_URL of the environment)",
+        help="a database instead of SQLite, such as postgres://user:password@host/name; it must exist, and is left "
+        "with the shop's tables, orders and an admin user (default: DATABASE_URL of the environment)",
     )
     parser.add_argument(
         "--broker-url",
