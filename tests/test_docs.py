@@ -1,8 +1,13 @@
-"""The documentation: the tutorial's files and commands work as they stand, and the reference has every public name."""
+"""The documentation: its files and commands work as they stand, and the reference has every public name."""
 
 import ast
-import fnmatch
+import base64
+import hashlib
+import hmac
+import importlib
+import json
 import os
+import pkgutil
 import re
 import shlex
 import signal
@@ -10,11 +15,27 @@ import socket
 import stat
 import subprocess
 import sys
+import textwrap
 import time
 from collections import namedtuple
 
 import django
 import pytest
+from appconf import AppConf
+from django.core.management import BaseCommand, load_command_class
+from django.db import connection, models
+from django.dispatch import Signal
+
+import django_payment_webhooks
+from django_payment_webhooks import exceptions, processing, signals
+from django_payment_webhooks.contrib.replay import replay
+from django_payment_webhooks.contrib.sweeper import sweep
+from django_payment_webhooks.exceptions import WebhookRefused
+from django_payment_webhooks.handlers import Handler
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.providers import Provider
+
+from .test_architecture import CORE, SOURCES, count_code_lines
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCS = os.path.join(ROOT, "docs")
@@ -43,7 +64,9 @@ class Reader:
 
     def __init__(self, folder):
         self.folder, self.started, self.port = str(folder), [], find_port()
-        self.environ = {name: os.environ[name] for name in ("LANG", "PATH", "PYTHONPATH", "TMPDIR") if name in os.environ}
+        self.environ = {
+            name: os.environ[name] for name in ("LANG", "PATH", "PYTHONPATH", "TMPDIR") if name in os.environ
+        }
         programs = os.path.join(self.folder, "bin")
         os.mkdir(programs)
         python = os.path.join(programs, "python")
@@ -55,9 +78,9 @@ class Reader:
         self.environ.update(PATH=path, PYTHONPATH=libraries, PYTHONUNBUFFERED="1", HOME=self.folder)
 
     def follow(self, block):
-        """Do what one block says."""
+        """Do what one block says. Those that are no file and no command are for other tests."""
         text = block.text.replace("8000", str(self.port))
-        if block.caption.startswith("Not run"):
+        if block.caption.startswith(("Not run", "recipe", "settings ")):
             return
         if block.language == "python":
             self.write(block.caption, text)
@@ -117,7 +140,7 @@ class Reader:
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            universal_newlines=True,
+            encoding="utf-8",
             timeout=120,
         )
         return done.returncode, done.stdout
@@ -189,11 +212,397 @@ def matches(printed, expected):
 @pytest.fixture
 def reader(tmp_path):
     """Somebody who follows a page."""
+    if connection.vendor != "sqlite":
+        pytest.skip("The reader has a database of their own.")
     reader = Reader(tmp_path)
     yield reader
     reader.stop()
 
 
-def test_tutorial_leads_to_a_paid_order(reader):
+def test_tutorial_and_guides_work_as_they_stand(reader):
     for block in read_blocks("tutorial.md"):
         reader.follow(block)
+    reader.stop()
+    for page in ("handlers", "testing", "other-roads", "extensions"):
+        for block in read_blocks("howto", page + ".md"):
+            reader.follow(block)
+    code, printed = reader.call("python manage.py check")
+    assert code == 0, printed
+    backfill = "import events; from orders.backfill import backfill as b; e = [%r]; print(b(e), b(e))"
+    event = {"event_id": "evt_9", "type": "charge.succeeded", "data": {"order_id": "A1"}}
+    code, printed = reader.call("python -c %s" % shlex.quote(backfill % event))
+    assert printed.splitlines()[-1] == "1 0", printed
+
+
+# ---- code that is shown
+
+
+def find_pages():
+    """Return the path of every page, from the root."""
+    pages = ["README.md", "CHANGELOG.md"]
+    for folder, folders, names in os.walk(DOCS):
+        folders[:] = [name for name in folders if not name.startswith("_")]
+        pages += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name.endswith(".md")]
+    return sorted(pages)
+
+
+PAGES = find_pages()
+PYTHON = re.compile(r"^```(?:\{code-block\} )?python\n((?::[a-z]+: [^\n]*\n)*)(.*?)^```$", re.M | re.S)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_is_python_and_imports_what_is_public(page):
+    public = read("reference", "index.md")
+    for _, text in PYTHON.findall(read(os.pardir, page)):
+        for node in ast.walk(ast.parse(textwrap.dedent(text))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "django_payment_webhooks":
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    getattr(module, alias.name, None) or importlib.import_module(node.module + "." + alias.name)
+                    names = {"`%s`" % alias.name, "`%s.%s`" % (node.module, alias.name)}
+                    assert alias.name in ALL_SIGNALS or any(name in public for name in names), alias.name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_a_file(page):
+    text = read(os.pardir, page)
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), target
+
+
+def evaluate(page, caption):
+    """Return what a block sets: its value if it is one, else its variables."""
+    (block,) = [block for block in read_blocks("howto", page) if block.caption == caption]
+    variables = {"DATABASES": {"default": {}}}
+    try:
+        return eval(block.text, variables)
+    except SyntaxError:
+        exec(block.text, variables)
+        return variables
+
+
+BODY = {"event_id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
+
+
+def sign(key, content, encode=bytes.hex):
+    """Return an HMAC-SHA256 as a header has it."""
+    return encode(hmac.new(key, content, hashlib.sha256).digest())
+
+
+def recipe_plain():
+    body = {"id": 7, "event": "payment_done", "object": {"metadata": {"order": "A1"}, "invoice": "in_1"}}
+    body = json.dumps(body).encode()
+    headers = {"HTTP_X_PARTNER_HMAC": sign(b"a secret of sixteen bytes or more", body)}
+    return headers, body, [("7", "charge.succeeded", "A1")], None
+
+
+def recipe_timed():
+    body, now = json.dumps(BODY).encode(), str(int(time.time()))
+    signature = sign(b"a secret of sixteen bytes or more", now.encode() + b"." + body)
+    headers = {"HTTP_X_TIMED_SIGNATURE": "t=%s,v1=%s,v1=%s" % (now, "0" * 64, signature)}
+    return headers, body, [("evt_1", "charge.succeeded", "A1")], None
+
+
+def recipe_standard():
+    body, now = json.dumps({"type": "charge.succeeded", "data": {"order_id": "A1"}}).encode(), str(int(time.time()))
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    content = b"msg_1." + now.encode() + b"." + body
+    signature = sign(key, content, lambda mac: base64.b64encode(mac).decode())
+    headers = {"HTTP_WEBHOOK_ID": "msg_1", "HTTP_WEBHOOK_TIMESTAMP": now, "HTTP_WEBHOOK_SIGNATURE": "v1," + signature}
+    return headers, body, [("msg_1", "charge.succeeded", "A1")], None
+
+
+def recipe_batch():
+    body = json.dumps({"items": [{"event": BODY}, {"event": dict(BODY, event_id="evt_2")}]}).encode()
+    headers = {"HTTP_X_SIGNATURE": sign(b"a secret of sixteen bytes or more", body)}
+    return headers, body, [(name, "charge.succeeded", "A1") for name in ("evt_1", "evt_2")], b"[accepted]"
+
+
+@pytest.mark.parametrize("recipe", [recipe_plain, recipe_timed, recipe_standard, recipe_batch])
+def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
+    provider = Provider("recipe", **evaluate("providers.md", recipe.__name__.replace("_", " ")))
+    headers, body, expected, answer = recipe()
+    assert provider.verify(headers, body)
+    events = provider.parse(headers, body)
+    assert [(event["provider_event_id"], event["type"], event["order_id"]) for event in events] == expected
+    if answer:
+        assert provider.answer([]).content == answer
+    with pytest.raises(WebhookRefused):
+        provider.verify(headers, body + b" ")
+
+
+def test_provider_class_is_as_shown():
+    (block,) = [block for block in read_blocks("howto", "providers.md") if block.caption == "orders/providers.py"]
+    variables = {}
+    exec(block.text, variables)
+    provider = variables["Odd"]("odd", SECRETS=["x" * 16])
+    body = json.dumps({"event_id": "evt_1", "kind": "charge", "state": "succeeded"}).encode()
+    assert provider.verify({"HTTP_X_ODD": sign(b"x" * 16, body)}, body)
+    assert provider.parse({}, body)[0]["type"] == "charge.succeeded"
+    with pytest.raises(exceptions.ParseError):
+        provider.parse({}, b'{"event_id": "evt_1"}')
+
+
+def test_settings_of_brokers_bound_every_wait():
+    rabbitmq = evaluate("production.md", "settings for RabbitMQ")
+    redis = evaluate("production.md", "settings for Redis")
+    for found in (rabbitmq, redis):
+        assert found["CELERY_BROKER_CONNECTION_TIMEOUT"] == 1
+        options = found["CELERY_BROKER_TRANSPORT_OPTIONS"]
+        assert options["max_retries"] == 1
+        assert options["interval_max"] == 0.1
+    assert rabbitmq["CELERY_BROKER_TRANSPORT_OPTIONS"]["read_timeout"] == 1
+    assert redis["CELERY_BROKER_TRANSPORT_OPTIONS"]["socket_timeout"] == 1
+
+
+def test_time_limits_are_shorter_than_the_lease(settings):
+    found = evaluate("production.md", "settings for a queue of its own")
+    limits = found["CELERY_TASK_SOFT_TIME_LIMIT"], found["CELERY_TASK_TIME_LIMIT"], defaults()["PAYMENT_WEBHOOKS_LEASE"]
+    assert sorted(set(limits)) == list(limits)
+
+
+def test_beat_is_told_a_task_that_exists():
+    (entry,) = evaluate("sweep.md", "settings for beat")["CELERY_BEAT_SCHEDULE"].values()
+    assert entry["task"] in processing.process.app.tasks
+
+
+def test_log_is_configured_for_the_logger_that_is_used():
+    found = evaluate("production.md", "settings for the log")
+    assert 'getLogger("%s")' % list(found["LOGGING"]["loggers"])[0] in SOURCES["contrib.logging"]
+
+
+def test_metrics_are_fed(webhook, order, run_due):
+    prometheus_client = pytest.importorskip("prometheus_client")
+    (block,) = [block for block in read_blocks("howto", "monitoring.md") if block.caption]
+    receivers = {name: list(each.receivers) for name, each in ALL_SIGNALS.items()}
+    collectors = list(prometheus_client.REGISTRY._collector_to_names)
+    exec(block.text, {})
+    try:
+        webhook(order_id="A1", amount="10.00", currency="EUR")
+        webhook(signature="0" * 64)
+        due = prometheus_client.REGISTRY.get_sample_value("payment_webhooks_due_events_age_seconds")
+        run_due()
+        sample = prometheus_client.REGISTRY.get_sample_value
+        assert sample("payment_webhooks_answer_seconds_count", {"status": "200", "reason": ""}) == 1
+        assert sample("payment_webhooks_answer_seconds_count", {"status": "401", "reason": "mismatch"}) == 1
+        assert sample("payment_webhooks_event_attempts_total", {"outcome": "processed"}) == 1
+        assert 0 < due < 10
+        assert sample("payment_webhooks_due_events_age_seconds") == 0
+    finally:
+        for name, each in ALL_SIGNALS.items():
+            each.receivers[:] = receivers[name]
+        for collector in set(prometheus_client.REGISTRY._collector_to_names) - set(collectors):
+            prometheus_client.REGISTRY.unregister(collector)
+
+
+# ---- the reference
+
+ALL_SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
+
+
+def listed(*path):
+    """Return what a page lists: the names that begin a row of a table, or a definition."""
+    return set(re.findall(r"^(?:\| )?`([^`\n]+)`(?: \||\n)", read(*path), re.M))
+
+
+def rows(*path):
+    """Return the rows of a page's tables, as lists of cells without their marks."""
+    lines = re.findall(r"^\| (`.*) \|$", read(*path), re.M)
+    return [[cell.strip("`") for cell in line.split(" | ")] for line in lines]
+
+
+def conf_classes():
+    """Return the classes that have the app's settings."""
+    package = django_payment_webhooks
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if ".migrations" not in module.name:
+            importlib.import_module(module.name)
+    return [conf for conf in AppConf.__subclasses__() if conf.__module__.startswith(package.__name__ + ".")]
+
+
+def defaults():
+    """Return the settings and their defaults."""
+    return {name: default for conf in conf_classes() for name, default in conf._meta.defaults.items()}
+
+
+def test_every_setting_is_listed():
+    assert {name for name in listed("reference", "settings.md") if name.startswith("PAYMENT_")} == set(defaults())
+
+
+def test_every_default_is_right():
+    shown = {cells[0]: ast.literal_eval(cells[1]) for cells in rows("reference", "settings.md")}
+    assert len(shown) > 10
+    assert shown == {name: defaults()[name] for name in shown}
+
+
+def test_every_extension_is_listed():
+    for path in defaults()["PAYMENT_WEBHOOKS_EXTENSIONS"]:
+        assert "`%s`" % path in read("reference", "settings.md")
+        assert path in listed("howto", "extensions.md")
+
+
+def test_every_signal_is_listed():
+    assert listed("reference", "signals.md") == set(ALL_SIGNALS)
+
+
+def test_signals_have_the_arguments_that_are_listed(webhook, order, run_due, received_signals, monkeypatch):
+    webhook(order_id="A1", event_id="evt_1", type="refund.created", refund_id="re_1", amount="1.00")
+    webhook(order_id="A1", event_id="evt_1", type="refund.created", refund_id="re_2", amount="1.00")
+    run_due()
+    monkeypatch.setattr("shop.handlers.MarkOrderPaid.deliver", lambda *_: 1 / 0)
+    webhook(order_id="A1", amount="10.00", currency="EUR")
+    run_due()
+    webhook(order_id="A1", event_id="evt_2", type="unknown")
+    run_due()
+    webhook(order_id="A1", amount="10.00", currency="EUR", event_id="evt_3")
+    run_due()
+    webhook(body=b"{}")
+    assert replay(Event.objects.get(provider_event_id="evt_2"))
+    monkeypatch.undo()
+    Event.objects.filter(status="applied").update(due_at="2026-01-01T00:00Z")
+    run_due()
+    sweep(print)
+    received_signals.append(type(received_signals[0])("enqueue_failed", {"sender": Event, "error": OSError()}))
+    pages = re.split(r"^`(\w+)`\n: ", read("reference", "signals.md"), flags=re.M)
+    texts = dict(zip(pages[1::2], pages[2::2]))
+    assert {told.name for told in received_signals} == set(texts)
+    for told in received_signals:
+        for argument in set(told.facts) - {"sender", "event"}:
+            assert "`%s`" % argument in texts[told.name], told
+
+
+def test_every_check_is_listed():
+    ids = {"payment_webhooks." + name for name in re.findall(r'PREFIX \+ "([EW]\d+)"', SOURCES["contrib.checks"])}
+    assert listed("reference", "checks.md") == ids
+    for cells in rows("reference", "checks.md"):
+        assert cells[1] == {"E": "Error", "W": "Warning"}[cells[0].split(".")[1][0]]
+        assert all(cells[2:4])
+
+
+def test_every_command_is_listed_with_its_options():
+    page = read("reference", "commands.md")
+    for name in [name.split(".")[-1] for name in SOURCES if re.match(r"management\.commands\.[a-z]", name)]:
+        assert "## %s\n" % name in page
+        own = load_command_class("django_payment_webhooks", name).create_parser("manage.py", name)
+        usual = BaseCommand().create_parser("manage.py", name)
+        common = {option for action in usual._actions for option in action.option_strings}
+        for option in {option for action in own._actions for option in action.option_strings} - common:
+            assert re.search(r"^`%s[ `]" % option, page, re.M), option
+
+
+def test_every_task_is_listed():
+    tasks = {name for name in processing.process.app.tasks if name.startswith("payment_webhooks.")}
+    assert {cells[0] for cells in rows("reference", "commands.md")} == tasks
+
+
+def test_every_status_and_column_is_listed():
+    statuses = {status for status, _ in Event.STATUSES}
+    columns = {field.name for field in Event._meta.get_fields() if isinstance(field, models.Field)}
+    assert {cells[0] for cells in rows("reference", "events.md")} == statuses | columns
+    assert "`%s`" % Event._meta.db_table in read("reference", "events.md")
+    with open(os.path.join(DOCS, "explanation", "life-of-an-event.svg"), encoding="utf-8") as diagram:
+        drawn = diagram.read()
+    assert all('">%s</text>' % status in drawn for status in statuses)
+
+
+def test_final_and_replayable_statuses_are_right():
+    shown = {cells[0]: cells[2:4] for cells in rows("reference", "events.md") if len(cells) == 4}
+    module = importlib.import_module("django_payment_webhooks.contrib.replay")
+    final = {Event.PROCESSED, Event.DUPLICATE, Event.IGNORED, Event.FAILED}
+    yes = {True: "yes", False: "no"}
+    assert shown == {s: [yes[s in final], yes[s in module.REPLAYABLE]] for s, _ in Event.STATUSES}
+
+
+def provider_attributes():
+    """Return the public attributes of a provider."""
+    return {name: getattr(Provider, name) for name in dir(Provider) if not name.startswith("_")}
+
+
+def test_every_option_of_a_provider_is_listed_with_its_default():
+    options = {name.upper(): value for name, value in provider_attributes().items() if not callable(value)}
+    fields = options.pop("FIELDS")
+    cells = rows("reference", "providers.md")
+    shown = {row[0]: row[1] for row in cells if row[0].isupper()}
+    assert shown.pop("FIELDS") == "see below"
+    assert {name: ast.literal_eval(value) for name, value in shown.items()} == options
+    assert {row[0]: row[1] for row in cells if row[0] in fields} == fields
+
+
+def test_every_method_of_a_provider_and_a_handler_is_listed():
+    methods = {name for name, value in provider_attributes().items() if callable(value)}
+    (members,) = re.findall(r":members: (.*)", read("reference", "providers.md"))
+    assert set(members.split(", ")) == methods
+    methods = {name for name in dir(Handler) if not name.startswith("_") and callable(getattr(Handler, name))}
+    assert methods <= listed("reference", "handlers.md")
+
+
+def test_every_handler_is_listed_with_its_key():
+    for name in re.findall(r"^class (\w+)\(Handler\)", SOURCES["contrib.handlers"], re.M):
+        assert name in listed("reference", "handlers.md")
+        assert "`%s`" % name in read("reference", "index.md")
+
+
+def test_every_exception_is_listed():
+    page = read("reference", "exceptions.md")
+    names = [name for name, value in vars(exceptions).items() if isinstance(value, type)]
+    for name in names:
+        assert ".%s\n" % name in page or "| `%s` |" % name in page
+
+
+def test_every_answer_is_listed():
+    raised = re.compile(r'\b(?:(?:WebhookRefused|ParseError)\([\w.]+, ("\w+")|refused\(([^)]*)\))')
+    found = {
+        reason
+        for source in SOURCES.values()
+        for literal, alternatives in raised.findall(source)
+        for reason in re.findall(r'"(\w+)"', literal or alternatives)
+    }
+    shown = re.findall(r"^\| \d+ \| `(\w+)` \|", read("reference", "http.md"), re.M)
+    assert sorted(shown) == sorted(found)
+
+
+# ---- what is explained
+
+
+def test_every_promise_has_tests_that_exist():
+    text = read("explanation", "guarantees.md")
+    defined = set()
+    for folder, _, names in os.walk(os.path.dirname(os.path.abspath(__file__))):
+        for name in [name for name in names if name.endswith(".py")]:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                defined |= set(re.findall(r"^ *def (test_\w+)", file.read(), re.M))
+    promises = re.split(r"^## \d\. ", text, flags=re.M)[1:]
+    assert len(promises) == 8
+    for promise in promises:
+        named = set(re.findall(r"`(test_\w+)`", promise))
+        assert named
+        assert named <= defined
+
+
+def test_lines_of_the_core_are_counted_right():
+    shown = {cells[0]: cells[1] for cells in rows("explanation", "design.md") if cells[0].endswith((".py", "/"))}
+    counts = {name: count_code_lines(source) for name, source in SOURCES.items()}
+    core = {name + ".py": str(counts[name]) for name in CORE}
+    assert {name: count for name, count in shown.items() if name in core} == core
+    assert "| **together** | **%d** |" % sum(counts[name] for name in CORE) in read("explanation", "design.md")
+    for name in set(shown) - set(core):
+        prefix = name[:-1] if name.endswith("/") else name[: -len(".py")]
+        inside = [name for name in counts if name.replace(".", "/") == prefix or name.startswith(prefix + ".")]
+        assert abs(sum(counts[name] for name in inside) - int(shown[name])) <= 15, name
+
+
+def test_design_has_three_metrics_and_at_most_ten_next_steps():
+    design, module = read("explanation", "design.md"), read("howto", "monitoring.md")
+    metrics = re.findall(r"^`(payment_webhooks_\w+)`", design, re.M)
+    assert len(metrics) == 3
+    assert all('"%s"' % metric in module for metric in metrics)
+    steps = design.split("## Next steps before real production")[1]
+    assert 1 <= len(re.findall(r"^\d+\. ", steps, re.M)) <= 10
+
+
+def test_readme_is_short_and_its_commands_exist():
+    readme = read(os.pardir, "README.md")
+    assert len(readme.splitlines()) <= 120
+    for command in ("demo", "test"):
+        assert "$ python3 dev.py %s\n" % command in readme
+    assert "## [%s]" % django_payment_webhooks.__version__ in read(os.pardir, "CHANGELOG.md")
