@@ -1,0 +1,352 @@
+"""The log: one line for each verb, which tells enough to find an event, and nothing that must stay secret."""
+
+import json
+import logging
+
+import pytest
+
+from django_payment_webhooks import signals
+from django_payment_webhooks.contrib.logging import LEVELS, MAX_LENGTH, safe
+from django_payment_webhooks.contrib.replay import replay
+from django_payment_webhooks.contrib.sweeper import sweep
+from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.processing import process
+
+from .doubles import DownstreamError, handle
+from .factories import SECRET, EventFactory, PayloadFactory, sign
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOGGER = "django_payment_webhooks"
+FACTS = {"provider", "event_id", "event_type", "order_id", "attempts", "error", "other", "released_by"}
+CARD, HOLDER = "4242424242424242", "Erika Mustermann"
+# What ends a line or moves the cursor somewhere, what turns the text around, and what is not seen.
+FORGERY = "x\r\nINFO forged\x1b[2J\x9b1m\x85y\u2028z\u2029\u202e\u200b\x0b\x0c\x1c\t\x7f"
+
+
+@pytest.fixture
+def lines(caplog):
+    """Return the app's records since the last call."""
+    caplog.set_level(logging.DEBUG, LOGGER)
+
+    def lines():
+        records = [record for record in caplog.records if record.name == LOGGER]
+        caplog.clear()
+        return records
+
+    return lines
+
+
+def messages(records):
+    return [record.getMessage() for record in records]
+
+
+def words(records):
+    """Return of each record about an event: its level, its verb and the event's id."""
+    return [(record.levelname, record.verb, record.event_id) for record in records if hasattr(record, "event_id")]
+
+
+# ---- one line for each verb
+
+
+def test_every_signal_about_an_event_has_a_level():
+    assert {"event_" + verb for verb in LEVELS} == {name for name in vars(signals) if name.startswith("event_")}
+    assert set(LEVELS.values()) <= {logging.INFO, logging.WARNING, logging.ERROR}
+
+
+@pytest.mark.parametrize("verb", sorted(LEVELS))
+def test_one_line_is_written_for_each_verb_with_its_facts(lines, verb):
+    event = EventFactory(provider_event_id="evt_1", order_id="A7", type="a.type", provider="timed", attempts=3)
+    getattr(signals, "event_" + verb).send(Event, event=event)
+    (record,) = lines()
+    text = "event %s attempts=3 event_id=evt_1 event_type=a.type order_id=A7 provider=timed"
+    assert record.getMessage() == text % verb
+    assert record.levelno == LEVELS[verb]
+    assert {name: getattr(record, name) for name in FACTS | {"verb"}} == {
+        "verb": verb,
+        "provider": "timed",
+        "event_id": "evt_1",
+        "event_type": "a.type",
+        "order_id": "A7",
+        "attempts": 3,
+        "error": "",
+        "other": "",
+        "released_by": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "verbs"),
+    [
+        ("INFO", "received waiting applied processed duplicate released replayed"),
+        ("WARNING", "ignored retried"),
+        ("ERROR", "failed conflicted"),
+    ],
+)
+def test_what_needs_a_look_has_a_higher_level(level, verbs):
+    assert {verb for verb in LEVELS if logging.getLevelName(LEVELS[verb]) == level} == set(verbs.split())
+
+
+def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order, webhook, run_due, lines):
+    refund = {"event_id": "evt_refund", "type": "refund.created", "refund_id": "re_1", "amount": "2.50"}
+    webhook(order_id="A1", **refund)
+    run_due()
+    webhook(event_id="evt_charge", order_id="A1")
+    webhook(event_id="evt_charge", order_id="A1", body=None, charge_id="ch_other")
+    run_due()
+    about_refund = "event_id=evt_refund event_type=refund.created order_id=A1 provider=default"
+    about_charge = "event_id=evt_charge event_type=charge.succeeded order_id=A1 provider=default"
+    assert messages(lines()) == [
+        "event received attempts=0 " + about_refund,
+        "webhook received provider=default events=1 new=1",
+        "event waiting attempts=0 error=It waits for charge.succeeded. " + about_refund,
+        "event received attempts=0 " + about_charge,
+        "webhook received provider=default events=1 new=1",
+        "event conflicted attempts=0 %s other=charge.succeeded evt_charge provider=default"
+        % about_charge.replace(" provider=default", ""),
+        "webhook received provider=default events=1 new=0",
+        "event applied attempts=1 " + about_charge,
+        "event released attempts=0 error=It waits for charge.succeeded. %s released_by=charge.succeeded evt_charge"
+        % about_refund,
+        "event processed attempts=1 " + about_charge,
+        "event applied attempts=1 " + about_refund,
+        "event processed attempts=1 " + about_refund,
+    ]
+
+
+def test_the_lines_are_those_of_the_signals_no_more_and_no_fewer(order, webhook, run_due, lines, received_signals):
+    webhook(event_id="evt_1", order_id="A1")
+    webhook(event_id="evt_2", order_id="A1")
+    webhook(event_id="evt_3", type="an.unknown.type")
+    webhook(signature="forged")
+    run_due()
+    records = lines()
+    assert len(records) == len(received_signals) == 12
+    told = [
+        (name.partition("_")[2], facts["event"].provider_event_id)
+        for name, facts in received_signals
+        if name.startswith("event_")
+    ]
+    assert sorted((verb, event_id) for _, verb, event_id in words(records)) == sorted(told)
+    assert ("INFO", "duplicate", "evt_2") in words(records)
+    assert ("WARNING", "ignored", "evt_3") in words(records)
+
+
+def test_failures_retries_and_replays_are_written_with_their_reason(
+    order, settings, webhook, run_due, pass_time, lines
+):
+    errors = [PermanentFailure("The order is on the Moon."), DownstreamError(503)]
+
+    def apply(self, event):
+        if errors:
+            raise errors.pop()
+
+    handle(settings, apply=apply)
+    webhook(event_id="evt_1", order_id="A1")
+    run_due()
+    pass_time(60)
+    run_due()
+    replay(Event.objects.get())
+    run_due()
+    records = [record for record in lines() if hasattr(record, "event_id")]
+    assert words(records) == [
+        ("INFO", "received", "evt_1"),
+        ("WARNING", "retried", "evt_1"),
+        ("ERROR", "failed", "evt_1"),
+        ("INFO", "received", "evt_1"),
+        ("INFO", "replayed", "evt_1"),
+        ("INFO", "applied", "evt_1"),
+        ("INFO", "processed", "evt_1"),
+    ]
+    assert "503 from downstream" in records[1].getMessage()
+    assert "The order is on the Moon." in records[2].getMessage()
+    assert [record.attempts for record in records] == [0, 1, 2, 0, 0, 1, 1]
+    # What was mended is not told again.
+    assert not any("Moon" in message for message in messages(records[3:]))
+
+
+# ---- the other lines
+
+
+@pytest.mark.parametrize(
+    ("request_of", "provider", "status", "reason"),
+    [
+        ({"signature": None}, None, 401, "no_signature"),
+        ({"signature": "0" * 64}, None, 401, "mismatch"),
+        ({"provider": "nobody"}, "nobody", 404, "unknown_provider"),
+        ({"provider": "n\u00f6\u03b4\u0431\u05d0"}, "n\u00f6\u03b4\u0431\u05d0", 404, "unknown_provider"),
+        ({"body": b"not JSON"}, None, 400, "unparsed"),
+    ],
+    ids=str,
+)
+def test_a_rejected_webhook_is_one_line_with_the_reason(webhook, lines, request_of, provider, status, reason):
+    assert webhook(**request_of).status_code == status
+    (record,) = [record for record in lines() if record.verb == "rejected"]
+    provider = provider or "default"
+    assert record.getMessage() == "webhook rejected provider=%s status=%d reason=%s" % (provider, status, reason)
+    assert record.levelname == "WARNING"
+    assert (record.provider, record.status, record.reason) == (provider, status, reason)
+    assert 0 <= record.seconds < 10
+
+
+def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):
+    outcomes = [(EventFactory(), True), (EventFactory(), False), (EventFactory(), True)]
+    signals.webhook_received.send(None, provider="default", outcomes=outcomes, seconds=0.0125)
+    (record,) = lines()
+    assert record.getMessage() == "webhook received provider=default events=3 new=2"
+    facts = (record.levelname, record.verb, record.provider, record.events, record.new, record.seconds)
+    assert facts == ("INFO", "received", "default", 3, 2, 0.0125)
+
+
+def test_a_broker_that_takes_no_message_is_one_line(webhook, lines, monkeypatch, published):
+    def refuse(*args, **options):
+        raise ConnectionRefusedError(111, "Connection\nrefused")
+
+    monkeypatch.setattr(process, "apply_async", refuse)
+    assert webhook().status_code == 200
+    published()
+    (record,) = [record for record in lines() if record.verb == "enqueue_failed"]
+    assert record.getMessage() == "enqueue failed error=[Errno 111] Connection\\nrefused"
+    assert record.levelname == "ERROR"
+
+
+def test_a_sweep_is_one_line_which_matters_if_it_found_something(lines, pass_time):
+    EventFactory.create_batch(2)
+    pass_time(40)
+    for level, enqueued in [("INFO", 2), ("DEBUG", 0)]:
+        assert sweep(lambda pk: None) == enqueued
+        (record,) = lines()
+        assert record.getMessage() == "sweep finished enqueued=%d" % enqueued
+        assert (record.levelname, record.verb, record.enqueued) == (level, "swept", enqueued)
+
+
+# ---- what must not be in it
+
+
+def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
+    order, webhook, run_due, pass_time, caplog, published, settings, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    private = {"card": CARD, "holder": HOLDER}
+    signatures = []
+
+    def send(body=None, signature=None, **fields):
+        payload = PayloadFactory(data__order_id="A1", data__private=private, **fields)
+        body = json.dumps(payload).encode() if body is None else body
+        signatures.append(signature or sign(body))
+        return webhook(body=body, signature=signatures[-1])
+
+    refund = {"type": "refund.created", "data__refund_id": "re_1", "data__amount": "2.50"}
+    send(event_id="evt_refund", **refund)
+    run_due()
+    settings.DOWNSTREAM_URL = "http://127.0.0.1:1/"  # nobody is there
+    send(event_id="evt_charge")
+    run_due()
+    settings.DOWNSTREAM_URL = ""
+    pass_time(60)
+    run_due()
+    send(event_id="evt_charge", data__charge_id="ch_2")
+    send(event_id="evt_charge_again", data__charge_id="ch_3")
+    send(event_id="evt_unknown", type="an.unknown.type")
+    send(event_id="evt_too_much", **dict(refund, data__refund_id="re_2", data__amount="99.00"))
+    run_due()
+    send(signature="0123456789abcdef" * 4)
+    send(signature="not-even-a-signature")
+    send(event_id=None)
+    for body in ("%s %s" % (CARD, HOLDER), '{"private": "%s %s' % (CARD, HOLDER), '["%s"]' % CARD, CARD):
+        send(body=body.encode())
+    send(body=CARD.encode() + b"\xff" + HOLDER.encode())
+    published()  # so that the next message is sent by a new thread, which finds the broker broken
+    with monkeypatch.context() as broken:
+        broken.setattr(process, "apply_async", None)
+        send(event_id="evt_unpublished")
+        published()
+    for event in Event.objects.filter(status=Event.FAILED).exclude(type=""):
+        replay(event)
+    run_due()
+
+    app = [record for record in caplog.records if record.name == LOGGER]
+    expected = set(LEVELS) | {"rejected", "enqueue_failed"}
+    assert {record.verb for record in app} == expected, "the journey does not come by every verb"
+    for record in caplog.records:
+        text = logging.Formatter().format(record) + repr(vars(record))
+        for private in [SECRET, CARD, HOLDER] + signatures:
+            assert private not in text
+            assert private.encode().hex() not in text
+
+
+# ---- nobody can forge a line
+
+
+def check_one_printable_line(record):
+    """Check that whatever shows a record shows one line, and nothing else than what is printable."""
+    text = record.getMessage()
+    assert len(text.splitlines()) == 1
+    assert text.isprintable()
+    for value in vars(record).values():
+        if isinstance(value, str) and value in text:
+            assert value.isprintable()
+
+
+def test_identifiers_can_not_forge_a_line(webhook, run_due, lines, received_signals):
+    webhook(event_id="1" + FORGERY, type=FORGERY, order_id=FORGERY)
+    webhook(event_id="2" + FORGERY, type="charge.succeeded", order_id=FORGERY)
+    webhook(event_id="3" + FORGERY, type="refund.created", order_id=FORGERY, refund_id=FORGERY)
+    run_due()
+    webhook(event_id="2" + FORGERY, charge_id="ch_other", order_id=FORGERY)
+    records = lines()
+    verbs = {record.verb for record in records}
+    assert {"received", "ignored", "failed", "waiting", "conflicted"} <= verbs
+    for record in records:
+        check_one_printable_line(record)
+    (ignored,) = [record for record in records if record.verb == "ignored"]
+    for name in ("event_id", "event_type", "order_id"):
+        escaped = getattr(ignored, name).lstrip("1")
+        assert escaped.startswith("x\\r\\nINFO forged\\x1b[2J\\x9b1m\\x85y\\u2028z\\u2029\\u202e\\u200b")
+        assert escaped in ignored.getMessage()
+
+
+@pytest.mark.parametrize("verb", sorted(LEVELS))
+def test_neither_can_an_error_another_event_or_a_provider(lines, verb):
+    event = EventFactory(provider=FORGERY, error=FORGERY)
+    other = EventFactory(provider_event_id=FORGERY)
+    send = getattr(signals, "event_" + verb).send
+    send(Event, event=event, other=other, by=other)
+    send(Event, event=event, error=ValueError(FORGERY))
+    for record in lines():
+        check_one_printable_line(record)
+        assert "error=" in record.getMessage()
+
+
+def test_a_rejected_webhooks_provider_can_not_forge_a_line(lines):
+    signals.webhook_rejected.send(None, provider=FORGERY, status=404, reason="unknown_provider", seconds=0.1)
+    signals.enqueue_failed.send(Event, error=OSError(FORGERY))
+    for record in lines():
+        check_one_printable_line(record)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("evt_1", "evt_1"),
+        ("", ""),
+        (42, "42"),
+        ("für \U0001f4b6", "für \U0001f4b6"),
+        ("a\nb", "a\\nb"),
+        ("a\\nb", "a\\\\nb"),
+        ("a'b", "a'b"),
+        ("%s %(x)s {}", "%s %(x)s {}"),
+        (ValueError("a\nb"), "a\\nb"),
+        ("x" * 201, "x" * 200),
+    ],
+)
+def test_what_is_not_printable_is_escaped_and_what_is_long_is_cut(value, text):
+    assert safe(value) == text
+
+
+def test_a_line_has_a_bounded_length(webhook, lines, run_due):
+    webhook(event_id="\n" * 255, type="\u2028" * 255, order_id="\x1b" * 255)
+    run_due()
+    for record in lines():
+        assert len(record.getMessage()) < 8 * MAX_LENGTH
