@@ -1,6 +1,7 @@
 """Every input gets the answer that is promised, and leaves in the database and the queue what is promised."""
 
 import asyncio
+import datetime
 import hashlib
 import hmac
 import io
@@ -11,7 +12,8 @@ import time
 
 import pytest
 from django.db import OperationalError, connection
-from django.test import Client
+from django.test import Client, override_settings
+from django.utils import timezone
 
 from django_payment_webhooks import processing, signals, views
 from django_payment_webhooks.models import Event, EventManager
@@ -191,6 +193,18 @@ def test_ids_that_only_look_alike_are_different_events(transactional_db, webhook
         assert webhook(event_id=event_id).json()["status"] == "duplicate"
     assert sorted(Event.objects.values_list("provider_event_id", flat=True)) == sorted(pair)
     assert set(published()) == set(Event.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_project_without_time_zones_is_served_too(order, webhook, stored, run_due, shop_state, zone):
+    with override_settings(USE_TZ=False, TIME_ZONE=zone):
+        event = stored(webhook(BODY))
+        assert event.received_at == event.due_at < event.enqueue_at
+        assert abs(event.received_at - timezone.now()).total_seconds() < 10
+        assert event.occurred_at == datetime.datetime(2026, 11, 23, 10 if zone == "UTC" else 5)
+        run_due()
+        assert Event.objects.get().status == Event.PROCESSED
+        assert shop_state()["orders"] == {"A1": "paid"}
 
 
 # ---- duplicates
@@ -788,6 +802,21 @@ def failing_insert(monkeypatch):
         return errors
 
     return failing_insert
+
+
+def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(webhook, stored, published, monkeypatch):
+    event, find, looks = stored(webhook(BODY)), EventManager.filter, []
+
+    def find_too_early(self, **conditions):
+        looks.append(conditions)
+        return self.none() if len(looks) == 1 else find(self, **conditions)
+
+    monkeypatch.setattr(EventManager, "filter", find_too_early)
+    assert webhook(BODY).json() == {"status": "duplicate", "event_id": "evt_1"}
+    assert looks == [{"dedup_key": event.dedup_key}] * 2
+    monkeypatch.undo()
+    assert Event.objects.get() == event
+    assert published() == [event.pk]
 
 
 @pytest.mark.parametrize("error", [(1213, "Deadlock found"), (1205, "Lock wait timeout"), ("database is locked",)])
