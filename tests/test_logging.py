@@ -270,6 +270,8 @@ def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
     expected = set(LEVELS) | {"rejected", "enqueue_failed"}
     assert {record.verb for record in app} == expected, "the journey does not come by every verb"
     for record in caplog.records:
+        if record.name.startswith("factory"):
+            continue  # it makes what the provider sends
         text = logging.Formatter().format(record) + repr(vars(record))
         for private in [SECRET, CARD, HOLDER] + signatures:
             assert private not in text
