@@ -351,6 +351,25 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_told(operator, 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_event_that_somebody_else_replays_at_this_moment_is_left_to_them(
+    operator, published, received_signals, monkeypatch
+):
+    event, schedule = EventFactory(status=Event.FAILED), Event.schedule
+
+    def be_overtaken(self, *args, **values):
+        Event.objects.filter(pk=self.pk).update(status=Event.RECEIVED, version=self.version + 1)
+        schedule(self, *args, **values)
+
+    monkeypatch.setattr(Event, "schedule", be_overtaken)
+    ((level, _),) = told(replay(operator, event))
+    assert level == "warning"
+    assert (row_of(event)["status"], row_of(event)["version"]) == (Event.RECEIVED, 1)
+    assert published() == []
+    assert received_signals == []
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_of_a_mixed_choice_each_part_is_told(operator, unparsed, published):
     failed, processed = EventFactory(status=Event.FAILED), EventFactory(status=Event.PROCESSED)
     levels = [level for level, _ in told(replay(operator, failed, processed, unparsed))]

@@ -16,7 +16,9 @@ from django_payment_webhooks.processing import process
 from .doubles import DownstreamError, handle
 from .factories import SECRET, EventFactory, PayloadFactory, sign
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+# For what is told on commit.
+commits = pytest.mark.django_db(transaction=True)
 
 LOGGER = "django_payment_webhooks"
 FACTS = {"provider", "event_id", "event_type", "order_id", "attempts", "error", "other", "released_by"}
@@ -88,6 +90,7 @@ def test_what_needs_a_look_has_a_higher_level(level, verbs):
     assert {verb for verb in LEVELS if logging.getLevelName(LEVELS[verb]) == level} == set(verbs.split())
 
 
+@commits
 def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order, webhook, run_due, lines):
     refund = {"event_id": "evt_refund", "type": "refund.created", "refund_id": "re_1", "amount": "2.50"}
     webhook(order_id="A1", **refund)
@@ -115,6 +118,7 @@ def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order,
     ]
 
 
+@commits
 def test_the_lines_are_those_of_the_signals_no_more_and_no_fewer(order, webhook, run_due, lines, received_signals):
     webhook(event_id="evt_1", order_id="A1")
     webhook(event_id="evt_2", order_id="A1")
@@ -133,6 +137,7 @@ def test_the_lines_are_those_of_the_signals_no_more_and_no_fewer(order, webhook,
     assert ("WARNING", "ignored", "evt_3") in words(records)
 
 
+@commits
 def test_failures_retries_and_replays_are_written_with_their_reason(
     order, settings, webhook, run_due, pass_time, lines
 ):
@@ -199,6 +204,7 @@ def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):
     assert facts == ("INFO", "received", "default", 3, 2, 0.0125)
 
 
+@commits
 def test_a_broker_that_takes_no_message_is_one_line(webhook, lines, monkeypatch, published):
     def refuse(*args, **options):
         raise ConnectionRefusedError(111, "Connection\nrefused")
@@ -224,6 +230,7 @@ def test_a_sweep_is_one_line_which_matters_if_it_found_something(lines, pass_tim
 # ---- what must not be in it
 
 
+@commits
 def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
     order, webhook, run_due, pass_time, caplog, published, settings, monkeypatch
 ):
@@ -291,6 +298,7 @@ def check_one_printable_line(record):
             assert value.isprintable()
 
 
+@commits
 def test_identifiers_can_not_forge_a_line(webhook, run_due, lines, received_signals):
     webhook(event_id="1" + FORGERY, type=FORGERY, order_id=FORGERY)
     webhook(event_id="2" + FORGERY, type="charge.succeeded", order_id=FORGERY)
@@ -347,6 +355,7 @@ def test_what_is_not_printable_is_escaped_and_what_is_long_is_cut(value, text):
     assert safe(value) == text
 
 
+@commits
 def test_a_line_has_a_bounded_length(webhook, lines, run_due):
     webhook(event_id="\n" * 255, type="\u2028" * 255, order_id="\x1b" * 255)
     run_due()

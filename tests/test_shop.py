@@ -311,6 +311,45 @@ def test_without_an_address_nobody_is_told(order, settings, monkeypatch):
     assert pay().status == Event.PROCESSED
 
 
+# ---- the admin
+
+
+@pytest.fixture
+def operator(admin_user, client):
+    """Return the browser of a superuser."""
+    client.force_login(admin_user)
+    return client
+
+
+def test_what_the_handlers_wrote_can_be_read_in_the_admin_and_not_changed(paid, operator):
+    refund("re_1")
+    dispute("dp_1")
+    payment = LedgerEntry.objects.get(kind="payment")
+    rows = {"refund": Refund.objects.get(), "dispute": Dispute.objects.get(), "ledgerentry": payment}
+    for model, row in rows.items():
+        url = "/admin/shop/%s/" % model
+        for page in (url, url + "?q=A1", "%s%d/change/" % (url, row.pk)):
+            answer = operator.get(page)
+            assert answer.status_code == 200
+            assert "order A1" in answer.content.decode()
+        operator.post("%s%d/change/" % (url, row.pk), {"order": "A2", "reference": "forged", "amount": "99.00"})
+        assert operator.get(url + "add/").status_code == 403
+        assert operator.post("%s%d/delete/" % (url, row.pk), {"post": "yes"}).status_code == 403
+    assert as_text(ledger())[0] == ("payment", "A1", "ch_1", "10.00")
+    assert [str(row) for row in rows.values()] == ["refund re_1", "dispute dp_1", "payment ch_1"]
+
+
+def test_the_price_of_an_order_can_be_mended_in_the_admin_but_it_can_not_be_marked_as_paid(order, operator):
+    url = "/admin/shop/order/A1/"
+    assert operator.get(url + "change/").status_code == 200
+    data = {"id": "A2", "amount": "12.00", "currency": "USD", "status": "paid", "paid_at_0": "2026-11-23"}
+    assert operator.post(url + "change/", data).status_code == 302
+    assert all_orders() == [("A1", "12.00", "USD", "new")]
+    assert operator.post(url + "delete/", {"post": "yes"}).status_code == 403
+    assert operator.post("/admin/shop/order/add/", dict(data, status="paid")).status_code == 302
+    assert all_orders()[1:] == [("A2", "12.00", "USD", "new")]
+
+
 # ---- the commands
 
 
