@@ -1,0 +1,216 @@
+"""Real processes over real brokers: what was answered with 200 has exactly one effect, whoever dies in between."""
+
+import time
+from collections import Counter
+
+import pytest
+from processes import find_port, post_at_once, post_webhook, start_server, wait_until
+
+from .stacks import PATIENCE, silent_listener
+
+
+def test_webhook_is_stored_queued_and_applied_once(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+
+    answer = shop.post(charge)
+
+    assert (answer.status, answer.data) == (200, {"status": "accepted", "event_id": charge["event_id"]})
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
+    assert [call["status"] for call in shop.calls(order)] == [200]
+
+
+def test_webhook_that_comes_twenty_times_at_once_has_one_effect(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+
+    answers = post_at_once(20, shop.server.base_url, charge)
+
+    assert Counter((answer.status, answer.data["status"]) for answer in answers) == {
+        (200, "accepted"): 1,
+        (200, "duplicate"): 19,
+    }
+    shop.wait_for("processed", charge)
+    again = shop.post(charge)
+    assert (again.status, again.data["status"]) == (200, "duplicate")
+    assert shop.effects(order) == {"payment": 1}
+    assert len(shop.calls(order)) == 1
+
+
+def test_forged_webhook_leaves_no_trace(shop):
+    charge = shop.charge(shop.next_order())
+
+    answer = shop.post(charge, secret="not the shared secret, but as long")
+
+    assert answer.status == 401
+    assert shop.status(charge) is None
+
+
+def test_refund_waits_for_its_charge(shop):
+    order = shop.next_order()
+    charge, refund = shop.charge(order), shop.refund(order)
+
+    assert shop.post(refund).status == 200
+    shop.wait_for("waiting", refund)
+    assert shop.effects(order) == {}
+    assert shop.post(charge).status == 200
+
+    shop.wait_for("processed", charge, refund)
+    assert shop.effects(order) == {"payment": 1, "refund": 1}
+
+
+def test_warehouse_that_asks_for_a_pause_gets_it(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+    shop.warehouse.add_rule(order_id=order, status=429, retry_after=2, times=2)
+
+    assert shop.post(charge).status == 200
+
+    shop.wait_for("processed", charge)
+    calls = shop.calls(order)
+    assert [call["status"] for call in calls] == [429, 429, 200]
+    assert len({call["key"] for call in calls}) == 1
+    assert min(calls[1]["at"] - calls[0]["at"], calls[2]["at"] - calls[1]["at"]) >= 2
+    assert shop.effects(order) == {"payment": 1}
+
+
+def test_event_that_can_not_be_delivered_ends_as_failed(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+    shop.warehouse.add_rule(order_id=order, status=503, times=100)
+
+    assert shop.post(charge).status == 200
+
+    shop.wait_for("failed", charge)
+    assert [call["status"] for call in shop.calls(order)] == [503] * 4
+    status, attempts, error = shop.events()[charge["event_id"]]
+    assert attempts == 4 and "503" in error
+    assert shop.effects(order) == {"payment": 1}
+
+
+def test_event_that_can_not_be_applied_ends_as_failed_at_once(shop):
+    charge = shop.charge("no-such-order")
+
+    assert shop.post(charge).status == 200
+
+    shop.wait_for("failed", charge)
+    assert shop.events()[charge["event_id"]][1] == 1
+
+
+def hang(shop):
+    """Post a charge that a worker is at work with when this returns: the warehouse does not answer."""
+    order = shop.next_order()
+    charge = shop.charge(order)
+    shop.warehouse.add_rule(order_id=order, hang=10)
+    assert shop.post(charge).status == 200
+    wait_until(lambda: shop.calls(order), PATIENCE, 0.02)
+    return order, charge
+
+
+@pytest.mark.parametrize("victim", ["worker", "child"])
+def test_worker_that_is_killed_while_it_delivers_is_made_up_for(shop, victim):
+    order, charge = hang(shop)
+    if victim == "worker":
+        with shop.without_worker():
+            pass
+    else:
+        shop.kill_child_at_work()
+
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
+    calls = shop.calls(order)
+    assert [call["status"] for call in calls][-1] == 200 and len(calls) == 2
+    assert len({call["key"] for call in calls}) == 1
+
+
+def test_worker_that_is_killed_in_its_transaction_is_made_up_for(shop):
+    if not shop.database.url:
+        pytest.skip("SQLite has one lock, which keeps the webhook from being stored, too")
+    order = shop.next_order()
+    charge = shop.charge(order)
+    with shop.database.lock(order):
+        assert shop.post(charge).status == 200
+        wait_until(lambda: shop.events()[charge["event_id"]][1] == 1, PATIENCE, 0.02)
+        time.sleep(0.3)  # it is taken; now the handler waits for the order
+        with shop.without_worker():
+            pass
+
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
+    assert shop.events()[charge["event_id"]][1] == 2
+
+
+def test_messages_that_are_lost_are_made_up_for(shop):
+    orders = [shop.next_order() for _ in range(5)]
+    charges = [shop.charge(order) for order in orders]
+
+    with shop.without_worker(is_killed=False):
+        shop.queue.purge()
+        for charge in charges:
+            assert shop.post(charge).status == 200
+        wait_until(lambda: shop.queue.size() == 5, PATIENCE)
+        shop.queue.purge()
+        assert shop.queue.size() == 0
+        assert {shop.status(charge) for charge in charges} == {"received"}
+
+    shop.wait_for("processed", *charges)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 5
+
+
+def test_web_server_that_is_killed_after_its_answer_has_lost_nothing(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+
+    answer = shop.post(charge)
+    shop.server.kill()
+
+    assert answer.status == 200
+    shop.restart_server()
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
+    assert shop.post(charge).data["status"] == "duplicate"
+
+
+# ---- a broker that does not work for the web server
+
+BOUND = 2  # seconds: every timeout of the brokers' clients is longer, and the goal of 200 ms much shorter
+
+
+@pytest.fixture(params=["refused", "silent"])
+def broken_port(request):
+    """A port at which nobody listens, or somebody who never says a word."""
+    if request.param == "refused":
+        yield find_port()
+    else:
+        with silent_listener() as port:
+            yield port
+
+
+@pytest.fixture(params=["tuned", "defaults"])
+def broker_settings(request, tmp_path):
+    """Settings with the shop's own bounds for a broker that is down, or with nothing of that kind."""
+    if request.param == "tuned":
+        return {}
+    text = "from testproject.settings import *\ndel CELERY_BROKER_TRANSPORT_OPTIONS, CELERY_BROKER_CONNECTION_TIMEOUT\n"
+    (tmp_path / "settings_without_bounds.py").write_text(text)
+    return {"DJANGO_SETTINGS_MODULE": "settings_without_bounds", "folder": str(tmp_path)}
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:%d/0", "amqp://guest:guest@127.0.0.1:%d//"], ids=["redis", "amqp"])
+def test_broker_that_does_not_work_slows_no_answer(embedded_shop, url, broken_port, broker_settings, record_property):
+    shop = embedded_shop
+    env = dict(shop.env, CELERY_BROKER_URL=url % broken_port, **broker_settings)
+    env["PYTHONPATH"] = env.get("folder", "") + ":" + env["PYTHONPATH"]
+    orders = [shop.next_order() for _ in range(5)]
+    charges = [shop.charge(order) for order in orders]
+
+    with start_server(env) as server:
+        post_webhook(server.base_url, b"{}")  # the first request loads what is loaded late
+        answers = [post_webhook(server.base_url, charge) for charge in charges]
+        times = sorted(round(answer.seconds * 1000, 1) for answer in answers)
+        record_property("milliseconds", times)
+        assert [answer.status for answer in answers] == [200] * 5
+        assert times[-1] < BOUND * 1000, times
+        shop.wait_for("processed", *charges)
+        assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 5
