@@ -7,9 +7,7 @@ from types import SimpleNamespace
 import pytest
 from celery import Celery
 from celery import signals as celery_signals
-from django.core.management import call_command
-from django.core.management.base import CommandError
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -113,6 +111,16 @@ def test_a_sweep_moves_an_event_on_when_every_message_is_lost(order, settings, p
         published()  # what release enqueues is lost
     assert {read(event).status for event in (charge, refund)} == {"processed"}
     assert shop_state()["ledger"] == [("payment", "A1"), ("refund", "A1")]
+
+
+def test_an_event_whose_handler_fails_does_not_keep_the_others_from_being_swept(settings):
+    def apply(self, event):
+        raise DownstreamError(503)
+
+    handle(settings, apply=apply)
+    first, second = overdue(60), overdue(50)
+    assert sweep(process) == 2
+    assert [read(event).attempts for event in (first, second)] == [1, 1]
 
 
 # ---- how often
@@ -263,13 +271,23 @@ def test_a_locked_row_is_not_waited_for_where_the_database_can_skip_it(short_loc
             sweeper.put_off(read(event))
 
 
-def test_a_database_that_can_not_skip_locked_rows_is_asked_for_none(monkeypatch):
-    monkeypatch.setattr(connections["default"].features, "has_select_for_update_skip_locked", False)
-    event, enqueued = overdue(60), []
+@pytest.mark.parametrize("skips", [True, False])
+def test_an_event_is_put_off_once_whether_or_not_the_database_can_skip_locked_rows(skips, monkeypatch):
+    if connection.vendor != "postgresql":  # which always can
+        monkeypatch.setattr(connection.features, "has_select_for_update_skip_locked", skips)
+    event, other, enqueued = overdue(60), overdue(50), []
     with recorded_statements() as statements:
-        assert sweep(enqueued.append) == 1
-    assert [text for text in statements if "LOCKED" in text] == []
-    assert enqueued == [event.pk]
+        assert sweep(enqueued.append) == 2
+    assert enqueued == [event.pk, other.pk]
+    assert seconds_until_swept(event) == pytest.approx(60, abs=3)
+    if connection.features.has_select_for_update:
+        asked = skips or connection.vendor == "postgresql"
+        assert len([text for text in statements if "SKIP LOCKED" in text]) == (2 if asked else 0)
+    Event.objects.filter(pk=event.pk).delete()
+    before = columns(other)
+    with pytest.raises(Overtaken):
+        sweeper.put_off(event)
+    assert columns(other) == before
 
 
 # ---- in every worker
@@ -329,83 +347,3 @@ def test_both_tasks_have_fixed_names(settings):
     assert process.ignore_result is True
     assert sweep_events.ignore_result is True
     assert process.app.tasks[process.name].name == process.name
-
-
-# ---- the command
-
-
-def test_the_command_enqueues_what_is_due(capsys, published):
-    first, second = overdue(60), overdue(50)
-    call_command("sweep_payment_webhooks")
-    assert capsys.readouterr().out == "2 events enqueued\n"
-    assert published() == [first.pk, second.pk]
-    call_command("sweep_payment_webhooks")
-    assert capsys.readouterr().out == "0 events enqueued\n"
-    assert published() == []
-
-
-def test_the_command_can_process_the_events_itself(capsys, published, order, shop_state):
-    event = overdue(60)
-    call_command("sweep_payment_webhooks", process=True)
-    assert capsys.readouterr().out == "1 events processed\n"
-    assert read(event).status == "processed"
-    assert shop_state()["orders"] == {"A1": "paid"}
-    assert published() == []
-
-
-def test_the_command_goes_on_when_the_handler_of_an_event_fails(capsys, settings):
-    def apply(self, event):
-        raise DownstreamError(503)
-
-    handle(settings, apply=apply)
-    first, second = overdue(60), overdue(50)
-    call_command("sweep_payment_webhooks", process=True)
-    assert capsys.readouterr().out == "2 events processed\n"
-    assert [read(event).attempts for event in (first, second)] == [1, 1]
-
-
-def test_the_command_can_sweep_again_and_again(capsys, published, monkeypatch):
-    naps, event = [], overdue(60)
-    other = []
-
-    def sleep(seconds):
-        naps.append(seconds)
-        if len(naps) == 2:
-            other.append(overdue(50))
-        if len(naps) == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("time.sleep", sleep)
-    with pytest.raises(KeyboardInterrupt):
-        call_command("sweep_payment_webhooks", every=2.5)
-    assert naps == [2.5] * 4
-    assert capsys.readouterr().out == "1 events enqueued\n" * 2  # nothing is said of a sweep that found nothing
-    assert published() == [event.pk, other[0].pk]
-
-
-def test_the_command_says_nothing_if_it_is_told_so(capsys):
-    overdue(60)
-    call_command("sweep_payment_webhooks", verbosity=0)
-    assert capsys.readouterr().out == ""
-
-
-def test_the_command_tells_that_the_broker_failed(monkeypatch):
-    event = overdue(60)
-
-    def fail(*args, **options):
-        raise BrokerError("no broker")
-
-    monkeypatch.setattr(process, "apply_async", fail)
-    with pytest.raises(CommandError, match="no broker"):
-        call_command("sweep_payment_webhooks")
-    assert (read(event).status, read(event).attempts) == ("received", 0)
-    assert seconds_until_swept(event) == pytest.approx(60, abs=5)
-
-
-def test_the_command_tells_that_the_database_failed(monkeypatch):
-    def fail(*args, **options):
-        raise OperationalError("no database")
-
-    monkeypatch.setattr(Event.objects, "filter", fail)
-    with pytest.raises(CommandError, match="no database"):
-        call_command("sweep_payment_webhooks")
