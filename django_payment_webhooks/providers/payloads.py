@@ -3,7 +3,7 @@
 import datetime
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils import timezone
@@ -44,8 +44,11 @@ def read_decimal(text: str) -> Decimal:
 
     A huge exponent is refused, because whoever turns such a Decimal into an integer waits for half a minute.
     """
-    number = Decimal(text)
-    if abs(number.adjusted()) > MAX_EXPONENT:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent that even Decimal has no room for
+        number = Decimal("Infinity")
+    if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
         raise ValueError("a number has an exponent beyond %d" % MAX_EXPONENT)
     return number
 
