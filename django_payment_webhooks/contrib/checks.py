@@ -1,8 +1,9 @@
 """System checks: mistakes in the settings are found before the first webhook. None of them touches the database."""
 
+import hashlib
 import inspect
 import re
-from typing import Any, List
+from typing import Any, Iterator, List
 
 from celery import current_app
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -13,8 +14,10 @@ from ..conf import get_provider, settings
 from ..handlers import Handler
 from ..models import Event
 from ..providers import Provider
+from ..providers.signatures import DECODERS
 
 PREFIX = "payment_webhooks."
+SECRETS_HINT = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
 
 
 @register(Tags.security)
@@ -37,29 +40,55 @@ def check_provider(name: str) -> List[CheckMessage]:
     if not isinstance(provider, Provider):
         hint = "Derive its BACKEND from django_payment_webhooks.providers.Provider."
         return [Error("The provider %r is not a Provider." % name, hint=hint, id=PREFIX + "E003")]
-    hint = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
     if not isinstance(provider.secrets, (list, tuple)) or not any(provider.secrets):
-        return [
-            Error("The provider %r has no secret: all its webhooks are refused." % name, hint=hint, id=PREFIX + "E004")
-        ]
-    messages: List[CheckMessage] = []
-    if len(provider.keys()) < len(provider.secrets):
-        text = "The provider %r has a secret that is blank, shorter than 16 bytes, or not encoded as it says." % name
-        messages.append(Error(text, hint=hint, id=PREFIX + "E005"))
-    if settings.SECRET_KEY in provider.secrets:
-        text = "The provider %r has SECRET_KEY as a secret: whoever can sign webhooks could forge sessions." % name
-        messages.append(Error(text, hint="Ask the provider for a secret of its own.", id=PREFIX + "E006"))
-    for option in ("signature_pattern", "timestamp_pattern"):
-        if getattr(provider, option) and count_groups(getattr(provider, option)) != 1:
-            text = "%s of the provider %r is not a regular expression with one group." % (option.upper(), name)
+        text = "The provider %r has no secret: all its webhooks are refused." % name
+        return [Error(text, hint=SECRETS_HINT, id=PREFIX + "E004")]
+    return [*check_scheme(provider), *check_secrets(provider), *check_fields(provider)]
+
+
+def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
+    """Check what a provider says of its signatures."""
+    known = {
+        "KEY_ENCODING": provider.key_encoding in DECODERS,
+        "SIGNATURE_ENCODING": provider.signature_encoding in ("hex", "base64"),
+        "DIGEST": provider.digest in hashlib.algorithms_available,
+        "TOLERANCE": is_positive(provider.tolerance),
+    }
+    for option, is_known in known.items():
+        if not is_known:
+            text = "%s of the provider %r is %r." % (option, provider.name, getattr(provider, option.lower()))
+            hint = "KEY_ENCODING is text, hex or base64; SIGNATURE_ENCODING is hex or base64; DIGEST is a name that "
+            hint += "hashlib knows; TOLERANCE is a number of seconds."
+            yield Error(text, hint=hint, id=PREFIX + "E012")
+    patterns = {"SIGNATURE_PATTERN": provider.signature_pattern or None}
+    if provider.timestamp_pattern:
+        patterns["TIMESTAMP_PATTERN"] = provider.timestamp_pattern
+    for option, pattern in patterns.items():
+        if count_groups(pattern) != 1:
+            text = "%s of the provider %r is not a regular expression with one group." % (option, provider.name)
             hint = "Put what it is to find, and nothing else, into parentheses; others can start with (?:."
-            messages.append(Error(text, hint=hint, id=PREFIX + "E010"))
+            yield Error(text, hint=hint, id=PREFIX + "E010")
+
+
+def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
+    """Check the secrets of a provider that has some."""
+    if provider.key_encoding in DECODERS and len(provider.keys()) < len(provider.secrets):
+        name = provider.name
+        text = "The provider %r has a secret that is blank, shorter than 16 bytes, or not encoded as it says." % name
+        yield Error(text, hint=SECRETS_HINT, id=PREFIX + "E005")
+    if settings.SECRET_KEY in provider.secrets:
+        text = "The provider %r has SECRET_KEY as a secret: whoever can sign webhooks could forge sessions."
+        hint = "Ask the provider for a secret of its own."
+        yield Error(text % provider.name, hint=hint, id=PREFIX + "E006")
+
+
+def check_fields(provider: Provider) -> Iterator[CheckMessage]:
+    """Check where a provider's fields come from."""
     for field, path in provider.fields.items():
-        if path.startswith("header:") and "{%s}" % path[7:] not in provider.content:
-            text = "The provider %r takes %s from the header %s, which nobody signed." % (name, field, path[7:])
+        if path.startswith("header:") and "{%s}" % path[7:].lower() not in provider.content.lower():
+            text = "The provider %r takes %s from the header %s, which nobody signed."
             hint = "Whoever has seen one webhook could send it again as another. Take it from the body if you can."
-            messages.append(Warning(text, hint=hint, id=PREFIX + "W003"))
-    return messages
+            yield Warning(text % (provider.name, field, path[7:]), hint=hint, id=PREFIX + "W003")
 
 
 def count_groups(pattern: Any) -> int:
@@ -74,23 +103,29 @@ def count_groups(pattern: Any) -> int:
 def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that sizes, times and limits are positive numbers."""
     names = ["MAX_BODY_SIZE", "PUBLISH_PAUSE", "SWEEP_GRACE", "SWEEP_CEILING", "LEASE", "WAIT_DEADLINE"]
-    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING"]
-    values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name) for name in names}
+    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING", "SWEEP_BATCH"]
+    # The last is there only if the sweeper is.
+    values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name, 1) for name in names}
     return [
         Error("%s is %r, not a positive number." % (name, value), hint="Times are in seconds.", id=PREFIX + "E011")
         for name, value in values.items()
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
+        if not is_positive(value)
     ]
+
+
+def is_positive(value: Any) -> bool:
+    """Return whether something is a number above zero."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 @register()
 def check_handlers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that every handler can be loaded and is complete."""
-    return [
-        message
-        for event_type, path in settings.PAYMENT_WEBHOOKS_HANDLERS.items()
-        for message in check_handler(event_type, path)
-    ]
+    handlers = settings.PAYMENT_WEBHOOKS_HANDLERS
+    if not isinstance(handlers, dict):
+        hint = 'Set it to {"charge.succeeded": "shop.handlers.MarkOrderPaid"}, with your types and your classes.'
+        return [Error("PAYMENT_WEBHOOKS_HANDLERS is not a dictionary.", hint=hint, id=PREFIX + "E013")]
+    return [message for event_type, path in handlers.items() for message in check_handler(event_type, path)]
 
 
 def check_handler(event_type: str, path: str) -> List[CheckMessage]:
