@@ -15,6 +15,7 @@ from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import receive_events
 
+from .doubles import recorded_statements
 from .factories import EventFactory
 
 LIST = "/admin/payment_webhooks/event/"
@@ -138,6 +139,14 @@ def test_the_search_finds_an_event_by_its_exact_id_or_its_orders_and_no_other(op
     EventFactory(provider_event_id="evt_10", order_id="A1")
     EventFactory(provider_event_id="evt_2", order_id="A2", provider="timed")
     assert found(operator.get(LIST, {"q": term})) == ids
+
+
+def test_the_search_asks_for_the_keys_which_have_indexes(operator):
+    with recorded_statements() as statements:
+        operator.get(LIST, {"q": "evt_1"})
+    conditions = [sql.partition(" WHERE ")[2] for sql in statements if Event._meta.db_table in sql]
+    assert any("dedup_key" in condition and "order_key" in condition for condition in conditions)
+    assert not any("provider_event_id" in condition or "order_id" in condition for condition in conditions)
 
 
 def test_the_search_can_be_combined_with_a_filter(operator):
