@@ -21,7 +21,7 @@ def digest(*names: str) -> str:
 class EventManager(models.Manager):
     """Uses the database that is written to: a replica that lags behind knows no duplicates."""
 
-    def get_queryset(self):
+    def get_queryset(self) -> models.QuerySet:
         """Return all events."""
         return super().get_queryset().using(router.db_for_write(self.model))
 
@@ -62,7 +62,7 @@ class Event(models.Model):
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [models.Index(fields=[name], name="payment_webhooks_" + name) for name in ("enqueue_at", "order_key")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "%s %s" % (self.type or "unparsed", self.provider_event_id)
 
     @cached_property
@@ -72,10 +72,10 @@ class Event(models.Model):
 
     @cached_property
     def data(self) -> dict:
-        """The fields that the provider's paths find in the payload, by name: ``charge_id``, ``amount``, …"""
+        """The fields that the provider's paths find in the payload, by name, such as ``charge_id`` and ``amount``."""
         return get_provider(self.provider).read(self.payload)
 
-    def change(self, **values) -> None:
+    def change(self, **values: object) -> None:
         """Change the row, and tell if its status is new. Raises ``Overtaken`` if it is not as it was read."""
         is_news = values.get("status", self.status) != self.status
         values["version"] = self.version + 1
@@ -91,7 +91,7 @@ class Event(models.Model):
         send = getattr(signals, "event_" + self.status).send_robust
         transaction.on_commit(partial(send, Event, event=self), using=router.db_for_write(Event))
 
-    def schedule(self, delay: float, grace: float = 0, **values) -> None:
+    def schedule(self, delay: float, grace: float = 0, **values: object) -> None:
         """Make the event due after a delay; the sweeper enqueues it after a grace, too. Both are in seconds."""
         due_at = timezone.now() + timedelta(seconds=delay)
         self.change(due_at=due_at, enqueue_at=due_at + timedelta(seconds=grace), **values)

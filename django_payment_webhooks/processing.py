@@ -112,7 +112,11 @@ def publish() -> None:
 
 @shared_task(name="payment_webhooks.process_event", ignore_result=True)
 def process(pk: int) -> None:
-    """Do what the event's row says is due, or nothing. This is all that a worker does."""
+    """Do what the event's row says is due, or nothing. This is all that a worker does.
+
+    An attempt that fails is recorded in the row. Raises ``Overtaken`` from its error if the row is not ours any more,
+    so that at least the worker's log has it.
+    """
     # A second ahead, as the clocks of two machines differ: an event must not be late for being early.
     event = Event.objects.filter(pk=pk, due_at__lte=timezone.now() + timedelta(seconds=1)).first()
     if event is None:
@@ -166,7 +170,7 @@ def apply(event: Event, handler: Handler) -> None:
             fenced.schedule(settings.PAYMENT_WEBHOOKS_LEASE, status=Event.APPLIED, error="")
         except Overtaken:
             # The handler hid a deadlock: MySQL has undone the fence and everything up to there.
-            raise TransactionLost
+            raise TransactionLost from None
     event.__dict__.update(fenced.__dict__)
 
 

@@ -12,7 +12,6 @@ from .conf import get_provider, settings
 from .exceptions import WebhookRefused
 from .processing import receive_events
 
-
 UNAVAILABLE = WebhookRefused(503, "database", "The events could not be stored. Send them again.", Retry_After="10")
 
 

@@ -27,7 +27,7 @@ def find_sources():
         for name in names:
             path = os.path.relpath(os.path.join(folder, name), PACKAGE)
             if name.endswith(".py") and not path.startswith("migrations"):
-                with io.open(os.path.join(folder, name), encoding="utf-8") as source:
+                with open(os.path.join(folder, name), encoding="utf-8") as source:
                     sources[path[: -len(".py")].replace(os.sep, ".")] = source.read()
     return sources
 

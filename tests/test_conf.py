@@ -38,7 +38,7 @@ def test_a_setting_that_the_project_leaves_out_has_its_default(name):
 def test_every_default_is_known_here():
     core = {name for name in vars(PaymentWebhooksConf) if name.isupper()}
     assert core | {"SWEEP_INTERVAL", "SWEEP_BATCH"} == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
-    assert PaymentWebhooksConf.PUBLISH_PAUSE == DEFAULTS["PUBLISH_PAUSE"]
+    assert DEFAULTS["PUBLISH_PAUSE"] == PaymentWebhooksConf.PUBLISH_PAUSE
 
 
 def test_a_setting_that_the_project_gives_is_read_when_it_is_needed(settings, webhook):

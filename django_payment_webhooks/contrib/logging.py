@@ -5,10 +5,12 @@ so that they can't forge a line.
 """
 
 import logging
+from typing import Any, List, Tuple
 
 from django.dispatch import receiver
 
 from .. import signals
+from ..models import Event
 
 logger = logging.getLogger("django_payment_webhooks")
 
@@ -29,12 +31,12 @@ LEVELS = {
 }
 
 
-def safe(value) -> str:
+def safe(value: object) -> str:
     """Return a text that fills one line of a log whatever it contains: what is not printable is escaped."""
     return repr(str(value))[1:-1][:MAX_LENGTH]
 
 
-def log_event(verb, event, **facts) -> None:
+def log_event(verb: str, event: Event, **facts: Any) -> None:
     """Write one line about an event."""
     facts.update(
         provider=safe(event.provider),
@@ -51,7 +53,7 @@ def connect(verb: str) -> None:
     """Log each time that the signal of this verb is sent."""
 
     @receiver(getattr(signals, "event_" + verb), weak=False, dispatch_uid="payment_webhooks.logging." + verb)
-    def log(event, error=None, other=None, by=None, **_):
+    def log(event: Event, error: object = None, other: object = None, by: object = None, **_: Any) -> None:
         facts = {"error": error or event.error, "other": other or "", "released_by": by or ""}
         log_event(verb, event, **{name: safe(value) for name, value in facts.items()})
 
@@ -61,7 +63,7 @@ for name in LEVELS:
 
 
 @receiver(signals.webhook_received)
-def log_received(provider, outcomes, seconds, **_) -> None:
+def log_received(provider: str, outcomes: List[Tuple[Event, bool]], seconds: float, **_: Any) -> None:
     """Write one line about a webhook that was answered with 200."""
     facts = {"provider": provider, "events": len(outcomes), "new": sum(created for _, created in outcomes)}
     logger.info(
@@ -72,7 +74,7 @@ def log_received(provider, outcomes, seconds, **_) -> None:
 
 
 @receiver(signals.webhook_rejected)
-def log_rejected(provider, status, reason, seconds, **_) -> None:
+def log_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
     """Write one line about a webhook that was not accepted."""
     facts = {"provider": safe(provider), "status": status, "reason": reason}
     logger.warning(
@@ -83,13 +85,13 @@ def log_rejected(provider, status, reason, seconds, **_) -> None:
 
 
 @receiver(signals.enqueue_failed)
-def log_enqueue_failed(error, **_) -> None:
+def log_enqueue_failed(error: Exception, **_: Any) -> None:
     """Write one line about a broker that took no message; the sweeper makes up for it."""
     logger.error("enqueue failed error=%s", safe(error), extra={"verb": "enqueue_failed"})
 
 
 @receiver(signals.sweep_finished)
-def log_sweep(enqueued, **_) -> None:
+def log_sweep(enqueued: int, **_: Any) -> None:
     """Write one line about a sweep; on the debug level if it found nothing."""
     level = logging.INFO if enqueued else logging.DEBUG
     logger.log(level, "sweep finished enqueued=%d", enqueued, extra={"verb": "swept", "enqueued": enqueued})

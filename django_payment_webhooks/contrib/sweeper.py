@@ -76,7 +76,7 @@ class SweepStep(bootsteps.StartStopStep):
 
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
-    def start(self, consumer) -> None:
+    def start(self, consumer: Any) -> None:
         """Set the timer, again with each connection to the broker: a lost one clears all timers."""
         interval = settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL
         if interval:
@@ -86,6 +86,6 @@ class SweepStep(bootsteps.StartStopStep):
 
 
 @celeryd_init.connect
-def add_sweep_step(instance, **_) -> None:
+def add_sweep_step(instance: Any, **_: Any) -> None:
     """Add the step to the worker that is being set up."""
     instance.app.steps["consumer"].add(SweepStep)

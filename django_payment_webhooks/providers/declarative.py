@@ -55,7 +55,7 @@ class Provider(HMACSignature):
         try:
             document = load_json(body)
         except ValueError as error:
-            raise self.parse_error("The body can't be read: %s." % error)
+            raise self.parse_error("The body can't be read: %s." % error) from error
         paths = self.find_events(document)
         if not paths:
             raise self.parse_error("The body has no list of events at %s." % self.events_path)
@@ -101,7 +101,7 @@ class Provider(HMACSignature):
         try:
             return read_text(values[name])
         except ValueError as error:
-            raise self.parse_error("%s %s." % (self.fields[name], error))
+            raise self.parse_error("%s %s." % (self.fields[name], error)) from error
 
     def parse_error(self, message: str) -> ParseError:
         """Return the refusal of a body that can't be parsed."""

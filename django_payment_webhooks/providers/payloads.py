@@ -26,7 +26,7 @@ def load_json(body: bytes) -> dict:
         # int refuses the words NaN and Infinity, which json would accept.
         document = json.loads(body.decode(), parse_float=read_decimal, parse_constant=int)
     except RecursionError:
-        raise ValueError("it has more than %d levels" % MAX_DEPTH)
+        raise ValueError("it has more than %d levels" % MAX_DEPTH) from None
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
     level, values = [document], 0

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 import time
-from typing import Any, List, Mapping, Optional
+from typing import Any, List, Mapping, Match, Optional
 
 from ..exceptions import WebhookRefused
 
@@ -83,7 +83,7 @@ class HMACSignature:
         """Return the signature of a webhook, encoded as the provider encodes it."""
         parts = {b"body": body, b"timestamp": timestamp.encode()}
 
-        def fill(placeholder):
+        def fill(placeholder: Match) -> bytes:
             name = placeholder.group(1)
             return parts[name] if name in parts else read_header(meta, name.decode()).encode("utf-8", "replace")
 

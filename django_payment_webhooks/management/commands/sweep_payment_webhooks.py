@@ -29,7 +29,7 @@ class Command(BaseCommand):
             try:
                 swept = sweep(process if options["process"] else enqueue_now)
             except Exception as error:
-                raise CommandError("The sweep was interrupted, what is due stays due: %r" % error)
+                raise CommandError("The sweep was interrupted, what is due stays due: %r" % error) from error
             if options["verbosity"] and (swept or not options["every"]):
                 self.stdout.write("%d events %s" % (swept, "processed" if options["process"] else "enqueued"))
             if not options["every"]:
