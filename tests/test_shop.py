@@ -93,6 +93,11 @@ BAD_SUMS = [
     "-10.00",
     "10.001",
     "0.001",
+    "1e-2000000",
+    "2.50000000000000000000000000000000000001",
+    "1e1000000",
+    "1e999999",
+    "1e400",
     "NaN",
     "sNaN",
     "-NaN",
@@ -133,7 +138,7 @@ def test_a_payment_whose_amount_is_missing_altogether_does_not_pay_an_order(orde
     assert Order.objects.get().status == Order.NEW
 
 
-@pytest.mark.parametrize("amount", ["9.99", "10.01", "0.01", "1000000000000000", "1e400"])
+@pytest.mark.parametrize("amount", ["9.99", "10.01", "0.01", "1000000000000000"])
 def test_another_amount_than_the_order_costs_does_not_pay_it(order, amount):
     check_failed(pay(amount=amount), "was paid, but the order costs 10.00.")
     assert Order.objects.get().status == Order.NEW
@@ -196,7 +201,7 @@ def test_partial_refunds_are_recorded_up_to_what_was_paid_and_not_a_cent_beyond(
     assert as_text(ledger())[1:] == [("refund",) + row for row in as_text(refunds)]
 
 
-@pytest.mark.parametrize("amount", ["10.01", "1e400", "1000000000000000"])
+@pytest.mark.parametrize("amount", ["10.01", "1000000000000000"])
 def test_one_refund_of_more_than_was_paid_is_not_recorded(paid, amount):
     check_failed(refund(amount=amount), "More would be refunded than was paid.")
     assert (Refund.objects.count(), len(ledger())) == (0, 1)

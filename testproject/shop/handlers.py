@@ -24,8 +24,8 @@ def read_money(event, order):
     """Return the event's amount. Its currency must be the order's, and it must be a positive number of cents."""
     try:
         amount = Decimal(str(event.data["amount"]))
-        cents = amount * 100
-        positive = amount.is_finite() and cents == cents.to_integral_value() and amount > 0
+        # Compared, not multiplied: a product is rounded, and can overflow.
+        positive = amount > 0 and amount == amount.quantize(Decimal("0.01"))
     except InvalidOperation:
         positive = False
     if not positive:
