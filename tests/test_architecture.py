@@ -167,6 +167,9 @@ PROJECT = """
 import json
 import sys
 
+# An editable installation finds whatever is missing in this copy where it was installed from.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+
 import django
 from celery import Celery
 from django.conf import settings

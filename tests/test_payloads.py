@@ -119,11 +119,9 @@ def test_50_000_values_are_read():
     ],
     ids=["one too many in a list", "one too many in an object", "a megabyte of empty lists"],
 )
-def test_more_than_50_000_values_are_refused_within_a_second(body):
-    started = time.process_time()
+def test_more_than_50_000_values_are_refused(body):
     with pytest.raises(ValueError, match="or 50000 values"):
         load_json(body)
-    assert time.process_time() - started < 1
 
 
 def test_an_integer_of_4300_digits_is_read():

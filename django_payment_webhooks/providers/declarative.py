@@ -93,15 +93,17 @@ class Provider(HMACSignature):
 
     def read_field(self, name: str, meta: Mapping[str, Any], payload: Mapping) -> Any:
         """Return a field of an event that is being received, or None."""
-        body_path, is_header, header = self.fields[name].partition("header:")
-        return (read_header(meta, header) or None) if is_header else find(payload, body_path)
+        body_path, is_header, header = self.fields.get(name, "").partition("header:")
+        if is_header:
+            return read_header(meta, header) or None
+        return find(payload, body_path) if body_path else None
 
     def read_identifier(self, values: Mapping[str, Any], name: str) -> str:
         """Return an identifier among the fields."""
         try:
             return read_text(values[name])
         except ValueError as error:
-            raise self.parse_error("%s %s." % (self.fields[name], error)) from error
+            raise self.parse_error("%s %s." % (self.fields.get(name, name), error)) from error
 
     def parse_error(self, message: str) -> ParseError:
         """Return the refusal of a body that can't be parsed."""

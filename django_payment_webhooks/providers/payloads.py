@@ -81,6 +81,8 @@ def read_time(value: Any) -> datetime.datetime:
         if isinstance(value, str):
             moment = parse_datetime(value)
             value = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
-        return datetime.datetime.fromtimestamp(value, datetime.timezone.utc if settings.USE_TZ else None)
+        moment = datetime.datetime.fromtimestamp(float(value), datetime.timezone.utc if settings.USE_TZ else None)
     except (AttributeError, TypeError, ValueError, OverflowError, OSError):
         return timezone.now()
+    # Not every time zone, and not every database, has a place for the first year and the last.
+    return moment if datetime.MINYEAR < moment.year < datetime.MAXYEAR else timezone.now()

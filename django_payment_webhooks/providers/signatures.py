@@ -28,7 +28,7 @@ class HMACSignature:
 
     #: The shared secrets, a list of texts. Each of them is accepted, so that they can be rotated.
     secrets: Any = ()
-    #: How a secret's text becomes the key: ``text``, ``hex`` or ``base64``, after ``key_prefix`` is cut off.
+    #: How a secret's text becomes the key: ``text``, ``hex`` or ``base64``, after ``key_prefix`` is cut off, if it is there.
     key_encoding = "text"
     key_prefix = ""
     #: The header with the signatures, and a pattern whose one group finds each of them in it.
@@ -52,8 +52,9 @@ class HMACSignature:
         keys = []
         for secret in self.secrets if isinstance(self.secrets, (list, tuple)) else ():
             try:
-                keys.append(DECODERS[self.key_encoding](secret[len(self.key_prefix) :]))
-            except (TypeError, ValueError):
+                start = len(self.key_prefix) if secret.startswith(self.key_prefix) else 0
+                keys.append(DECODERS[self.key_encoding](secret[start:]))
+            except (AttributeError, TypeError, ValueError):
                 continue
         return [key for key in keys if len(key.strip()) >= MIN_KEY_LENGTH]
 
