@@ -605,3 +605,17 @@ def test_readme_is_short_and_its_commands_exist():
     for command in ("demo", "test"):
         assert "$ python3 dev.py %s\n" % command in readme
     assert "## [%s]" % django_payment_webhooks.__version__ in read(os.pardir, "CHANGELOG.md")
+
+
+def test_readme_names_the_versions_that_are_tested():
+    with open(os.path.join(ROOT, "tox.ini"), encoding="utf-8") as file:
+        lines = re.findall(r"^    py3(\d+)-dj(?:\{([\d,]+)\}|(\d+))", file.read(), re.M)
+    tested = {}
+    for python, several, single in lines:
+        versions = {"%s.%s" % (dj[0], dj[1:]) for dj in (several or single).split(",")}
+        tested.setdefault("3." + python, set()).update(versions)
+    shown = re.findall(r"^\| (3\.\d+) \| ([\d., ]+) \| ([\d.]+) \|$", read(os.pardir, "README.md"), re.M)
+    assert {python: set(djangos.split(", ")) for python, djangos, _ in shown} == tested
+    for python, _, celery in shown:
+        with open(os.path.join(ROOT, "constraints", "py%s.txt" % python.replace(".", "")), encoding="utf-8") as file:
+            assert re.search(r"^celery==%s\." % re.escape(celery), file.read(), re.M), python
