@@ -7,10 +7,12 @@ import datetime
 import itertools
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from queue import Empty
 
 import pytest
 from django.db import DatabaseError, Error, IntegrityError, OperationalError, connection, transaction
@@ -145,6 +147,26 @@ def test_eight_threads_receive_and_process_and_no_error_reaches_anybody(isolatio
     assert Counter(sum(answers, [])) == {(200, "accepted"): 80, (200, "duplicate"): 80}
     assert set(Event.objects.values_list("status", "attempts", "error")) == {("processed", 1, "")}
     assert effects() == {"payment %s" % order.pk: 1 for order in orders}
+
+
+def test_first_messages_of_many_threads_start_the_publisher_without_an_error(monkeypatch):
+    """An error here would be a 500 for an event that is stored."""
+
+    def publish():
+        with suppress(Empty):
+            while True:
+                processing.unpublished.get(block=False)
+
+    monkeypatch.setattr(processing, "publish", publish)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(150):
+            monkeypatch.setattr(processing, "publisher", threading.Thread())
+            together(*[lambda: processing.enqueue(1)] * 8)
+    finally:
+        sys.setswitchinterval(interval)
+        publish()
 
 
 # ---- take and apply
@@ -515,6 +537,24 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
         "processed",
         {"first half " + left: 1, "second half " + left: 1},
     )
+
+
+def test_effects_are_undone_if_the_status_can_not_be_written(order, isolation, monkeypatch):
+    event, schedule = EventFactory(), Event.schedule
+
+    def fail_once(self, *args, **values):
+        if values.get("status") == Event.APPLIED:
+            monkeypatch.setattr(Event, "schedule", schedule)
+            raise OperationalError("The connection was lost.")
+        schedule(self, *args, **values)
+
+    monkeypatch.setattr(Event, "schedule", fail_once)
+    processing.process(event.pk)
+    assert (status(event), effects()) == ("received", {})
+
+    make_due(event)
+    processing.process(event.pk)
+    assert (status(event), effects()) == ("processed", {"payment A1": 1})
 
 
 def kill_connection(key):

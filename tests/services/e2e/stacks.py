@@ -71,6 +71,16 @@ class Database:
             yield
             cursor.execute("ROLLBACK")
 
+    def end_connections(self):
+        """End all connections, as a restart of the server does. Not for SQLite."""
+        if self.is_mysql:
+            rows = self.execute("SELECT id FROM information_schema.processlist WHERE db = '%s'" % self.name, True)
+            for (key,) in rows:
+                self.execute("KILL %d" % key, anywhere=True)
+        else:
+            backends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'"
+            self.execute(backends % self.name, anywhere=True)
+
     def drop(self):
         """Drop it, whoever is still connected."""
         if self.url:

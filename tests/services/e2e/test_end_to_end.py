@@ -172,6 +172,20 @@ def test_web_server_that_is_killed_after_its_answer_has_lost_nothing(shop):
     assert shop.post(charge).data["status"] == "duplicate"
 
 
+def test_connections_that_the_database_ends_are_opened_again(shop):
+    if not shop.database.url:
+        pytest.skip("SQLite has no server that could end a connection")
+    orders = [shop.next_order() for _ in range(4)]
+    charges = [shop.charge(order) for order in orders]
+
+    shop.database.end_connections()
+
+    # As long as it can't store them, the shop asks for them to be sent again.
+    wait_until(lambda: {shop.post(charge).status for charge in charges} == {200}, PATIENCE)
+    shop.wait_for("processed", *charges)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 4
+
+
 # ---- a broker that does not work for the web server
 
 BOUND = 2  # seconds: every timeout of the brokers' clients is longer, and the goal of 200 ms much shorter
