@@ -28,7 +28,7 @@ class HMACSignature:
 
     #: The shared secrets, a list of texts. Each of them is accepted, so that they can be rotated.
     secrets: Any = ()
-    #: How a secret's text becomes the key: ``text``, ``hex`` or ``base64``. ``key_prefix`` is cut off first, if it is there.
+    #: How a secret's text becomes the key: ``text``, ``hex`` or ``base64``. A ``key_prefix`` is cut off first.
     key_encoding = "text"
     key_prefix = ""
     #: The header with the signatures, and a pattern whose one group finds each of them in it.
