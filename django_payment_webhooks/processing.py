@@ -85,7 +85,8 @@ def pause_if_transient(error: DatabaseError, *_: Any) -> float:
     return random.uniform(0.01, 0.1)
 
 
-retry: Any = partial(retry_over_time, catch=DatabaseError, errback=pause_if_transient, max_retries=5)
+# Bounded in time, too: what has waited long for a lock does not wait for it again.
+retry: Any = partial(retry_over_time, catch=DatabaseError, errback=pause_if_transient, max_retries=5, timeout=3)
 
 
 def enqueue(pk: int) -> None:

@@ -347,3 +347,12 @@ def test_w002_can_be_silenced(settings, monkeypatch):
     settings.SILENCED_SYSTEM_CHECKS = ["payment_webhooks.W002"]
     (message,) = [message for message in checks.run_checks() if message.id == "payment_webhooks.W002"]
     assert message.is_silenced()
+
+
+# ---- Celery
+
+
+def test_w004_tells_of_a_celery_app_that_is_not_loaded(monkeypatch):
+    assert current_app.main == "testproject"
+    monkeypatch.setattr(current_app._get_current_object(), "main", "default")
+    assert found() == ["W004"]

@@ -164,6 +164,16 @@ def check_sweeper(app_configs: Any, **_: Any) -> List[CheckMessage]:
 
 
 @register()
+def check_celery(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that the project's Celery app is loaded. Celery makes up one of this name otherwise."""
+    if current_app.main != "default":
+        return []
+    text = "The project's Celery app is not loaded: messages go to a broker on this machine, and nobody takes them."
+    hint = "Import it in the __init__.py beside settings.py: from .celery import app as celery_app."
+    return [Warning(text, hint=hint, id=PREFIX + "W004")]
+
+
+@register()
 def check_database(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that the events' database can lock rows."""
     if connections[router.db_for_write(Event)].features.has_select_for_update:
