@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
+import kombu
 from processes import PATH, make_event, manage, shop_environment, shop_state, sign, start_server, start_worker
 
 from . import ROOT
@@ -73,6 +74,13 @@ def stacks():
         with create_database(postgres) as url:
             found["PostgreSQL, RabbitMQ"] = {"DATABASE_URL": url, "CELERY_BROKER_URL": rabbitmq}
             yield found
+
+
+def delete_queue(url, name):
+    """Delete what the shop has left at the broker."""
+    with kombu.Connection(url) as connection, closing(connection.SimpleQueue(name)) as queue:
+        queue.queue.delete()
+        queue.queue.exchange.delete()
 
 
 def cpu_seconds(*processes):
@@ -146,7 +154,11 @@ def main():
                 env = shop_environment(folder, CELERY_QUEUE="benchmark_" + uuid.uuid4().hex[:12], **urls)
                 env.update(DJANGO_SETTINGS_MODULE="benchmarks.baseline_settings")
                 env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.join(ROOT, "testproject"), ROOT])
-                seconds, remark = measure(env, options.requests, options.clients)
+                try:
+                    seconds, remark = measure(env, options.requests, options.clients)
+                finally:
+                    if urls:
+                        delete_queue(urls["CELERY_BROKER_URL"], env["CELERY_QUEUE"])
             say("%s: %s." % (name, remark))
             median = {view: statistics.median(values) * 1000 for view, values in seconds.items()}
             p95 = {view: sorted(values)[int(len(values) * 0.95)] * 1000 for view, values in seconds.items()}

@@ -121,8 +121,9 @@ class Queue:
     def drop(self):
         """Delete it."""
         if self.url:
-            with kombu.Connection(self.url, connect_timeout=5) as connection, connection.channel() as channel:
-                channel.queue_delete(self.name)
+            with self.open() as queue:
+                queue.queue.delete()
+                queue.queue.exchange.delete()
 
 
 class Shop:
