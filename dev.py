@@ -4,8 +4,9 @@
 ``demo [options]``
     Plays the story of the shop: see ``demo --help``.
 ``test [--here] [options of pytest]``
-    Runs the tests on SQLite, and again on PostgreSQL and on MariaDB if they are there. Measures what they cover,
-    unless pytest was told what to run. With ``--here`` the tests use the packages of this Python, as tox wants it.
+    Runs the tests on SQLite, and again on PostgreSQL and on MariaDB if they are there. Measures what they cover, and
+    fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests use the
+    packages of this Python, as tox wants it, and nothing is measured.
 
 Both install what they need into ``.venv``, once for each change of the requirements. The environment says where the
 services are: ``TEST_POSTGRES_URL``, ``TEST_MYSQL_URL``, ``TEST_RABBITMQ_URL`` and ``TEST_REDIS_URL``. By default they
@@ -163,15 +164,17 @@ def find_services(python):
     return found, missing
 
 
-def run_pytest(python, arguments, folder, **environment):
-    """Run the tests once. Returns pytest's exit status, and for each test whether it passed, failed or was skipped."""
+def run_pytest(command, arguments, folder, **environment):
+    """Run the tests once.
+
+    ``command`` starts pytest. Returns its exit status, and for each test whether it passed, failed or was skipped.
+    """
     report = os.path.join(folder, "report.xml")
     environment = dict(os.environ, COVERAGE_FILE=os.path.join(folder, "coverage"), **environment)
     for name in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL"):
         if not environment.get(name):
             environment.pop(name, None)
-    command = [python, "-m", "coverage", "run", "-m", "pytest", "--junitxml=" + report, *arguments]
-    status, outcomes = subprocess.call(command, cwd=ROOT, env=environment), {}
+    status, outcomes = subprocess.call([*command, "--junitxml=" + report, *arguments], cwd=ROOT, env=environment), {}
     if os.path.exists(report):
         for case in ElementTree.parse(report).iter("testcase"):
             bad = case.find("failure") is not None or case.find("error") is not None
@@ -190,6 +193,8 @@ def test(arguments):
     found, missing = find_services(python)
     addresses = {variable: found.get(service, "") for service, (variable, _) in SERVICES.items()}
     everything = not [argument for argument in arguments if not argument.startswith("-")]
+    is_measured = everything and not here
+    command = [python, "-m", "coverage", "run", "-m", "pytest"] if is_measured else [python, "-m", "pytest"]
     required = os.environ.get("REQUIRE_SERVICES", "") not in ("", "0")
     started, problems, counts, ran, skipped = time.monotonic(), [], Counter(), set(), {}
     databases = ["SQLite"] + [name for name in DATABASES if name in found]
@@ -200,7 +205,7 @@ def test(arguments):
             once = [] if database == "SQLite" else ["--deselect", END_TO_END]
             url = found.get(database, "")
             environment = dict(addresses, DATABASE_URL=url, DJANGO_SETTINGS_MODULE="")
-            status, outcomes = run_pytest(python, once + arguments, folder, **environment)
+            status, outcomes = run_pytest(command, once + arguments, folder, **environment)
             if status and not (status == 5 and once and not everything):
                 problems.append("Tests failed on %s." % database)
             for name, outcome in outcomes.items():
@@ -210,7 +215,7 @@ def test(arguments):
                     ran.add(name)
                 else:
                     skipped[name] = outcome
-        if everything:
+        if is_measured:
             problems += report_coverage(python, folder)
 
     left_out = Counter(reason for name, reason in skipped.items() if name not in ran)
