@@ -98,9 +98,10 @@ def quietly(*command, **options):
 
 
 def runs_this_python(python):
-    """Return whether an interpreter is there, works, and is of the version that runs this."""
+    """Return whether an interpreter is there, has pip, and is of the version that runs this."""
+    ask = [python, "-c", "import pip, sys; print(sys.version)"]
     try:
-        return subprocess.check_output([python, "-c", "import sys; print(sys.version)"]).decode().strip() == sys.version
+        return subprocess.check_output(ask, stderr=subprocess.DEVNULL).decode().strip() == sys.version
     except (OSError, subprocess.CalledProcessError):
         return False
 
@@ -171,6 +172,8 @@ def run_pytest(command, arguments, folder, **environment):
     """
     report = os.path.join(folder, "report.xml")
     environment = dict(os.environ, COVERAGE_FILE=os.path.join(folder, "coverage"), **environment)
+    # pytest-django names its databases by it: no other checkout, and no line of tox, has the same.
+    environment.setdefault("TOX_PARALLEL_ENV", hashlib.sha256(ROOT.encode()).hexdigest()[:8])
     for name in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL"):
         if not environment.get(name):
             environment.pop(name, None)
