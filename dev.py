@@ -8,8 +8,8 @@
     fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests use the
     packages of this Python, as tox wants it, and nothing is measured.
 ``faults [--minutes N] [--seed S] [--pair NAME ...]``
-    Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker, and
-    checks that nothing was lost, doubled or left stuck: see ``faults --help``.
+    Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker.
+    Checks that nothing was lost, doubled or left stuck: see ``faults --help``.
 
 All install what they need into ``.venv``, once for each change of the requirements. The environment says where the
 services are: ``TEST_POSTGRES_URL``, ``TEST_MYSQL_URL``, ``TEST_RABBITMQ_URL`` and ``TEST_REDIS_URL``. By default they

@@ -1,4 +1,4 @@
-"""What is left after the fire: an independent check, which reads the database by plain SQL and knows nothing of the app.
+"""What is left after the fire: an independent check, by plain SQL, that knows nothing of the app.
 
 It compares what was sent and answered, what the story says must come of it, what the shop's tables hold, and what the
 warehouse was told. What it finds is
@@ -37,7 +37,6 @@ class Finding(NamedTuple):
 
 
 Row = NamedTuple("Row", [(name, object) for name in COLUMNS.split(", ")])
-Call = NamedTuple("Call", [("key", str), ("order_id", str), ("status", object)])
 
 
 def money(value):
@@ -92,7 +91,9 @@ def find_locks(database):
             "locks are held": "pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = '%s'"
             " AND l.pid <> pg_backend_pid()",
         }
-    counts = {what: database.execute("SELECT COUNT(*) FROM " + source % database.name) for what, source in asked.items()}
+    counts = {
+        what: database.execute("SELECT COUNT(*) FROM " + source % database.name) for what, source in asked.items()
+    }
     return ["%d %s" % (count, what) for what, ((count,),) in counts.items() if count]
 
 
@@ -117,7 +118,7 @@ class Audit:
         }
         self.calls = defaultdict(list)
         for call in calls:
-            self.calls[call["order_id"]].append(Call(call["key"], call["order_id"], call["status"]))
+            self.calls[call["order_id"]].append(call)
 
     def find(self, kind, what, *values):
         """Note a finding."""
@@ -176,7 +177,9 @@ class Audit:
             allowed = {"duplicate"} if effect.happens and not row.idempotency_key else effect.ends
             is_exhausted = row.status == "failed" and row.attempts >= self.max_attempts
             if row.status not in allowed and (winners or not effect.happens):
-                self.find("lost" if row.status == "failed" else "wrong", "%s %s is %s: %s", *event.key, row.status, row.error)
+                self.find(
+                    "lost" if row.status == "failed" else "wrong", "%s %s is %s: %s", *event.key, row.status, row.error
+                )
             elif row.status in allowed and is_exhausted and effect.order.warehouse != 503:
                 self.find("lost", "%s %s failed for want of more attempts: %s", *event.key, row.error)
 
@@ -203,10 +206,10 @@ class Audit:
     def check_order(self, order, is_paid, owners):
         """Check that an order is paid if its events say so, and that the warehouse knows of it, by one key."""
         status, paid_at = self.shop_orders.get(order.id, [None, None])
-        if order.exists and (status == "paid", bool(paid_at)) != (is_paid, is_paid):
+        if order.exists and (status, bool(paid_at)) != ("paid" if is_paid else "new", is_paid):
             self.find("lost" if is_paid else "wrong", "the order %s is %s, paid at %s", order.id, status, paid_at)
         calls = self.calls.get(order.id, [])
-        called = {call.key for call in calls}
+        called = {call["key"] for call in calls}
         keys = {
             row.idempotency_key
             for event in order.events
@@ -219,9 +222,9 @@ class Audit:
             return
         if len(called) > 1:
             self.find("doubled", "the warehouse was told of %s by %d keys", order.id, len(called))
-        elif not called or order.warehouse is None and 200 not in {call.status for call in calls}:
+        elif not called or order.warehouse is None and 200 not in {call["status"] for call in calls}:
             self.find("lost", "the warehouse was not told of %s", order.id)
-        elif keys and called != keys:
+        elif len(keys) == 1 and called != keys:
             self.find("wrong", "the key of %s is not the event's", order.id)
         for key in called:
             if owners.setdefault(key, order.id) != order.id:

@@ -117,7 +117,9 @@ class Order:
         """Tell that the order was paid; sometimes twice, sometimes a second time with too little."""
         charge = self.tell("charge.succeeded", self.amount, charge_id="ch_" + self.id)
         if self.chance(30):
-            again = tell(self.provider(), charge.event_id, charge.type, self.id, self.amount, charge_id="again" + self.id)
+            again = tell(
+                self.provider(), charge.event_id, charge.type, self.id, self.amount, charge_id="again" + self.id
+            )
             if again.provider == charge.provider:
                 again = self.tell(charge.type, self.amount, again.provider, charge_id="again_" + self.id)
             else:
