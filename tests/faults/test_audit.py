@@ -1,11 +1,13 @@
 """The audit finds every kind of damage that is planted into what a healthy campaign has left, and nothing else."""
 
+import contextlib
 import copy
 import os
 import shutil
 from collections import Counter
 
 import pytest
+from processes import wait_until
 
 from ..services.e2e.stacks import Database
 from .audit import Finding, find_leftovers, find_locks
@@ -276,16 +278,15 @@ def test_transaction_that_is_left_open_is_found(variable, tmp_path):
     try:
         database.execute("CREATE TABLE money (amount INTEGER)")
         assert find_locks(database) == []
-        connection = database.connect()
-        cursor = connection.cursor()
-        for statement in ("BEGIN", "INSERT INTO money (amount) VALUES (1)"):
-            cursor.execute(statement)
+        with contextlib.closing(database.connect()) as connection, contextlib.closing(connection.cursor()) as cursor:
+            for statement in ("BEGIN", "INSERT INTO money (amount) VALUES (1)"):
+                cursor.execute(statement)
 
-        assert find_locks(database) != []
+            # MariaDB's view of its transactions is a moment old.
+            assert wait_until(lambda: find_locks(database))
 
-        cursor.execute("ROLLBACK")
-        connection.close()
-        assert find_locks(database) == []
+            cursor.execute("ROLLBACK")
+        assert wait_until(lambda: find_locks(database) == [])
     finally:
         database.drop()
 
