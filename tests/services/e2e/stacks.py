@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import uuid
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import kombu
@@ -76,7 +76,8 @@ class Database:
         if self.is_mysql:
             rows = self.execute("SELECT id FROM information_schema.processlist WHERE db = '%s'" % self.name, True)
             for (key,) in rows:
-                self.execute("KILL %d" % key, anywhere=True)
+                with suppress(pymysql.MySQLError):  # one that has ended by itself
+                    self.execute("KILL %d" % key, anywhere=True)
         else:
             backends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'"
             self.execute(backends % self.name, anywhere=True)
