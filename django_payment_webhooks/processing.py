@@ -95,8 +95,9 @@ def enqueue(pk: int) -> None:
     if process.app.conf.task_always_eager:
         return process(pk)
     if not publisher.is_alive():  # not started yet, or left behind by a fork
-        publisher = Thread(target=publish, daemon=True)
-        publisher.start()
+        publisher = thread = Thread(target=publish, daemon=True)
+        with suppress(RuntimeError):  # no thread is left: the sweeper has it
+            thread.start()
     if unpublished.qsize() < 1000:
         unpublished.put(pk)
 

@@ -52,7 +52,7 @@ def columns(event):
 
 def is_in(moment, seconds):
     """Return whether a moment is a number of seconds from now, give or take the time that a test needs."""
-    return abs((moment - timezone.now()).total_seconds() - seconds) < 5
+    return abs((moment - timezone.now()).total_seconds() - seconds) < 10
 
 
 def seconds_until_due(event):
@@ -119,7 +119,7 @@ def eager():
     process.app.conf.task_always_eager = False
 
 
-def eventually(condition, timeout=5):
+def eventually(condition, timeout=30):
     """Wait until a condition holds that another thread brings about."""
     end = time.monotonic() + timeout
     while not condition() and time.monotonic() < end:
@@ -408,18 +408,18 @@ def test_an_event_is_swept_if_what_the_host_does_on_commit_fails_before_it_is_en
 
 
 def test_enqueue_does_not_wait_for_the_broker(broker, receive):
-    sending, release_broker = threading.Event(), threading.Event()
+    sending, release_broker, sent = threading.Event(), threading.Event(), []
 
     def send(pk):
         sending.set()
         release_broker.wait(10)
+        sent.append(pk)
 
     broker(send)
-    started = time.monotonic()
     for _ in range(20):
         processing.enqueue(1)
-    assert time.monotonic() - started < 2
-    assert sending.wait(5)
+    assert sending.wait(10)
+    assert sent == []
     release_broker.set()
     assert processing.publisher.daemon  # it does not keep a process from ending
 
@@ -438,7 +438,6 @@ def test_a_broker_that_fails_is_told_and_left_alone_for_a_while(broker, settings
     eventually(lambda: len(calls) == 3)
     assert [pk for pk, _ in calls] == [first.pk, second.pk, third.pk]
     assert calls[1][1] - calls[0][1] >= 0.5
-    assert calls[2][1] - calls[1][1] < 0.5
     (facts,) = received_signals.of("enqueue_failed")
     assert isinstance(facts["error"], ConnectionRefusedError)
     assert facts["sender"] is Event
@@ -514,6 +513,17 @@ def test_a_forked_process_publishes_by_a_thread_of_its_own(broker):
             os.waitpid(child, 0)
             os.close(readable)
             os.close(writable)
+
+
+def test_a_system_that_has_no_thread_left_changes_nothing_for_the_sender(receive, monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(processing, "publisher", threading.Thread())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    event, created = receive()
+    assert created
+    assert (read(event).status, is_in(read(event).enqueue_at, 30)) == ("received", True)
 
 
 def test_an_eager_task_runs_at_once(eager, order, webhook, published, shop_state):
