@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import time
 from decimal import Decimal
 
 import pytest
