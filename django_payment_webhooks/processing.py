@@ -95,8 +95,8 @@ def enqueue(pk: int) -> None:
     if process.app.conf.task_always_eager:
         return process(pk)
     if not publisher.is_alive():  # not started yet, or left behind by a fork
-        publisher = Thread(target=publish, daemon=True)
-        publisher.start()
+        thread = publisher = Thread(target=publish, daemon=True)
+        thread.start()  # not the global's: another request may have put its own there, and starts that
     if unpublished.qsize() < 1000:
         unpublished.put(pk)
 
