@@ -28,7 +28,7 @@ from .sockets import PATIENCE, Proxy, connect, exchange, make_chunks, make_reque
 from .stacks import Shop
 
 LIMIT = 1024 * 1024
-FLOOD = 3  # seconds
+FLOOD = 2  # seconds
 GROWTH = 150 * 1024  # KiB by which a process of the server may have grown in the end; it starts with about 50 000
 TIMED = PATH + "/timed"
 PORTS = {"mysql": 3306, "postgres": 5432}
