@@ -138,8 +138,8 @@ class Proxy:
                 if not data:
                     return
                 has_inserted = has_inserted or source is client and b"INSERT INTO" in data
-                # The MySQL clients name READ COMMITTED, too.
-                cut = has_inserted and source is client and re.search(rb"COMMIT(?!TED)", data) and self.cut
+                is_commit = has_inserted and source is client and re.search(rb"\bCOMMIT\b", data)
+                cut = self.cut if is_commit else None
                 if cut != "before":
                     pair[source].sendall(data)
                 if cut:
