@@ -21,6 +21,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 import requests
+from amqp.exceptions import ChannelError
 from processes import PATH, SECRET, make_event, manage, shop_environment, sign, start_server, wait_until
 
 from .conftest import NAMES, STACKS
@@ -54,6 +55,8 @@ def shop(request, tmp_path_factory):
         shop.server = start_server(env)
         shop.published, shop.connection = 0, None
         shop.children = wait_until(lambda: len(shop.server.children()) == 2 and shop.server.children())
+        if shop.queue.url:
+            shop.mailbox = stack.enter_context(shop.queue.open())
         yield shop
         if shop.connection:
             shop.connection.close()
@@ -89,10 +92,18 @@ def statuses(shop):
     return dict(look(shop, "SELECT id, status FROM payment_webhooks_event"))
 
 
+def queue_size(shop):
+    """Return how many messages are in the queue."""
+    try:
+        return shop.mailbox.qsize() if shop.queue.url else shop.queue.size()
+    except ChannelError:
+        return 0  # Redis has no empty lists
+
+
 def check_published(shop, more):
     """Check that so many messages came into the queue since the last look."""
     shop.published += more
-    wait_until(lambda: shop.queue.size() == shop.published)
+    wait_until(lambda: queue_size(shop) == shop.published, PATIENCE, 0.01)
 
 
 def charge(event_id, **fields):
@@ -535,15 +546,14 @@ def test_what_a_body_has_of_a_person_is_in_the_row_and_nowhere_else(shop):
     event = make_event("charge.succeeded", "no-such-order", card=CANARIES[0], cvv=CANARIES[1])
     event["email"] = CANARIES[2]
     assert post(shop, json.dumps(event).encode()) == "accepted"
-    shop.published += 1
 
-    with shop.queue.open() if shop.queue.url else open(os.devnull) as queue:
-        shown = [file_text(path) for path in glob.glob(os.path.join(shop.queue.folder, "*.msg"))]
-        while queue and shop.queue.url and len(shown) < shop.published:
-            message = queue.get(timeout=10)
-            message.ack()
-            shown.append(repr((message.payload, message.headers, message.properties)))
-    shop.queue.purge()
+    check_published(shop, 1)
+    shown = [file_text(path) for path in glob.glob(os.path.join(shop.queue.folder, "*.msg"))]
+    while shop.queue.url and len(shown) < shop.published:
+        message = shop.mailbox.get(timeout=PATIENCE)
+        message.ack()
+        shown.append(repr((message.payload, message.headers, message.properties)))
+    assert len(shown) == shop.published
     time.sleep(1.1)  # the sweeper's grace
     shown.append(manage(shop.env, "sweep_payment_webhooks", "--process", "-v", "2"))
     shown.append(shop.server.output())
