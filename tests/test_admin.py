@@ -457,3 +457,12 @@ def test_opening_the_address_of_the_action_replays_nothing(operator, published):
     operator.get(LIST, {"action": "replay_events", "_selected_action": event.pk})
     assert row_of(event) == before
     assert published() == []
+
+
+def test_more_events_than_a_form_may_have_are_refused_and_none_is_replayed(operator, published):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    data = {"action": "replay_events", "_selected_action": [event.pk] * 100000}
+    assert operator.post(LIST, data).status_code == 400
+    assert row_of(event) == before
+    assert published() == []
