@@ -57,8 +57,8 @@ def read_body(request: HttpRequest) -> bytes:
     try:
         # Not every server refuses a negative length, and Django's reader has no bounds then.
         body = b"" if length.startswith("-") else (request.META["wsgi.input"] if chunked else request).read(limit + 1)
-    except OSError:
-        body = b""  # the client went away
+    except Exception:
+        body = b""  # the client went away, or its chunks make no sense: each server has errors of its own for that
     if len(body) > limit:
         raise WebhookRefused(413, "too_large", "The body has more than %d bytes." % limit)
     if not body or length.isdecimal() and len(body) < int(length):

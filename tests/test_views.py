@@ -434,18 +434,26 @@ def test_a_length_that_is_no_number_is_answered_with_400(post_raw, no_trace, len
     no_trace(400, "truncated")
 
 
+class ServersOwnError(Exception):
+    """What a server raises for chunks that make no sense, as gunicorn's InvalidChunkSize."""
+
+
 class BrokenStream(io.BytesIO):
     """A connection that breaks while the body is read."""
 
+    error = OSError
+
     def read(self, *_):
         """Raise what a server raises."""
-        raise ConnectionResetError("the client went away")
+        raise self.error("the client went away")
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError, TimeoutError, ServersOwnError, ValueError])
 @pytest.mark.parametrize("length", ["", "100"])
-def test_a_client_that_goes_away_is_no_error_of_ours(post_raw, no_trace, length):
-    environ = {"CONTENT_LENGTH": length, "wsgi.input_terminated": True}
-    check_refusal(post_raw(BODY, BrokenStream(), **environ), 400)
+def test_a_body_that_can_not_be_read_is_no_error_of_ours(post_raw, no_trace, length, error):
+    stream, environ = BrokenStream(), {"CONTENT_LENGTH": length, "wsgi.input_terminated": True}
+    stream.error = error
+    check_refusal(post_raw(BODY, stream, **environ), 400)
     no_trace(400, "truncated")
 
 
