@@ -7,8 +7,11 @@
     Runs the tests on SQLite, and at the same time on PostgreSQL and on MariaDB if they are there. Measures what they
     cover, and fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests
     use the packages of this Python, as tox wants it, and nothing is measured.
+``faults [--minutes N] [--seed S] [--pair NAME ...]``
+    Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker.
+    Checks that nothing was lost, doubled or left stuck: see ``faults --help``.
 
-Both install what they need into ``.venv``, once for each change of the requirements. The environment says where the
+All install what they need into ``.venv``, once for each change of the requirements. The environment says where the
 services are: ``TEST_POSTGRES_URL``, ``TEST_MYSQL_URL``, ``TEST_RABBITMQ_URL`` and ``TEST_REDIS_URL``. By default they
 are looked for on this machine; an empty address means that there is none. With ``REQUIRE_SERVICES=1`` it is a failure
 if one is missing, or if a test was skipped for want of one.
@@ -41,7 +44,7 @@ SERVICES = {
 }
 DATABASES = ("PostgreSQL", "MariaDB")
 # Tests that start the shop on every database by themselves, whichever database the other tests have.
-END_TO_END = "tests/services/e2e/"
+END_TO_END = ("tests/services/e2e/", "tests/faults/")
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
@@ -225,7 +228,7 @@ def test(arguments):
     with tempfile.TemporaryDirectory() as folder:
 
         def run(database, output):
-            once = [] if database == "SQLite" else ["--deselect", END_TO_END]
+            once = [] if database == "SQLite" else ["--deselect=" + path for path in END_TO_END]
             environment = dict(addresses, DATABASE_URL=found.get(database, ""), DJANGO_SETTINGS_MODULE="")
             return run_pytest(database, command + once + arguments, folder, output, **environment)
 
@@ -275,9 +278,22 @@ def report_coverage(python, folder):
     return []
 
 
+# ---- the fault campaign
+
+
+def faults(arguments):
+    """Run the fault campaign on what is there."""
+    python = install()
+    found, missing = find_services(python)
+    for service, reason in missing.items():
+        print("There is no %s (%s)." % (service, reason))
+    environment = dict(os.environ, **{variable: found.get(service, "") for service, (variable, _) in SERVICES.items()})
+    return subprocess.call([python, "-m", "tests.faults.campaign", *arguments], cwd=ROOT, env=environment)
+
+
 def main():
     """Run the command that is asked for."""
-    commands = {"demo": demo, "test": test}
+    commands = {"demo": demo, "test": test, "faults": faults}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     try:
