@@ -187,8 +187,8 @@ def wait(event: Event, unmet: NotReady) -> None:
 
 
 def release(event: Event) -> None:
-    """Make the events due that wait for this event's order."""
-    for other in Event.objects.filter(order_key=event.order_key, status=Event.WAITING).order_by("pk"):
+    """Make the events due that wait for this event's order, and are not due already."""
+    for other in Event.objects.filter(order_key=event.order_key, status=Event.WAITING, due_at__gt=timezone.now()):
         with suppress(Overtaken):
             other.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
             signals.event_released.send_robust(Event, event=other, by=event)

@@ -928,7 +928,8 @@ def test_an_effect_is_kept_if_what_the_handler_does_on_commit_fails(settings, or
         transaction.on_commit(lambda: 1 / 0)
 
     handle(settings, apply=apply)
-    event, waiting = EventFactory(), EventFactory(type="refund.created", status=Event.WAITING)
+    later = timezone.now() + timedelta(seconds=900)
+    event, waiting = EventFactory(), EventFactory(type="refund.created", status=Event.WAITING, due_at=later)
     handle(settings, "refund.created", requires=("charge.succeeded",))
     with pytest.raises(Overtaken) as raised:
         process(event.pk)
@@ -1138,19 +1139,29 @@ def test_all_that_wait_for_an_order_are_released_and_nobody_else(steps, publishe
     assert [columns(event) for event in (stranger, finished, not_due)] == before
 
 
+def test_an_event_that_is_due_already_is_not_released_again(steps, published, received_signals):
+    waiting = steps("second")
+    process(waiting.pk)
+    process(steps("first").pk)
+    released = columns(waiting)
+    processing.release(Event.objects.get(type="first"))
+    assert columns(waiting) == released
+    assert published() == [waiting.pk]
+    assert len(received_signals.of("event_released")) == 1
+
+
 def test_an_event_that_somebody_else_releases_is_passed_over(steps, published, received_signals, monkeypatch):
     first, second = (steps("second", provider=name) for name in ("p1", "p2"))
     for event in (first, second):
         process(event.pk)
-    order_by = type(Event.objects.all()).order_by
+    schedule = Event.schedule
 
-    def order_by_and_be_overtaken(self, *names):
-        found = list(order_by(self, *names))
-        if "pk" in names:
+    def be_overtaken_and_schedule(self, *args, **values):
+        if self.pk == first.pk:
             Event.objects.filter(pk=first.pk).update(version=F("version") + 1)
-        return found
+        schedule(self, *args, **values)
 
-    monkeypatch.setattr(type(Event.objects.all()), "order_by", order_by_and_be_overtaken)
+    monkeypatch.setattr(Event, "schedule", be_overtaken_and_schedule)
     processing.release(first)
     assert published() == [second.pk]
     assert [facts["event"].pk for facts in received_signals.of("event_released")] == [second.pk]
