@@ -4,9 +4,9 @@ import http.client
 import re
 import select
 import socket
+import struct
 import threading
-import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Dict, NamedTuple
 
 from processes import PATH, sign
@@ -59,19 +59,35 @@ def read_reply(connection, method="POST"):
         return Reply(response.status, headers, response.read())
 
 
-def exchange(port, request, pieces=1, pause=0.0, method="POST"):
-    """Send a request, in pieces with pauses, and say that no more will come. Returns the reply.
+def exchange(port, request, method="POST"):
+    """Send a request, and say that no more will come. Returns the reply.
 
     A server may answer, and hang up, before it has read everything.
     """
-    size = max(1, -(-len(request) // pieces))
     with closing(connect(port)) as connection:
         with suppress(ConnectionError):
-            for start in range(0, len(request), size):
-                connection.sendall(request[start : start + size])
-                time.sleep(pause)
+            connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
         return read_reply(connection, method)
+
+
+@contextmanager
+def resetting_listener():
+    """Listen at a port, and reset each connection at once. Gives the port."""
+
+    def reset():
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        threading.Thread(target=reset, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 class Proxy:

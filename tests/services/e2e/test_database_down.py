@@ -18,7 +18,7 @@ from .stacks import Database, silent_listener
 TABLE = "payment_webhooks_event"
 DATABASES = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MYSQL_URL"}
 PORTS = {"mysql": 3306, "postgres": 5432}
-LONGEST = 10  # seconds: how long a refusal may take
+LONGEST = 20  # seconds: how long a refusal may take
 
 
 class Stage:

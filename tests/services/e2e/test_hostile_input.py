@@ -30,7 +30,7 @@ from .stacks import Shop
 
 LIMIT = 1024 * 1024
 FLOOD = 2  # seconds
-GROWTH = 150 * 1024  # KiB by which a process of the server may have grown in the end; it starts with about 50 000
+MEMORY = 300 * 1024  # KiB that a process of the server may have in the end; it starts with about 50 000
 TIMED = PATH + "/timed"
 PORTS = {"mysql": 3306, "postgres": 5432}
 
@@ -70,7 +70,7 @@ def server_is_well(request):
         shop = request.getfixturevalue("shop")
         assert "Traceback" not in shop.server.output()
         assert shop.server.children() == shop.children
-        assert max(map(memory, shop.children)) < GROWTH
+        assert max(map(memory, shop.children)) < MEMORY
 
 
 def memory(pid):
@@ -125,6 +125,13 @@ def timed(body, timestamp, shown=None, more=""):
     return make_request(body, "t=%s,v1=%s%s" % (shown, mac, more), path=TIMED)
 
 
+def post(shop, body, **options):
+    """Send a genuine webhook, and return the word of its answer."""
+    reply = exchange(shop.server.port, make_request(body, **options))
+    assert reply.status == 200, reply
+    return json.loads(reply.body.decode())["status"]
+
+
 # ---- nothing of a flood of forgeries reaches the database
 
 
@@ -153,18 +160,15 @@ def flood(port, seconds):
     return answers
 
 
-def database_handles(shop):
+def connections(shop):
     """Return how many connections to the database the server ever opened, and has."""
-    if shop.proxy:
-        where = (
-            "information_schema.processlist WHERE db" if shop.database.is_mysql else "pg_stat_activity WHERE datname"
-        )
-        query = "SELECT count(*) FROM %s = '%s'" % (where, shop.database.name)
-        return shop.proxy.accepted, shop.database.execute(query, anywhere=True)[0][0]
-    links = [os.readlink(link) for pid in shop.children for link in glob.glob("/proc/%d/fd/*" % pid)]
-    return 0, len([link for link in links if link.startswith(shop.database.file)])
+    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = '%s'"
+    if shop.database.is_mysql:
+        query = "SELECT count(*) FROM information_schema.processlist WHERE db = '%s'"
+    return shop.proxy.accepted, shop.database.execute(query % shop.database.name, anywhere=True)[0][0]
 
 
+@pytest.mark.parametrize("shop", ["rabbitmq-postgresql", "redis-mariadb"], indirect=True)
 def test_flood_of_forged_webhooks_opens_no_connection_to_the_database(shop, record_property):
     flood(shop.server.port, 1)  # what is loaded late is loaded by now, in every thread
     before = list(map(memory, shop.children))
@@ -175,13 +179,13 @@ def test_flood_of_forged_webhooks_opens_no_connection_to_the_database(shop, reco
     record_property("forged webhooks in a second", round(len(answers) / FLOOD))
     record_property("KiB grown", grown)
     assert set(answers) == {401}
-    assert len(answers) >= 500
-    assert database_handles(shop) == (0, 0)
+    assert len(answers) >= 100
+    assert connections(shop) == (0, 0)
     assert max(grown) < 32 * 1024
     assert statuses(shop) == {}
     check_published(shop, 0)
     assert exchange(shop.server.port, make_request(charge("evt_after_the_flood"))).status == 200
-    assert database_handles(shop)[0 if shop.proxy else 1] > 0  # so they were counted right
+    assert connections(shop) == (1, 2)  # one is ours, so they are counted right
     assert set(statuses(shop).values()) == {"received"}
     check_published(shop, 1)
 
@@ -443,17 +447,16 @@ def test_what_is_genuine_and_not_understood_is_kept_as_failed(shop, name):
 
 @pytest.mark.parametrize("make", [make_request, chunked], ids=["with a length", "chunked"])
 def test_body_that_is_dribbled_is_waited_for_and_keeps_nobody_else_waiting(shop, make):
-    slow, quick = charge("evt_slow_" + make.__name__), charge("evt_quick_" + make.__name__)
-    replies = []
-    thread = threading.Thread(target=lambda: replies.append(exchange(shop.server.port, make(slow), 20, 0.05)))
-
-    thread.start()
-    assert exchange(shop.server.port, make(quick)).status == 200
-    assert thread.is_alive()
-    thread.join(PATIENCE)
-
-    assert [reply.status for reply in replies] == [200]
-    check_published(shop, 2)
+    slow, quick = make(charge("evt_slow_" + make.__name__)), charge("evt_quick_" + make.__name__)
+    middle = slow.index(b"\r\n\r\n") + 10
+    with closing(connect(shop.server.port)) as connection:
+        connection.sendall(slow[:middle])
+        assert [post(shop, quick) for _ in range(20)] == ["accepted"] + ["duplicate"] * 19
+        for start in range(middle, len(slow), 10):
+            connection.sendall(slow[start : start + 10])
+            time.sleep(0.05)
+        assert read_reply(connection).status == 200
+    check_published(shop, 21)
 
 
 def test_clients_that_hang_up_in_the_middle_of_everything_are_no_error(shop):
@@ -492,13 +495,6 @@ def test_request_behind_a_body_that_is_longer_than_its_length_is_not_taken_for_g
 
 
 # ---- the same again
-
-
-def post(shop, body, **options):
-    """Send a genuine webhook, and return the word of its answer."""
-    reply = exchange(shop.server.port, make_request(body, **options))
-    assert reply.status == 200, reply
-    return json.loads(reply.body.decode())["status"]
 
 
 PAIRS = [("evt_A", "evt_a"), ("evt_x", "evt_x "), ("evt_e", "evt_\u00e9"), ("evt_\U0001f600", "evt_\U0001f601")]
@@ -543,6 +539,7 @@ CANARIES = ["4111111111111111", "cvv-737", "jane@example.org"]
 
 
 def test_what_a_body_has_of_a_person_is_in_the_row_and_nowhere_else(shop):
+    """Nor is the secret, or a signature. All events that the tests above stored come to their ends by the way."""
     event = make_event("charge.succeeded", "no-such-order", card=CANARIES[0], cvv=CANARIES[1])
     event["email"] = CANARIES[2]
     assert post(shop, json.dumps(event).encode()) == "accepted"
@@ -561,7 +558,12 @@ def test_what_a_body_has_of_a_person_is_in_the_row_and_nowhere_else(shop):
 
     shown = "\n".join(shown)
     assert event["event_id"] in shown and "no-such-order" in shown  # so this looks at the right things
-    assert [canary for canary in [*CANARIES, SECRET, sign(GENUINE)] if canary in shown] == []
+    assert [canary for canary in [*CANARIES, SECRET, MAC] if canary in shown] == []
+    # The orders are unknown, so that a charge is failed.
+    ends = Counter(look(shop, "SELECT status, type FROM payment_webhooks_event"))
+    assert {status for status, _ in ends} == {"failed", "ignored"}
+    assert ends["ignored", "payout.paid"] == 1
+    assert ends["failed", "charge.succeeded"] > 10
 
 
 def file_text(path):
@@ -570,16 +572,7 @@ def file_text(path):
         return file.read()
 
 
-def test_every_event_comes_to_its_end(shop):
-    """It follows the tests above, which stored them. The orders are unknown, so a charge is failed."""
-    time.sleep(1.1)  # the sweeper's grace
-    manage(shop.env, "sweep_payment_webhooks", "--process")
-    ends = Counter(look(shop, "SELECT status, type FROM payment_webhooks_event"))
-    assert {status for status, _ in ends} == {"failed", "ignored"}
-    assert ends["ignored", "payout.paid"] == 1
-    assert ends["failed", "charge.succeeded"] > 10
-
-
+@pytest.mark.parametrize("shop", ["embedded"], indirect=True)
 def test_admin_opens_whatever_was_stored(shop):
     """Nothing of it runs there, either."""
     password, name = uuid.uuid4().hex, "operator"
