@@ -48,17 +48,17 @@ PAIRS = {
 }
 NAMES = {"TEST_POSTGRES_URL": "PostgreSQL", "TEST_MYSQL_URL": "MariaDB"}
 
-MAX_ATTEMPTS = 25  # so many that no event can use them up by faults alone
-WAIT_DEADLINE = 40  # seconds: longer than any fault can hold up a charge
-PATIENCE = WAIT_DEADLINE + 60  # seconds that the shop has to come to rest
+# Seconds that an event waits for its charge: longer than faults can hold that up. The longer they go on, the longer.
+MIN_DEADLINE, MAX_DEADLINE = 50, 120
+PATIENCE = 60  # seconds that the shop has after that to come to rest
 KINDS = ("lost", "doubled", "stuck", "wrong")
 SHOWN = 50  # findings of a campaign that are printed; the table counts all
 TIMING = {
     "DOWNSTREAM_TIMEOUT": 1,
     "GUNICORN_CMD_ARGS": "--workers 3 --threads 4 --preload --graceful-timeout 3",
-    "PAYMENT_WEBHOOKS_MAX_ATTEMPTS": MAX_ATTEMPTS,
-    "PAYMENT_WEBHOOKS_WAIT_DEADLINE": WAIT_DEADLINE,
-    "PAYMENT_WEBHOOKS_BACKOFF_CEILING": 1,
+    # More than the calls that the warehouse can spoil in a row: no event may use them up by faults alone.
+    "PAYMENT_WEBHOOKS_MAX_ATTEMPTS": 40,
+    "PAYMENT_WEBHOOKS_BACKOFF_CEILING": 0.5,
     "PAYMENT_WEBHOOKS_SWEEP_INTERVAL": 1,
 }
 
@@ -163,11 +163,13 @@ class Result(NamedTuple):
 class Campaign:
     """One campaign: a shop, what is sent to it, and what is done to it."""
 
-    def __init__(self, shop, pair, seed, seconds, tell=print, rate=None):
+    def __init__(self, shop, pair, seed, seconds, tell=print, rate=None, deadline=None):
         self.shop, self.pair, self.seed, self.seconds, self.tell = shop, pair, seed, seconds, tell
         rate = rate or (15 if shop.broker.url else 8)  # deliveries per second
-        # What ends by a deadline must have ended soon after the fire.
-        slow_until = max(seconds * 0.15, seconds - WAIT_DEADLINE)
+        self.deadline = deadline or min(max(seconds / 4, MIN_DEADLINE), MAX_DEADLINE)
+        shop.env["PAYMENT_WEBHOOKS_WAIT_DEADLINE"] = str(self.deadline)
+        # What ends by the deadline must have ended soon after the fire.
+        slow_until = max(seconds * 0.05, seconds - self.deadline)
         generator = random.Random("story of %s" % seed)
         self.orders, self.deliveries = write_story(generator, rate * seconds, seconds, slow_until)
 
@@ -227,10 +229,10 @@ class Campaign:
 
     def settle(self):
         """Wait until the shop has come to rest, and return what has not."""
-        started, leftovers = time.monotonic(), None
-        while leftovers is None or leftovers and time.monotonic() - started < PATIENCE:
+        started, leftovers, patience = time.monotonic(), None, self.deadline + PATIENCE
+        while leftovers is None or leftovers and time.monotonic() - started < patience:
             time.sleep(0.5)
-            if self.traffic.is_idle() or time.monotonic() - started >= PATIENCE:
+            if self.traffic.is_idle() or time.monotonic() - started >= patience:
                 leftovers = self.shop.find_leftovers()
         self.tell("%s: quiet after %d s" % (self.pair, time.monotonic() - started))
         return leftovers

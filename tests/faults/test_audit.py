@@ -1,18 +1,18 @@
 """The audit finds every kind of damage that is planted into what a healthy campaign has left, and nothing else."""
 
+import contextlib
 import copy
 import os
 import shutil
 from collections import Counter
 
 import pytest
+from processes import wait_until
 
 from ..services.e2e.stacks import Database
 from .audit import Finding, find_leftovers, find_locks
-from .campaign import NAMES, TIMING, Campaign, Shop, write_table
+from .campaign import NAMES, Campaign, Shop, write_table
 from .story import PLOTS, expect
-
-QUICK = {"PAYMENT_WEBHOOKS_WAIT_DEADLINE": 4, "PAYMENT_WEBHOOKS_MAX_ATTEMPTS": 3}
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def campaign(tmp_path_factory):
     """A short campaign without any fault, on SQLite and the embedded broker. It is over."""
     shop = Shop("sqlite-embedded", str(tmp_path_factory.mktemp("shop")))
     try:
-        shop.env.update((name, str(value)) for name, value in QUICK.items())
-        campaign = Campaign(shop, "sqlite-embedded", seed="20", seconds=6, rate=24)
+        shop.env["PAYMENT_WEBHOOKS_MAX_ATTEMPTS"] = "3"
+        campaign = Campaign(shop, "sqlite-embedded", seed="43", seconds=6, rate=24, deadline=4)
         campaign.result = campaign.run(with_faults=False)
     finally:
         shop.stop()
@@ -278,16 +278,15 @@ def test_transaction_that_is_left_open_is_found(variable, tmp_path):
     try:
         database.execute("CREATE TABLE money (amount INTEGER)")
         assert find_locks(database) == []
-        connection = database.connect()
-        cursor = connection.cursor()
-        for statement in ("BEGIN", "INSERT INTO money (amount) VALUES (1)"):
-            cursor.execute(statement)
+        with contextlib.closing(database.connect()) as connection, contextlib.closing(connection.cursor()) as cursor:
+            for statement in ("BEGIN", "INSERT INTO money (amount) VALUES (1)"):
+                cursor.execute(statement)
 
-        assert find_locks(database) != []
+            # MariaDB's view of its transactions is a moment old.
+            assert wait_until(lambda: find_locks(database))
 
-        cursor.execute("ROLLBACK")
-        connection.close()
-        assert find_locks(database) == []
+            cursor.execute("ROLLBACK")
+        assert wait_until(lambda: find_locks(database) == [])
     finally:
         database.drop()
 
@@ -301,7 +300,3 @@ def test_findings_are_in_the_table(campaign):
     assert rows[2][-4:] == ["1", "0", "2", "0"]
     assert rows[4][0] == "together" and rows[4][-4:] == ["2", "0", "4", "0"]
     assert "sqlite-embedded: LOST: a" in table
-
-
-def test_timing_of_the_campaign_leaves_attempts_and_time_enough():
-    assert TIMING["PAYMENT_WEBHOOKS_MAX_ATTEMPTS"] >= 25 and TIMING["PAYMENT_WEBHOOKS_WAIT_DEADLINE"] >= 40
