@@ -548,7 +548,7 @@ WAITS = pytest.mark.parametrize("waits", [False, True], ids=["refund-has-just-co
 # How many timings are tried in each of four (on PostgreSQL and SQLite: two) tests.
 MANY = {"sqlite": 25, "mysql": 50, "postgresql": 100}[VENDOR]
 # The same for timings that are left to chance. TEST_TIMINGS says how many there are on a database altogether.
-RANDOM = int(os.environ.get("TEST_TIMINGS", 0)) // (4 if VENDOR == "mysql" else 2) or MANY
+RANDOM = max(MANY, int(os.environ.get("TEST_TIMINGS", 0)) // (2 * len(LEVELS[VENDOR])))
 
 
 def play(turns, pairs, schedules):
@@ -615,11 +615,11 @@ def in_step(pairs, work):
 @WAITS
 def test_no_timing_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
     with_every_statement(monkeypatch, hesitate)
-    pairs = [make_charge_and_refund(waits) for _ in range(RANDOM)]
-
-    in_step(pairs, lambda event: processing.process(event.pk))
-
-    assert left_waiting(pairs, nudges) == []
+    for _ in range(RANDOM // MANY):
+        pairs = [make_charge_and_refund(waits) for _ in range(MANY)]
+        in_step(pairs, lambda event: processing.process(event.pk))
+        assert left_waiting(pairs, nudges) == []
+    assert len(effects()) == 2 * MANY * (RANDOM // MANY)
     assert set(effects().values()) == {1}
 
 
