@@ -4,16 +4,20 @@
 ``demo [options]``
     Plays the story of the shop: see ``demo --help``.
 ``test [--here] [options of pytest]``
-    Runs the tests on SQLite, and again on PostgreSQL and on MariaDB if they are there. Measures what they cover, and
-    fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests use the
-    packages of this Python, as tox wants it, and nothing is measured.
+    Runs the tests on SQLite, and at the same time on PostgreSQL and on MariaDB if they are there. Measures what they
+    cover, and fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests
+    use the packages of this Python, as tox wants it, and nothing is measured.
+``faults [--minutes N] [--seed S] [--pair NAME ...]``
+    Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker.
+    Checks that nothing was lost, doubled or left stuck: see ``faults --help``.
 
-Both install what they need into ``.venv``, once for each change of the requirements. The environment says where the
+All install what they need into ``.venv``, once for each change of the requirements. The environment says where the
 services are: ``TEST_POSTGRES_URL``, ``TEST_MYSQL_URL``, ``TEST_RABBITMQ_URL`` and ``TEST_REDIS_URL``. By default they
 are looked for on this machine; an empty address means that there is none. With ``REQUIRE_SERVICES=1`` it is a failure
 if one is missing, or if a test was skipped for want of one.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -25,6 +29,7 @@ import tempfile
 import time
 import venv
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -39,7 +44,7 @@ SERVICES = {
 }
 DATABASES = ("PostgreSQL", "MariaDB")
 # Tests that start the shop on every database by themselves, whichever database the other tests have.
-END_TO_END = "tests/services/e2e/"
+END_TO_END = ("tests/services/e2e/", "tests/faults/")
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
@@ -165,27 +170,45 @@ def find_services(python):
     return found, missing
 
 
-def run_pytest(command, arguments, folder, **environment):
+def run_pytest(database, command, folder, output, **environment):
     """Run the tests once.
 
-    ``command`` starts pytest. Returns its exit status, and for each test whether it passed, failed or was skipped.
+    ``command`` starts pytest, ``output`` is a file for what it prints, None for this program's own. Returns its exit
+    status, and for each test whether it passed, failed or was skipped.
     """
-    report = os.path.join(folder, "report.xml")
+    report = os.path.join(folder, database + ".xml")
     environment = dict(os.environ, COVERAGE_FILE=os.path.join(folder, "coverage"), **environment)
     # pytest-django names its databases by it: no other checkout, and no line of tox, has the same.
     environment.setdefault("TOX_PARALLEL_ENV", hashlib.sha256(ROOT.encode()).hexdigest()[:8])
     for name in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL"):
         if not environment.get(name):
             environment.pop(name, None)
-    status, outcomes = subprocess.call([*command, "--junitxml=" + report, *arguments], cwd=ROOT, env=environment), {}
+    command = [*command, "--junitxml=" + report]
+    status, outcomes = subprocess.call(command, cwd=ROOT, env=environment, stdout=output, stderr=output), {}
     if os.path.exists(report):
         for case in ElementTree.parse(report).iter("testcase"):
             bad = case.find("failure") is not None or case.find("error") is not None
             skip = case.find("skipped")
             reason = "" if skip is None or skip.get("type") == "pytest.xfail" else skip.get("message") or "no reason"
             outcomes[case.get("classname"), case.get("name")] = "failed" if bad else reason or "passed"
-        os.remove(report)
     return status, outcomes
+
+
+def run_everywhere(databases, run):
+    """Run the tests on all databases at once: ``run(database, output)``. Gives each database with what that returned.
+
+    What the first run prints is shown as it goes on, what the others print once they are done.
+    """
+    with ThreadPoolExecutor(len(databases)) as pool, contextlib.ExitStack() as stack:
+        outputs = [None] + [stack.enter_context(tempfile.TemporaryFile()) for _ in databases[1:]]
+        runs = [pool.submit(run, database, output) for database, output in zip(databases, outputs)]
+        for database, output, done in zip(databases, outputs, runs):
+            print("\nTests on %s" % database, flush=True)
+            result = done.result()
+            if output:
+                output.seek(0)
+                print(output.read().decode(errors="replace"), flush=True)
+            yield database, result
 
 
 def test(arguments):
@@ -203,13 +226,14 @@ def test(arguments):
     databases = ["SQLite"] + [name for name in DATABASES if name in found]
 
     with tempfile.TemporaryDirectory() as folder:
-        for database in databases:
-            print("\nTests on %s" % database, flush=True)
-            once = [] if database == "SQLite" else ["--deselect", END_TO_END]
-            url = found.get(database, "")
-            environment = dict(addresses, DATABASE_URL=url, DJANGO_SETTINGS_MODULE="")
-            status, outcomes = run_pytest(command, once + arguments, folder, **environment)
-            if status and not (status == 5 and once and not everything):
+
+        def run(database, output):
+            once = [] if database == "SQLite" else ["--deselect=" + path for path in END_TO_END]
+            environment = dict(addresses, DATABASE_URL=found.get(database, ""), DJANGO_SETTINGS_MODULE="")
+            return run_pytest(database, command + once + arguments, folder, output, **environment)
+
+        for database, (status, outcomes) in run_everywhere(databases, run):
+            if status and not (status == 5 and database != "SQLite" and not everything):
                 problems.append("Tests failed on %s." % database)
             for name, outcome in outcomes.items():
                 is_run = outcome in ("passed", "failed")
@@ -254,9 +278,22 @@ def report_coverage(python, folder):
     return []
 
 
+# ---- the fault campaign
+
+
+def faults(arguments):
+    """Run the fault campaign on what is there."""
+    python = install()
+    found, missing = find_services(python)
+    for service, reason in missing.items():
+        print("There is no %s (%s)." % (service, reason))
+    environment = dict(os.environ, **{variable: found.get(service, "") for service, (variable, _) in SERVICES.items()})
+    return subprocess.call([python, "-m", "tests.faults.campaign", *arguments], cwd=ROOT, env=environment)
+
+
 def main():
     """Run the command that is asked for."""
-    commands = {"demo": demo, "test": test}
+    commands = {"demo": demo, "test": test, "faults": faults}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     try:

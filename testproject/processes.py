@@ -20,6 +20,7 @@ import glob
 import hashlib
 import hmac
 import http.client
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -124,13 +126,12 @@ class Process:
     """
 
     base_url = control = None
-    running = []
+    running, counter = [], itertools.count(1)
 
     def __init__(self, name, command, env):
         folder = os.path.join(env["VAR_DIR"], "logs")
         os.makedirs(folder, exist_ok=True)
-        number = len([file for file in os.listdir(folder) if file.startswith(name)]) + 1
-        self.log = os.path.join(folder, "%s-%d.log" % (name, number))
+        self.log = os.path.join(folder, "%s-%d.log" % (name, next(self.counter)))
         with open(self.log, "wb") as file:
             options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
             # A group of its own: it can be killed as a whole, and Ctrl-C is not for it.
@@ -186,11 +187,14 @@ class Process:
         self.kill()
 
     def wait_until(self, is_ready):
-        """Wait until it is ready, and return it. Raises ``RuntimeError`` with its output if it ends."""
-        wait_until(lambda: is_ready() or not self.is_running(), timeout=30, interval=0.05)
-        if not self.is_running():
-            raise RuntimeError("%s has ended:\n%s" % (self.log, self.output()))
-        return self
+        """Wait until it is ready, and return it. Raises ``RuntimeError`` with its output if it ends, or hangs."""
+        with suppress(TimeoutError):
+            wait_until(lambda: is_ready() or not self.is_running(), timeout=30, interval=0.05)
+            if self.is_running():
+                return self
+        state = "is not ready" if self.is_running() else "has ended"
+        self.kill()
+        raise RuntimeError("%s %s:\n%s" % (self.log, state, self.output()))
 
     def __enter__(self):
         return self
@@ -232,13 +236,15 @@ def start_server(env, port=None):
     return server.wait_until(lambda: accepts(port))
 
 
-def start_worker(env, concurrency=2):
+def start_worker(env, concurrency=2, name="worker"):
     """Start a Celery worker with ``concurrency`` child processes, and return it once it takes events.
 
-    The embedded broker is good for one worker at a time.
+    ``name`` is what its log is called. The embedded broker is good for one worker at a time.
     """
     command = ["-m", "celery", "-A", "testproject", "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)]
-    worker = Process("worker", [sys.executable, *command, "--without-gossip", "--without-mingle"], env)
+    # A name that nobody has had at this broker: it locks the queue of a name, for a while after a death, too.
+    command += ["--hostname", "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]), "--without-gossip", "--without-mingle"]
+    worker = Process(name, [sys.executable, *command], env)
     return worker.wait_until(lambda: " ready." in worker.output())
 
 

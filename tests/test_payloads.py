@@ -3,7 +3,6 @@
 import datetime
 import json
 import sys
-import time
 from decimal import Decimal
 
 import pytest
@@ -105,11 +104,9 @@ def test_32_levels_or_more_are_refused(levels):
         load_json(nested(levels))
 
 
-def test_100_000_levels_of_objects_are_refused_within_a_second():
-    started = time.process_time()
+def test_100_000_levels_of_objects_are_refused():
     with pytest.raises(ValueError, match="more than 31 levels"):
         load_json(b'{"a":' * 100000 + b"1" + b"}" * 100000)
-    assert time.process_time() - started < 1
 
 
 def test_50_000_values_are_read():
