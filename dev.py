@@ -4,9 +4,9 @@
 ``demo [options]``
     Plays the story of the shop: see ``demo --help``.
 ``test [--here] [options of pytest]``
-    Runs the tests on SQLite, and again on PostgreSQL and on MariaDB if they are there. Measures what they cover, and
-    fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests use the
-    packages of this Python, as tox wants it, and nothing is measured.
+    Runs the tests on SQLite, and at the same time on PostgreSQL and on MariaDB if they are there. Measures what they
+    cover, and fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests
+    use the packages of this Python, as tox wants it, and nothing is measured.
 ``faults [--minutes N] [--seed S] [--pair NAME ...]``
     Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker.
     Checks that nothing was lost, doubled or left stuck: see ``faults --help``.
@@ -17,6 +17,7 @@ are looked for on this machine; an empty address means that there is none. With 
 if one is missing, or if a test was skipped for want of one.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -28,6 +29,7 @@ import tempfile
 import time
 import venv
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -168,27 +170,45 @@ def find_services(python):
     return found, missing
 
 
-def run_pytest(command, arguments, folder, **environment):
+def run_pytest(database, command, folder, output, **environment):
     """Run the tests once.
 
-    ``command`` starts pytest. Returns its exit status, and for each test whether it passed, failed or was skipped.
+    ``command`` starts pytest, ``output`` is a file for what it prints, None for this program's own. Returns its exit
+    status, and for each test whether it passed, failed or was skipped.
     """
-    report = os.path.join(folder, "report.xml")
+    report = os.path.join(folder, database + ".xml")
     environment = dict(os.environ, COVERAGE_FILE=os.path.join(folder, "coverage"), **environment)
     # pytest-django names its databases by it: no other checkout, and no line of tox, has the same.
     environment.setdefault("TOX_PARALLEL_ENV", hashlib.sha256(ROOT.encode()).hexdigest()[:8])
     for name in ("DJANGO_SETTINGS_MODULE", "DATABASE_URL"):
         if not environment.get(name):
             environment.pop(name, None)
-    status, outcomes = subprocess.call([*command, "--junitxml=" + report, *arguments], cwd=ROOT, env=environment), {}
+    command = [*command, "--junitxml=" + report]
+    status, outcomes = subprocess.call(command, cwd=ROOT, env=environment, stdout=output, stderr=output), {}
     if os.path.exists(report):
         for case in ElementTree.parse(report).iter("testcase"):
             bad = case.find("failure") is not None or case.find("error") is not None
             skip = case.find("skipped")
             reason = "" if skip is None or skip.get("type") == "pytest.xfail" else skip.get("message") or "no reason"
             outcomes[case.get("classname"), case.get("name")] = "failed" if bad else reason or "passed"
-        os.remove(report)
     return status, outcomes
+
+
+def run_everywhere(databases, run):
+    """Run the tests on all databases at once: ``run(database, output)``. Gives each database with what that returned.
+
+    What the first run prints is shown as it goes on, what the others print once they are done.
+    """
+    with ThreadPoolExecutor(len(databases)) as pool, contextlib.ExitStack() as stack:
+        outputs = [None] + [stack.enter_context(tempfile.TemporaryFile()) for _ in databases[1:]]
+        runs = [pool.submit(run, database, output) for database, output in zip(databases, outputs)]
+        for database, output, done in zip(databases, outputs, runs):
+            print("\nTests on %s" % database, flush=True)
+            result = done.result()
+            if output:
+                output.seek(0)
+                print(output.read().decode(errors="replace"), flush=True)
+            yield database, result
 
 
 def test(arguments):
@@ -206,13 +226,14 @@ def test(arguments):
     databases = ["SQLite"] + [name for name in DATABASES if name in found]
 
     with tempfile.TemporaryDirectory() as folder:
-        for database in databases:
-            print("\nTests on %s" % database, flush=True)
+
+        def run(database, output):
             once = [] if database == "SQLite" else ["--deselect=" + path for path in END_TO_END]
-            url = found.get(database, "")
-            environment = dict(addresses, DATABASE_URL=url, DJANGO_SETTINGS_MODULE="")
-            status, outcomes = run_pytest(command, once + arguments, folder, **environment)
-            if status and not (status == 5 and once and not everything):
+            environment = dict(addresses, DATABASE_URL=found.get(database, ""), DJANGO_SETTINGS_MODULE="")
+            return run_pytest(database, command + once + arguments, folder, output, **environment)
+
+        for database, (status, outcomes) in run_everywhere(databases, run):
+            if status and not (status == 5 and database != "SQLite" and not everything):
                 problems.append("Tests failed on %s." % database)
             for name, outcome in outcomes.items():
                 is_run = outcome in ("passed", "failed")

@@ -57,6 +57,7 @@ class EventAdmin(admin.ModelAdmin):
             text = json.dumps(event.payload, indent=2, ensure_ascii=False, default=str)
         except (KeyError, ValueError):
             text = bytes(event.body).decode("utf-8", "backslashreplace")
+        text = text.encode("utf-8", "backslashreplace").decode()  # JSON can have half a character, a page can't
         return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', text)
 
     shown_payload.short_description = "payload"

@@ -95,8 +95,9 @@ def enqueue(pk: int) -> None:
     if process.app.conf.task_always_eager:
         return process(pk)
     if not publisher.is_alive():  # not started yet, or left behind by a fork
-        publisher = Thread(target=publish, daemon=True)
-        publisher.start()
+        publisher = thread = Thread(target=publish, daemon=True)
+        with suppress(RuntimeError):  # no thread is left: the sweeper has it
+            thread.start()
     if unpublished.qsize() < 1000:
         unpublished.put(pk)
 
@@ -186,8 +187,8 @@ def wait(event: Event, unmet: NotReady) -> None:
 
 
 def release(event: Event) -> None:
-    """Make the events due that wait for this event's order."""
-    for other in Event.objects.filter(order_key=event.order_key, status=Event.WAITING).order_by("pk"):
+    """Make the events due that wait for this event's order, and are not due already."""
+    for other in Event.objects.filter(order_key=event.order_key, status=Event.WAITING, due_at__gt=timezone.now()):
         with suppress(Overtaken):
             other.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
             signals.event_released.send_robust(Event, event=other, by=event)

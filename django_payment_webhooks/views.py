@@ -1,7 +1,6 @@
 """The webhook's view: find the provider, read, verify, store and enqueue, answer."""
 
 import time
-from functools import partial
 
 from django.db import Error, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -23,14 +22,14 @@ def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResp
         sender = find_provider(request, provider)
         body = read_body(request)
         outcomes = receive_events(sender, request.META, body, verified_by=sender.verify(request.META, body))
-        response, tell = sender.answer(outcomes), partial(signals.webhook_received.send_robust, outcomes=outcomes)
+        response, signal, facts = sender.answer(outcomes), signals.webhook_received, {"outcomes": outcomes}
     except (WebhookRefused, Error) as error:
         refusal = error if isinstance(error, WebhookRefused) else UNAVAILABLE
         response = JsonResponse({"error": str(refusal)}, status=refusal.status)
-        tell = partial(signals.webhook_rejected.send_robust, status=refusal.status, reason=refusal.reason)
+        signal, facts = signals.webhook_rejected, {"status": refusal.status, "reason": refusal.reason}
         for name, value in refusal.headers.items():
             response[name.replace("_", "-")] = value
-    tell(receive_webhook, provider=provider, seconds=time.monotonic() - started)
+    signal.send_robust(receive_webhook, provider=provider, seconds=time.monotonic() - started, **facts)
     return response
 
 
@@ -58,8 +57,8 @@ def read_body(request: HttpRequest) -> bytes:
     try:
         # Not every server refuses a negative length, and Django's reader has no bounds then.
         body = b"" if length.startswith("-") else (request.META["wsgi.input"] if chunked else request).read(limit + 1)
-    except OSError:
-        body = b""  # the client went away
+    except Exception:
+        body = b""  # the client went away, or its chunks make no sense: each server has errors of its own for that
     if len(body) > limit:
         raise WebhookRefused(413, "too_large", "The body has more than %d bytes." % limit)
     if not body or length.isdecimal() and len(body) < int(length):

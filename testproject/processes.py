@@ -239,10 +239,11 @@ def start_server(env, port=None):
 def start_worker(env, concurrency=2, name="worker"):
     """Start a Celery worker with ``concurrency`` child processes, and return it once it takes events.
 
-    Several at once need different names. The embedded broker is good for one worker at a time.
+    ``name`` is what its log is called. The embedded broker is good for one worker at a time.
     """
     command = ["-m", "celery", "-A", "testproject", "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)]
-    command += ["--hostname", name + "@%h", "--without-gossip", "--without-mingle"]
+    # A name that nobody has had at this broker: it locks the queue of a name, for a while after a death, too.
+    command += ["--hostname", "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]), "--without-gossip", "--without-mingle"]
     worker = Process(name, [sys.executable, *command], env)
     return worker.wait_until(lambda: " ready." in worker.output())
 

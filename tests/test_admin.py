@@ -196,6 +196,29 @@ def test_an_event_that_was_not_parsed_is_shown_as_it_came(operator, unparsed):
     assert unparsed.provider_event_id in read(operator, LIST)
 
 
+@pytest.mark.parametrize("half", [r"\ud800", r"\udfff\ud800"])
+def test_half_a_character_in_a_payload_is_shown_as_it_was_sent(operator, half):
+    event = EventFactory(payload={})
+    Event.objects.filter(pk=event.pk).update(body=b'{"note": "<%s>"}' % half.encode())
+    assert "&lt;%s&gt;" % half in read(operator, page_of(event))
+
+
+def test_a_body_of_the_size_limit_can_be_read(operator):
+    event = EventFactory(data={"note": "<" + "x" * (1024 * 1024 - 1000) + ">"})
+    assert "x&gt;" in read(operator, page_of(event))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_whose_handler_is_gone_can_be_read_and_replayed(operator, settings, published, run_due):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {}
+    assert event.provider_event_id in read(operator, page_of(event))
+    replay(operator, event)
+    assert published() == [event.pk]
+    run_due()
+    assert row_of(event)["status"] == Event.IGNORED
+
+
 def test_an_event_of_a_provider_that_the_settings_no_longer_name_can_still_be_read(operator, settings):
     event = EventFactory(provider="timed", data={"note": "a note of the past"})
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": settings.PAYMENT_WEBHOOKS_PROVIDERS["default"]}
@@ -432,5 +455,14 @@ def test_opening_the_address_of_the_action_replays_nothing(operator, published):
     event = EventFactory(status=Event.FAILED)
     before = row_of(event)
     operator.get(LIST, {"action": "replay_events", "_selected_action": event.pk})
+    assert row_of(event) == before
+    assert published() == []
+
+
+def test_more_events_than_a_form_may_have_are_refused_and_none_is_replayed(operator, published):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    data = {"action": "replay_events", "_selected_action": [event.pk] * 100000}
+    assert operator.post(LIST, data).status_code == 400
     assert row_of(event) == before
     assert published() == []

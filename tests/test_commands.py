@@ -10,7 +10,7 @@ from django.db import OperationalError
 from shop.models import LedgerEntry
 
 from django_payment_webhooks.management.commands.sweep_payment_webhooks import Command
-from django_payment_webhooks.models import Event
+from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.processing import process
 
 from .factories import EventFactory
@@ -139,10 +139,10 @@ def test_a_broker_that_fails_ends_the_command_with_an_error_and_loses_nothing(
 
 
 def test_a_database_that_fails_ends_the_command_with_an_error(monkeypatch):
-    def fail(**conditions):
+    def fail(self, **conditions):
         raise OperationalError("The server has gone away.")
 
-    monkeypatch.setattr(Event.objects, "filter", fail)
+    monkeypatch.setattr(EventManager, "filter", fail)
     with pytest.raises(CommandError, match="The server has gone away."):
         sweep()
 

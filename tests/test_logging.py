@@ -192,7 +192,7 @@ def test_a_rejected_webhook_is_one_line_with_the_reason(webhook, lines, request_
     assert record.getMessage() == "webhook rejected provider=%s status=%d reason=%s" % (provider, status, reason)
     assert record.levelname == "WARNING"
     assert (record.provider, record.status, record.reason) == (provider, status, reason)
-    assert 0 <= record.seconds < 10
+    assert record.seconds >= 0
 
 
 def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-import time
+import sys
 from decimal import Decimal
 
 import pytest
@@ -82,9 +82,15 @@ def test_what_is_not_plain_utf_8_is_refused(body):
         load_json(body)
 
 
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "-NaN", "nan"])
-def test_words_that_are_no_numbers_in_json_are_refused(word):
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_words_that_only_python_takes_for_numbers_are_refused_by_name(word):
+    with pytest.raises(ValueError, match="^%s is not a number in JSON$" % word):
+        load_json(('{"a": %s}' % word).encode())
+
+
+@pytest.mark.parametrize("word", ["-NaN", "nan", "+Infinity", "inf", "None", "True"])
+def test_words_that_are_no_numbers_at_all_are_no_json(word):
+    with pytest.raises(ValueError, match="line 1 column"):
         load_json(('{"a": %s}' % word).encode())
 
 
@@ -98,11 +104,9 @@ def test_32_levels_or_more_are_refused(levels):
         load_json(nested(levels))
 
 
-def test_100_000_levels_of_objects_are_refused_within_a_second():
-    started = time.process_time()
+def test_100_000_levels_of_objects_are_refused():
     with pytest.raises(ValueError, match="more than 31 levels"):
         load_json(b'{"a":' * 100000 + b"1" + b"}" * 100000)
-    assert time.process_time() - started < 1
 
 
 def test_50_000_values_are_read():
@@ -124,14 +128,29 @@ def test_more_than_50_000_values_are_refused(body):
         load_json(body)
 
 
-def test_an_integer_of_4300_digits_is_read():
-    assert load_json(b'{"a": ' + b"9" * 4300 + b"}")["a"] == 10**4300 - 1
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_integer_of_4300_digits_is_read(sign):
+    body = b'{"a": ' + b"-" * (sign < 0) + b"9" * 4300 + b"}"
+    assert load_json(body)["a"] == sign * (10**4300 - 1)
 
 
+@pytest.mark.parametrize("sign", [b"", b"-"])
 @pytest.mark.parametrize("digits", [4301, 1000000])
-def test_an_integer_of_more_digits_is_refused(digits):
-    with pytest.raises(ValueError, match="4300"):
-        load_json(b'{"a": ' + b"9" * digits + b"}")
+def test_an_integer_of_more_digits_is_refused(digits, sign):
+    with pytest.raises(ValueError, match="^an integer has more than 4300 digits$"):
+        load_json(b'{"a": ' + sign + b"9" * digits + b"}")
+
+
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="This Python has no limit of its own.")
+@pytest.mark.parametrize("own_limit", [0, 1000000])
+def test_the_limit_of_digits_does_not_depend_on_pythons_own(own_limit):
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(own_limit)
+    try:
+        with pytest.raises(ValueError, match="more than 4300 digits"):
+            load_json(b'{"a": ' + b"9" * 4301 + b"}")
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 @pytest.mark.parametrize("number", ["1e308", "1e-308", "9.99e308", "0.0", "-1.5e-7", "0e5"])

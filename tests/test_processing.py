@@ -52,7 +52,7 @@ def columns(event):
 
 def is_in(moment, seconds):
     """Return whether a moment is a number of seconds from now, give or take the time that a test needs."""
-    return abs((moment - timezone.now()).total_seconds() - seconds) < 5
+    return abs((moment - timezone.now()).total_seconds() - seconds) < 10
 
 
 def seconds_until_due(event):
@@ -119,7 +119,7 @@ def eager():
     process.app.conf.task_always_eager = False
 
 
-def eventually(condition, timeout=5):
+def eventually(condition, timeout=30):
     """Wait until a condition holds that another thread brings about."""
     end = time.monotonic() + timeout
     while not condition() and time.monotonic() < end:
@@ -408,18 +408,18 @@ def test_an_event_is_swept_if_what_the_host_does_on_commit_fails_before_it_is_en
 
 
 def test_enqueue_does_not_wait_for_the_broker(broker, receive):
-    sending, release_broker = threading.Event(), threading.Event()
+    sending, release_broker, sent = threading.Event(), threading.Event(), []
 
     def send(pk):
         sending.set()
         release_broker.wait(10)
+        sent.append(pk)
 
     broker(send)
-    started = time.monotonic()
     for _ in range(20):
         processing.enqueue(1)
-    assert time.monotonic() - started < 2
-    assert sending.wait(5)
+    assert sending.wait(10)
+    assert sent == []
     release_broker.set()
     assert processing.publisher.daemon  # it does not keep a process from ending
 
@@ -438,7 +438,6 @@ def test_a_broker_that_fails_is_told_and_left_alone_for_a_while(broker, settings
     eventually(lambda: len(calls) == 3)
     assert [pk for pk, _ in calls] == [first.pk, second.pk, third.pk]
     assert calls[1][1] - calls[0][1] >= 0.5
-    assert calls[2][1] - calls[1][1] < 0.5
     (facts,) = received_signals.of("enqueue_failed")
     assert isinstance(facts["error"], ConnectionRefusedError)
     assert facts["sender"] is Event
@@ -514,6 +513,17 @@ def test_a_forked_process_publishes_by_a_thread_of_its_own(broker):
             os.waitpid(child, 0)
             os.close(readable)
             os.close(writable)
+
+
+def test_a_system_that_has_no_thread_left_changes_nothing_for_the_sender(receive, monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(processing, "publisher", threading.Thread())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    event, created = receive()
+    assert created
+    assert (read(event).status, is_in(read(event).enqueue_at, 30)) == ("received", True)
 
 
 def test_an_eager_task_runs_at_once(eager, order, webhook, published, shop_state):
@@ -918,7 +928,8 @@ def test_an_effect_is_kept_if_what_the_handler_does_on_commit_fails(settings, or
         transaction.on_commit(lambda: 1 / 0)
 
     handle(settings, apply=apply)
-    event, waiting = EventFactory(), EventFactory(type="refund.created", status=Event.WAITING)
+    later = timezone.now() + timedelta(seconds=900)
+    event, waiting = EventFactory(), EventFactory(type="refund.created", status=Event.WAITING, due_at=later)
     handle(settings, "refund.created", requires=("charge.succeeded",))
     with pytest.raises(Overtaken) as raised:
         process(event.pk)
@@ -1128,19 +1139,29 @@ def test_all_that_wait_for_an_order_are_released_and_nobody_else(steps, publishe
     assert [columns(event) for event in (stranger, finished, not_due)] == before
 
 
+def test_an_event_that_is_due_already_is_not_released_again(steps, published, received_signals):
+    waiting = steps("second")
+    process(waiting.pk)
+    process(steps("first").pk)
+    released = columns(waiting)
+    processing.release(Event.objects.get(type="first"))
+    assert columns(waiting) == released
+    assert published() == [waiting.pk]
+    assert len(received_signals.of("event_released")) == 1
+
+
 def test_an_event_that_somebody_else_releases_is_passed_over(steps, published, received_signals, monkeypatch):
     first, second = (steps("second", provider=name) for name in ("p1", "p2"))
     for event in (first, second):
         process(event.pk)
-    order_by = type(Event.objects.all()).order_by
+    schedule = Event.schedule
 
-    def order_by_and_be_overtaken(self, *names):
-        found = list(order_by(self, *names))
-        if "pk" in names:
+    def be_overtaken_and_schedule(self, *args, **values):
+        if self.pk == first.pk:
             Event.objects.filter(pk=first.pk).update(version=F("version") + 1)
-        return found
+        schedule(self, *args, **values)
 
-    monkeypatch.setattr(type(Event.objects.all()), "order_by", order_by_and_be_overtaken)
+    monkeypatch.setattr(Event, "schedule", be_overtaken_and_schedule)
     processing.release(first)
     assert published() == [second.pk]
     assert [facts["event"].pk for facts in received_signals.of("event_released")] == [second.pk]

@@ -32,7 +32,7 @@ def columns(event):
 
 def is_in(moment, seconds):
     """Return whether a moment is a number of seconds from now, give or take the time that a test needs."""
-    return abs((moment - timezone.now()).total_seconds() - seconds) < 5
+    return abs((moment - timezone.now()).total_seconds() - seconds) < 10
 
 
 @pytest.mark.parametrize("status", [Event.FAILED, Event.IGNORED, Event.WAITING])

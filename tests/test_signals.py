@@ -206,7 +206,7 @@ def test_a_webhook_is_told_with_its_outcomes(webhook, received_signals):
     told = received_signals.of("webhook_received")
     assert [facts["outcomes"] for facts in told] == [[(event, True)], [(event, False)]]
     assert {facts["provider"] for facts in told} == {"default"}
-    assert all(0 < facts["seconds"] < 5 for facts in told)
+    assert all(facts["seconds"] >= 0 for facts in told)
 
 
 @pytest.mark.parametrize(

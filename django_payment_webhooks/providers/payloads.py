@@ -13,6 +13,7 @@ from ..conf import settings
 
 MAX_DEPTH = 31
 MAX_VALUES = 50000
+MAX_DIGITS = 4300
 MAX_EXPONENT = 308
 MAX_LENGTH = 255
 
@@ -20,11 +21,12 @@ MAX_LENGTH = 255
 def load_json(body: bytes) -> dict:
     """Return a JSON object (RFC 8259), its numbers as int or Decimal. Raises ``ValueError``.
 
-    What only serves to waste memory or time is refused. Python itself refuses integers of over 4300 digits.
+    What only serves to waste memory or time is refused.
     """
     try:
-        # int refuses the words NaN and Infinity, which json would accept.
-        document = json.loads(body.decode(), parse_float=read_decimal, parse_constant=int)
+        document = json.loads(
+            body.decode(), parse_int=read_int, parse_float=read_decimal, parse_constant=refuse_constant
+        )
     except RecursionError:
         raise ValueError("it has more than %d levels" % MAX_DEPTH) from None
     if not isinstance(document, dict):
@@ -37,6 +39,21 @@ def load_json(body: bytes) -> dict:
     if nested or values > MAX_VALUES:
         raise ValueError("it has more than %d levels or %d values" % (MAX_DEPTH, MAX_VALUES))
     return document
+
+
+def refuse_constant(word: str) -> None:
+    """Refuse the words ``NaN`` and ``Infinity``, which :mod:`json` would accept. Raises ``ValueError``."""
+    raise ValueError("%s is not a number in JSON" % word)
+
+
+def read_int(text: str) -> int:
+    """Return an integer. Raises ``ValueError`` for one whose conversion would take long.
+
+    Not every Python has this limit itself, and where it has, an environment variable can switch it off.
+    """
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise ValueError("an integer has more than %d digits" % MAX_DIGITS)
+    return int(text)
 
 
 def read_decimal(text: str) -> Decimal:

@@ -2,15 +2,22 @@
 
 import os
 
-from celery import VERSION as celery_version
 from celery import Celery
+from celery.signals import task_prerun
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "testproject.settings")
 
 app = Celery("testproject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-if celery_version >= (5, 3):
-    # Keep database connections between tasks. Celery reads this name from its own configuration. Celery 5.2 would keep
-    # one as well that the database has ended.
-    app.conf.CELERY_DB_REUSE_MAX = 100
+
+
+@task_prerun.connect
+def close_ended_connections(task, **_):
+    """Close what the database has ended, and what is older than CONN_MAX_AGE, as Django does before each request.
+
+    Celery itself keeps a connection for so many tasks, whether or not it still works.
+    """
+    if not task.request.is_eager:
+        close_old_connections()

@@ -1,10 +1,11 @@
-"""The database's isolation levels, and a queue that the test holds in its hands."""
+"""The database's isolation levels, a queue that the test holds in its hands, and a warehouse."""
 
 from collections import deque
 
 import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
+from processes import shop_environment, start_downstream
 
 from django_payment_webhooks import processing
 from django_payment_webhooks.contrib import replay
@@ -53,3 +54,18 @@ def nudges(monkeypatch):
     for module in (processing, replay):
         monkeypatch.setattr(module, "enqueue", nudges.append)
     return nudges
+
+
+@pytest.fixture(scope="session")
+def downstream(tmp_path_factory):
+    """The warehouse, a process of its own: a test that forks must have no threads."""
+    with start_downstream(shop_environment(str(tmp_path_factory.mktemp("warehouse")))) as downstream:
+        yield downstream
+
+
+@pytest.fixture
+def warehouse(downstream, settings):
+    """Tell the warehouse what to do. It is told of each paid order."""
+    settings.DOWNSTREAM_URL = downstream.base_url
+    downstream.control.reset()
+    return downstream.control

@@ -6,28 +6,37 @@ They run on the database of the run, and what isolation changes, at each level t
 import datetime
 import itertools
 import json
+import logging
+import os
 import random
 import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from queue import SimpleQueue
 
 import pytest
 from django.db import DatabaseError, Error, IntegrityError, OperationalError, connection, transaction
+from django.db.backends.signals import connection_created
 from django.test import Client
 from django.utils import timezone
+from processes import wait_until
+from shop import handlers
 from shop.handlers import MarkOrderPaid, RecordRefund
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing, signals
+from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.models import Event
 
+from ..doubles import Clock, recorded_statements
 from ..factories import EventFactory, OrderFactory, PayloadFactory, sign
+from .conftest import LEVELS
 from .threads import PATIENCE, Player, Thread, Turns, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,6 +80,12 @@ def effects(**of):
     return dict(Counter("%s %s" % row for row in LedgerEntry.objects.filter(**of).values_list("kind", "order_id")))
 
 
+def share_out(workers, events):
+    """Process all these events, by as many workers at once as are asked for."""
+    shares = [events[number::workers] for number in range(workers)]
+    together(*[lambda share=share: [processing.process(event.pk) for event in share] for share in shares])
+
+
 def status(event):
     """Return an event's status as the database has it."""
     return Event.objects.get(pk=event.pk).status
@@ -80,6 +95,49 @@ def make_due(*events):
     """Let the time come when these events are due, for a worker and for the sweeper."""
     past = timezone.now() - datetime.timedelta(seconds=60)
     Event.objects.filter(pk__in=[event.pk for event in events], finished_at=None).update(due_at=past, enqueue_at=past)
+
+
+LOCK_WAITS = {
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist"
+    " ON id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND db = database()",
+    "postgresql": "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE NOT granted AND locktype IN ('transactionid', 'tuple') AND datname = current_database()",
+}
+
+
+def count_lock_waits():
+    """Return how many connections to this database wait for the lock of a row just now."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_WAITS[VENDOR])
+        return cursor.fetchone()[0]
+
+
+@pytest.fixture
+def retried(monkeypatch):
+    """Return the errors of the database for which statements were tried again at once."""
+    errors, retry = [], processing.retry
+
+    def retry_and_tell(function, **options):
+        def errback(error, *rest):
+            errors.append(error)
+            return processing.pause_if_transient(error, *rest)
+
+        return retry(function, errback=errback, **options)
+
+    monkeypatch.setattr(processing, "retry", retry_and_tell)
+    return errors
+
+
+def sweep_to_the_end(nudges):
+    """Do what is due, and sweep, until every event is final. A crowd can put off an attempt; it takes time, no more."""
+    for _ in range(20):
+        nudges.process()
+        left = list(Event.objects.filter(finished_at=None))
+        if not left:
+            return
+        make_due(*left)
+        sweep(nudges.append)
+    raise AssertionError("not finished: %s" % left)
 
 
 @contextmanager
@@ -105,17 +163,89 @@ def locked_by_a_zombie(event):
 # ---- receive
 
 
-def test_fifty_deliveries_of_one_event_at_once_are_stored_once(order, isolation, nudges):
+def test_fifty_deliveries_of_one_event_at_once_are_stored_once(order, isolation, nudges, caplog):
     body = make_body()
 
     answers = together(*[lambda: deliver(body)] * 50)
 
     assert Counter(answers) == {(200, "accepted"): 1, (200, "duplicate"): 49}
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     event = Event.objects.get()
     assert set(nudges) == {event.pk}
     together(*[process(event)] * 8)
     nudges.process()
     assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+@row_locks
+def test_first_of_three_deliveries_is_rolled_back_and_the_others_store_the_event(order, isolation, nudges):
+    """On InnoDB the two who waited for it both get half of its lock then, and are each other's deadlock."""
+    body, stored, undo = make_body(), threading.Event(), threading.Event()
+
+    class Undone(Exception):
+        pass
+
+    def be_undone():
+        with suppress(Undone), transaction.atomic():
+            processing.receive_events(get_provider("default"), {}, body)
+            stored.set()
+            undo.wait(PATIENCE)
+            raise Undone
+
+    first = Thread(be_undone)
+    assert stored.wait(PATIENCE)
+    others = [Thread(lambda: deliver(body)) for _ in range(2)]
+    try:
+        wait_until(lambda: count_lock_waits() == 2, PATIENCE)
+    finally:
+        undo.set()
+    first.finish()
+
+    assert Counter(other.finish() for other in others) == {(200, "accepted"): 1, (200, "duplicate"): 1}
+    assert Event.objects.count() == 1
+
+
+@row_locks
+def test_view_that_a_host_puts_into_a_transaction_with_an_old_snapshot_asks_for_the_webhook_again(isolation, nudges):
+    """It can neither store the event nor see it, and answers "duplicate" only for what it sees."""
+    body = make_body()
+    with transaction.atomic():
+        assert Event.objects.count() == 0  # so the snapshot is of before
+        assert Thread(lambda: deliver(body)).finish() == (200, "accepted")
+        answer = deliver(body)
+
+    assert answer == ((503, None) if isolation == "repeatable read" else (200, "duplicate"))
+    assert deliver(body) == (200, "duplicate")
+    assert Event.objects.count() == 1
+
+
+@pytest.fixture
+def snapshots(isolation):
+    """MariaDB's own REPEATABLE READ, its default from 11.6 on: what changed after the first look is error 1020."""
+
+    def set_snapshots(connection, **_):
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_snapshot_isolation = 1")
+
+    connection_created.connect(set_snapshots)
+    connection.close()
+    yield
+    connection_created.disconnect(set_snapshots)
+
+
+@pytest.mark.skipif(VENDOR != "mysql", reason="only MariaDB has snapshot isolation by this name")
+@pytest.mark.parametrize("isolation", ["repeatable read"], indirect=True)
+def test_snapshot_isolation_of_mariadb_loses_and_doubles_nothing(order, isolation, snapshots, nudges, monkeypatch):
+    body = make_body()
+    answers = together(*[lambda: deliver(body)] * 20)
+    assert Counter(answers) == {(200, "accepted"): 1, (200, "duplicate"): 19}
+    assert Event.objects.count() == 1
+
+    with_every_statement(monkeypatch, hesitate)
+    pairs = [make_charge_and_refund(waits=False) for _ in range(MANY)]
+    in_step(pairs, lambda event: processing.process(event.pk))
+    assert left_waiting(pairs, nudges) == []
+    assert set(effects().values()) == {1}
 
 
 def test_many_events_at_once_lose_none_and_double_none(isolation, nudges):
@@ -149,6 +279,7 @@ def test_eight_threads_receive_and_process_and_no_error_reaches_anybody(isolatio
     assert effects() == {"payment %s" % order.pk: 1 for order in orders}
 
 
+@pytest.mark.skipif(VENDOR != "sqlite", reason="no database plays a part in it: once is enough")
 def test_first_messages_of_many_threads_start_the_publisher_without_an_error(monkeypatch):
     """An error here would be a 500 for an event that is stored."""
     interval = sys.getswitchinterval()
@@ -215,11 +346,11 @@ def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(or
     assert (status(event), effects()) == ("processed", {"payment A1": 1})
 
 
-def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypatch):
+def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypatch, retried):
     """Both have looked for the other and found nothing, so it is the database that refuses the second."""
     first, second = EventFactory(), EventFactory()
     taken, inside, looks = threading.Event(), threading.Event(), threading.Event()
-    refused, pay, name, retry = [], MarkOrderPaid.order_paid, MarkOrderPaid.idempotency_key, processing.retry
+    pay, name = MarkOrderPaid.order_paid, MarkOrderPaid.idempotency_key
 
     def prepare(self, event):
         if event.pk == second.pk:
@@ -236,24 +367,16 @@ def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypa
         inside.set()
         assert looks.wait(PATIENCE)
 
-    def retry_and_tell(function, **options):
-        def errback(error, *rest):
-            refused.append(type(error))
-            return processing.pause_if_transient(error, *rest)
-
-        return retry(function, errback=errback, **options)
-
     monkeypatch.setattr(MarkOrderPaid, "prepare", prepare)
     monkeypatch.setattr(MarkOrderPaid, "idempotency_key", idempotency_key)
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
-    monkeypatch.setattr(processing, "retry", retry_and_tell)
     other = Thread(process(second))
     assert taken.wait(PATIENCE)
     processing.process(first.pk)
     other.finish()
 
     assert [status(first), status(second)] == ["processed", "duplicate"]
-    assert IntegrityError in refused
+    assert IntegrityError in map(type, retried)
     assert effects() == {"payment A1": 1}
 
 
@@ -287,6 +410,94 @@ def test_events_of_two_orders_do_not_wait_for_each_other(isolation, monkeypatch)
         go_on.set()
         holder.finish()
     assert status(held) == "processed"
+
+
+@pytest.mark.parametrize("isolation", LEVELS[VENDOR][:1], indirect=True)
+def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(isolation, nudges, monkeypatch):
+    """Two tell of the one charge, five refunds are told twice, and all refunds together are more than was paid."""
+    order, inside, most = new_order(amount="1000.00"), set(), []
+    lock_order = handlers.lock_order
+
+    def lock_and_count(event):
+        order = lock_order(event)
+        inside.add(threading.get_ident())
+        most.append(len(inside))
+        return order
+
+    def leaving(function):
+        def call(*args):
+            try:
+                return function(*args)
+            finally:
+                inside.discard(threading.get_ident())
+
+        return call
+
+    monkeypatch.setattr(handlers, "lock_order", lock_and_count)
+    for handler in (MarkOrderPaid, RecordRefund, handlers.OpenDispute):
+        monkeypatch.setattr(handler, "apply", leaving(handler.apply))
+    events = [EventFactory(order_id=order.pk, data={"amount": "1000.00", "charge_id": "ch_1"}) for _ in range(2)]
+    for number in list(range(165)) + list(range(5)):
+        data = {"refund_id": "re_%d" % number, "amount": "10.00"}
+        events.append(EventFactory(type="refund.created", order_id=order.pk, data=data))
+    for number in range(28):
+        data = {"dispute_id": "dp_%d" % number}
+        events.append(EventFactory(type="dispute.opened", order_id=order.pk, data=data))
+    random.shuffle(events)
+
+    share_out(16, events)
+    sweep_to_the_end(nudges)
+
+    assert set(most) == {1}
+    ends = Counter(Event.objects.values_list("type", "status"))
+    assert [ends["charge.succeeded", end] for end in ("processed", "duplicate")] == [1, 1]
+    assert [ends["refund.created", "processed"], ends["dispute.opened", "processed"]] == [100, 28]
+    assert ends["refund.created", "duplicate"] + ends["refund.created", "failed"] == 70
+    assert sum(refund.amount for refund in order.refunds.all()) == Decimal("1000.00")
+    assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 100, "dispute " + order.pk: 28}
+    assert LedgerEntry.objects.filter(kind="refund").values("reference").distinct().count() == 100
+
+
+@row_locks
+@pytest.mark.parametrize("isolation", ["read committed"], indirect=True)
+def test_thousand_orders_at_once_never_wait_for_each_others_locks(isolation, monkeypatch, retried, received_signals):
+    """Eight transactions at a time reach their end before one of them commits: who waits for another never does.
+
+    Outside of them, MariaDB has to refuse a lock at once that is not free, and somebody looks for waits all the time.
+    At REPEATABLE READ they do wait, for the gaps that the shop's refunds lock: see docs/howto/production.md.
+    """
+    ends, done, waits, schedule = threading.Barrier(8), threading.Event(), [], Event.schedule
+
+    def wait_for_no_lock(connection, **_):
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
+
+    def schedule_and_meet(self, *args, **values):
+        schedule(self, *args, **values)
+        if values.get("status") == Event.APPLIED:
+            ends.wait(PATIENCE)
+
+    def look_for_waits():
+        while not done.wait(0.002):
+            waits.append(count_lock_waits())
+
+    charges = [EventFactory(order_id=new_order().pk) for _ in range(1000)]
+    refunds = [make_refund(charge.order_id) for charge in charges[:200]]
+    monkeypatch.setattr(Event, "schedule", schedule_and_meet)
+    if VENDOR == "mysql":
+        connection_created.connect(wait_for_no_lock)
+    watcher = Thread(look_for_waits)
+    try:
+        share_out(8, charges)
+        share_out(8, refunds)
+    finally:
+        connection_created.disconnect(wait_for_no_lock)
+        done.set()
+        watcher.finish()
+
+    assert (set(waits), retried, received_signals.of("event_retried")) == ({0}, [], [])
+    assert set(Event.objects.values_list("status", "attempts")) == {("processed", 1)}
+    assert Counter(LedgerEntry.objects.values_list("kind", flat=True)) == {"payment": 1000, "refund": 200}
 
 
 def test_two_refunds_at_once_never_exceed_what_was_paid(order, isolation):
@@ -336,6 +547,8 @@ def make_charge_and_refund(waits):
 WAITS = pytest.mark.parametrize("waits", [False, True], ids=["refund-has-just-come", "refund-waits"])
 # How many timings are tried in each of four (on PostgreSQL and SQLite: two) tests.
 MANY = {"sqlite": 25, "mysql": 50, "postgresql": 100}[VENDOR]
+# The same for timings that are left to chance. TEST_TIMINGS says how many there are on a database altogether.
+RANDOM = max(MANY, int(os.environ.get("TEST_TIMINGS", 0)) // (2 * len(LEVELS[VENDOR])))
 
 
 def play(turns, pairs, schedules):
@@ -402,11 +615,11 @@ def in_step(pairs, work):
 @WAITS
 def test_no_timing_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
     with_every_statement(monkeypatch, hesitate)
-    pairs = [make_charge_and_refund(waits) for _ in range(MANY)]
-
-    in_step(pairs, lambda event: processing.process(event.pk))
-
-    assert left_waiting(pairs, nudges) == []
+    for _ in range(RANDOM // MANY):
+        pairs = [make_charge_and_refund(waits) for _ in range(MANY)]
+        in_step(pairs, lambda event: processing.process(event.pk))
+        assert left_waiting(pairs, nudges) == []
+    assert len(effects()) == 2 * MANY * (RANDOM // MANY)
     assert set(effects().values()) == {1}
 
 
@@ -450,6 +663,101 @@ def test_many_refunds_are_released_while_they_look(isolation, nudges):
 
     assert Counter(map(status, refunds + [charge])) == {"processed": 41}
     assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 40}
+
+
+@pytest.mark.parametrize("isolation", LEVELS[VENDOR][:1], indirect=True)
+def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row_at_a_time(isolation, nudges):
+    """Each refund that is applied releases what waits for it in turn, but not what its charge has released already."""
+    order = new_order(amount="1000.00")
+    later = timezone.now() + datetime.timedelta(hours=1)
+    fields = {"type": "refund.created", "order_id": order.pk, "status": Event.WAITING, "due_at": later}
+    data = [{"refund_id": "re_%d" % number, "amount": "1.00"} for number in range(1000)]
+    Event.objects.bulk_create([EventFactory.build(data=each, waiting_since=timezone.now(), **fields) for each in data])
+    charge = EventFactory(order_id=order.pk, data={"amount": "1000.00"})
+
+    with recorded_statements() as statements:
+        processing.process(charge.pk)
+        released = sorted(nudges)
+        for pk in released[:50]:
+            processing.process(pk)
+
+    updates = [sql for sql in statements if sql.startswith("UPDATE") and "payment_webhooks_event" in sql]
+    assert len(updates) == 1000 + 51 * 4  # each of the 51 is taken, fenced, applied, and processed
+    assert (
+        sorted(nudges) == released == sorted(Event.objects.filter(type="refund.created").values_list("pk", flat=True))
+    )
+    assert not Event.objects.filter(due_at__gt=timezone.now()).exists()
+    assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 50}
+
+
+def test_refund_that_is_released_a_hundred_times_at_once_has_one_effect(order, isolation, nudges):
+    refund = make_refund("A1")
+    processing.process(refund.pk)
+    charge = EventFactory()
+    processing.process(charge.pk)
+    assert status(refund) == "waiting"
+    charge.refresh_from_db()
+
+    together(*[lambda: [processing.release(charge) for _ in range(10)]] * 10)
+    assert status(refund) == "waiting"
+    assert nudges
+    together(*[process(refund)] * 8)
+    sweep_to_the_end(nudges)
+
+    assert (status(refund), effects()) == ("processed", {"payment A1": 1, "refund A1": 1})
+
+
+def test_refund_that_an_operator_replays_while_a_worker_looks_at_it_again_has_one_effect(
+    isolation, nudges, monkeypatch
+):
+    pairs = [make_charge_and_refund(waits=True) for _ in range(20)]
+    share_out(4, [charge for charge, _ in pairs])
+    nudges.clear()
+    with_every_statement(monkeypatch, hesitate)
+
+    for _, refund in pairs:
+        together(process(refund), lambda refund=refund: (hesitate(), replay(Event.objects.get(pk=refund.pk))))
+    sweep_to_the_end(nudges)
+
+    assert {status(refund) for _, refund in pairs} == {"processed"}
+    assert len(effects()) == 40
+    assert set(effects().values()) == {1}
+
+
+def test_messages_that_are_lost_doubled_and_shuffled_have_one_effect_each(isolation, nudges):
+    pairs = [make_charge_and_refund(waits=False) for _ in range(20)]
+    messages = [event for pair in pairs for event in pair for _ in range(random.choice([0, 1, 2, 3]))]
+    random.shuffle(messages)
+
+    share_out(8, messages)
+    sweep_to_the_end(nudges)
+
+    assert left_waiting(pairs, nudges) == []
+    assert len(effects()) == 40
+    assert set(effects().values()) == {1}
+
+
+def test_backlog_of_an_hour_without_workers_drains_and_doubles_nothing(nudges, monkeypatch):
+    """An event comes every minute and is swept until the workers are back; then they take all of its messages."""
+    clock, bodies = Clock(monkeypatch), [make_body(data__order_id=new_order().pk) for _ in range(60)]
+    for body in bodies:
+        assert deliver(body) == (200, "accepted")
+        for _ in range(6):
+            clock.advance(10)
+            sweep(nudges.append)
+    assert max(Counter(nudges).values()) <= 8
+    assert len(set(nudges)) == 60
+    assert Counter(Event.objects.values_list("status", "attempts")) == {("received", 0): 60}
+
+    stored = Event.objects.in_bulk(set(nudges))
+    messages = [stored[pk] for pk in nudges]
+    nudges.clear()
+    share_out(8, messages)
+
+    assert Counter(Event.objects.values_list("status", "attempts")) == {("processed", 1): 60}
+    assert len(effects()) == 60
+    assert set(effects().values()) == {1}
+    assert sweep(nudges.append) == 0
 
 
 # ---- what the database does to a handler
@@ -532,6 +840,84 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
         "processed",
         {"first half " + left: 1, "second half " + left: 1},
     )
+
+
+@row_locks
+def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(isolation, monkeypatch):
+    """On MySQL only that statement is undone then. What Django was asked to save makes the transaction worthless."""
+    order, event = new_order(), EventFactory(order_id=new_order().pk)
+    bound = "SET SESSION innodb_lock_wait_timeout = 1" if VENDOR == "mysql" else "SET SESSION lock_timeout = '1s'"
+    locked, end, hidden = threading.Event(), threading.Event(), []
+
+    def hold():
+        with transaction.atomic():
+            Order.objects.select_for_update().get(pk=order.pk)
+            locked.set()
+            end.wait(PATIENCE)
+
+    def order_paid(self, event):
+        LedgerEntry.objects.create(kind="first half", order_id=event.order_id)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(bound)
+            order.save()
+        except DatabaseError as error:
+            hidden.append(error)
+        LedgerEntry.objects.create(kind="second half", order_id=event.order_id)
+
+    holder = Thread(hold)
+    assert locked.wait(PATIENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(MarkOrderPaid, "order_paid", order_paid)
+        try:
+            Thread(process(event)).finish()
+        finally:
+            end.set()
+            holder.finish()
+
+    assert len(hidden) == 1
+    event.refresh_from_db()
+    assert (event.status, event.attempts, event.idempotency_key, effects()) == ("received", 1, None, {})
+    make_due(event)
+    processing.process(event.pk)
+    assert (status(event), effects()) == ("processed", {"payment " + event.order_id: 1})
+
+
+@row_locks
+def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_ended_its_transaction(
+    order, nudges, monkeypatch
+):
+    """Its connection is open and holds the row's lock, but nobody is there: sweeps pass over the row until then."""
+    event, frozen, thaw, pay = EventFactory(), threading.Event(), threading.Event(), MarkOrderPaid.order_paid
+    clock = Clock(monkeypatch)
+    name = "idle_transaction_timeout" if VENDOR == "mysql" else "idle_in_transaction_session_timeout"
+
+    def order_paid(self, event):
+        pay(self, event)
+        if not frozen.is_set():
+            with connection.cursor() as cursor:
+                cursor.execute("SET SESSION %s = %s" % (name, "1" if VENDOR == "mysql" else "'1s'"))
+            frozen.set()
+            thaw.wait(PATIENCE)
+
+    def sweep_and_look():
+        sweep(nudges.append)
+        nudges.process()
+        return status(event) == "processed"
+
+    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    zombie = Thread(process(event))
+    assert frozen.wait(PATIENCE)
+    clock.advance(processing.settings.PAYMENT_WEBHOOKS_LEASE)
+    try:
+        wait_until(sweep_and_look, PATIENCE)
+    finally:
+        thaw.set()
+    with suppress(Error, Overtaken):
+        zombie.finish()
+
+    event.refresh_from_db()
+    assert (event.status, event.attempts, effects()) == ("processed", 2, {"payment A1": 1})
 
 
 def test_effects_are_undone_if_the_status_can_not_be_written(order, isolation, monkeypatch):
@@ -646,11 +1032,8 @@ def test_row_that_a_dead_connection_locks_does_not_hold_up_the_sweep(isolation, 
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 2")
 
     with locked_by_a_zombie(events[0]):
-        started = time.monotonic()
         sweep(nudges.append)
-        seconds = time.monotonic() - started
-    assert sorted(nudges) == sorted(event.pk for event in events[1:])
-    assert seconds < 5
+        assert sorted(nudges) == sorted(event.pk for event in events[1:])
 
     nudges.clear()
     sweep(nudges.append)

@@ -1,10 +1,13 @@
 """Real processes over real brokers: what was answered with 200 has exactly one effect, whoever dies in between."""
 
+import os
+import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
-from processes import find_port, post_at_once, post_webhook, start_server, wait_until
+from processes import Process, find_port, post_at_once, post_webhook, start_server, start_worker, wait_until
 
 from .stacks import PATIENCE, silent_listener
 
@@ -186,9 +189,181 @@ def test_connections_that_the_database_ends_are_opened_again(shop):
     assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 4
 
 
+def test_connections_that_the_database_ends_under_load_cost_an_attempt_at_most(shop):
+    if not shop.database.url:
+        pytest.skip("SQLite has no server that could end a connection")
+    orders = [shop.next_order() for _ in range(10)]
+    charges = [shop.charge(order) for order in orders]
+
+    for number, charge in enumerate(charges):
+        wait_until(lambda charge=charge: shop.post(charge).status == 200, PATIENCE)
+        if number == 5:
+            shop.database.end_connections()
+
+    shop.wait_for("processed", *charges)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 10
+    events = shop.events()
+    assert {events[charge["event_id"]][1] for charge in charges} <= {1, 2}
+
+
+def test_worker_that_is_asked_to_end_finishes_its_work_or_it_is_made_up_for(shop):
+    order = shop.next_order()
+    charge = shop.charge(order)
+    shop.warehouse.add_rule(order_id=order, hang=1)
+    assert shop.post(charge).status == 200
+    wait_until(lambda: shop.calls(order), PATIENCE, 0.02)
+
+    with shop.without_worker(is_killed=False):
+        pass
+
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
+    assert len({call["key"] for call in shop.calls(order)}) == 1
+
+
+# ---- handlers that are the end of their worker
+
+# What a worker has in place of the shop's own settings and handler: the orders are named for what happens to them.
+SETTINGS = """
+from testproject.settings import *
+PAYMENT_WEBHOOKS_HANDLERS = dict(PAYMENT_WEBHOOKS_HANDLERS, **{"charge.succeeded": "dangerous.Dangerous"})
+"""
+HANDLER = """
+import os, signal, time
+from django_payment_webhooks.signals import event_applied
+from shop.handlers import MarkOrderPaid
+
+def die(event, moment):
+    fate = FATES.get(event.order_id)
+    if fate == "always" or fate == moment and event.attempts == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def die_after_commit(event, **_):
+    die(event, "commit")
+
+event_applied.connect(die_after_commit)
+
+class Dangerous(MarkOrderPaid):
+    def prepare(self, event):
+        die(event, "prepare")
+
+    def is_ready(self, event):
+        die(event, "fence")
+        return super().is_ready(event)
+
+    def order_paid(self, event):
+        super().order_paid(event)
+        die(event, "apply")
+        if FATES.get(event.order_id) == "limit" and event.attempts == 1:
+            try:
+                time.sleep(60)
+            except Exception:
+                time.sleep(60)
+
+    def deliver(self, event):
+        super().deliver(event)
+        die(event, "deliver")
+"""
+
+
+@contextmanager
+def dangerous_worker(shop, folder, fates, **options):
+    """Have the shop work with a handler that dies: ``fates`` says when, by the order."""
+    values = dict({"PAYMENT_WEBHOOKS_LEASE": 1}, **options)
+    text = SETTINGS + "".join("%s = %r\n" % item for item in values.items())
+    (folder / "dangerous_settings.py").write_text(text)
+    (folder / "dangerous.py").write_text("FATES = %r\n" % fates + HANDLER)
+    env = dict(shop.env, DJANGO_SETTINGS_MODULE="dangerous_settings")
+    env["PYTHONPATH"] = os.pathsep.join([str(folder), env["PYTHONPATH"]])
+    with shop.without_worker():
+        shop.worker = start_worker(env)
+        try:
+            yield
+        finally:
+            shop.worker.kill()
+
+
+MOMENTS = ["prepare", "fence", "apply", "commit", "deliver"]
+# What each mode of acknowledgement does with the message of a child that is killed: lose it, lose it, or give it again.
+ACKNOWLEDGE = {
+    "early": {},
+    "late": {"CELERY_TASK_ACKS_LATE": True},
+    "late-and-again": {"CELERY_TASK_ACKS_LATE": True, "CELERY_TASK_REJECT_ON_WORKER_LOST": True},
+}
+
+
+@pytest.mark.parametrize("mode", list(ACKNOWLEDGE))
+def test_worker_that_is_killed_at_any_moment_is_made_up_for_however_messages_are_acknowledged(shop, mode, tmp_path):
+    fates = {shop.next_order(): moment for moment in MOMENTS}
+    charges = [shop.charge(order) for order in fates]
+
+    with dangerous_worker(shop, tmp_path, fates, **ACKNOWLEDGE[mode]):
+        for charge in charges:
+            assert shop.post(charge).status == 200
+        shop.wait_for("processed", *charges)
+
+    assert [shop.effects(order) for order in fates] == [{"payment": 1}] * 5
+    assert [shop.events()[charge["event_id"]][1] > 1 for charge in charges] == [True] * 5
+    calls = [Counter(call["key"] for call in shop.calls(order)) for order in fates]
+    assert [len(keys) for keys in calls] == [1] * 5
+    assert sum(calls[MOMENTS.index("deliver")].values()) > 1
+
+
+def test_handler_that_kills_its_worker_each_time_fails_in_the_end_and_other_events_are_applied(shop, tmp_path):
+    poison, others = shop.next_order(), [shop.next_order() for _ in range(5)]
+    charges = [shop.charge(order) for order in [poison] + others]
+
+    with dangerous_worker(shop, tmp_path, {poison: "always"}, PAYMENT_WEBHOOKS_MAX_ATTEMPTS=2):
+        for charge in charges:
+            assert shop.post(charge).status == 200
+        shop.wait_for("failed", charges[0])
+        shop.wait_for("processed", *charges[1:])
+
+    status, attempts, error = shop.events()[charges[0]["event_id"]]
+    assert attempts == 3 and "did not survive" in error
+    assert shop.effects(poison) == {} and shop.calls(poison) == []
+    assert [shop.effects(order) for order in others] == [{"payment": 1}] * 5
+
+
+def test_handler_that_hides_the_soft_time_limit_is_killed_by_the_hard_one_and_rolled_back(shop, tmp_path):
+    order = shop.next_order()
+    charge = shop.charge(order)
+    limits = {"CELERY_TASK_SOFT_TIME_LIMIT": 1, "CELERY_TASK_TIME_LIMIT": 2, "PAYMENT_WEBHOOKS_LEASE": 3}
+
+    with dangerous_worker(shop, tmp_path, {order: "limit"}, **limits):
+        assert shop.post(charge).status == 200
+        wait_until(lambda: shop.events()[charge["event_id"]][1] == 1, PATIENCE, 0.02)
+        assert shop.effects(order) == {}
+        shop.wait_for("processed", charge)
+
+    assert shop.effects(order) == {"payment": 1}
+    assert shop.events()[charge["event_id"]][1] == 2
+
+
+def test_worker_with_a_hundred_threads_gives_each_event_one_effect(shop):
+    """Each thread has a connection of its own; the events come all at once."""
+    orders = [shop.next_order() for _ in range(20)]
+    charges = [shop.charge(order) for order in orders]
+    command = [sys.executable, "-m", "celery", "-A", "testproject", "worker", "--pool", "threads"]
+    options = ["--concurrency", "100", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+
+    with shop.without_worker():
+        for charge in charges * 2:
+            assert shop.post(charge).status == 200
+        shop.worker = Process("worker", command + options, shop.env)
+        try:
+            shop.worker.wait_until(lambda: " ready." in shop.worker.output())
+            shop.wait_for("processed", *charges)
+        finally:
+            shop.worker.kill()
+
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 20
+    assert [len({call["key"] for call in shop.calls(order)}) for order in orders] == [1] * 20
+
+
 # ---- a broker that does not work for the web server
 
-BOUND = 2  # seconds: every timeout of the brokers' clients is longer, and the goal of 200 ms much shorter
+BOUND = 3  # seconds: the default timeouts of the brokers' clients are longer, and the goal of 200 ms is much shorter
 
 
 @pytest.fixture(params=["refused", "silent"])

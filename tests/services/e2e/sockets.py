@@ -1,0 +1,165 @@
+"""Sockets under the tests' own hand: requests byte by byte, and a port in front of a database that can fail."""
+
+import http.client
+import re
+import select
+import socket
+import struct
+import threading
+from contextlib import closing, contextmanager, suppress
+from typing import Dict, NamedTuple
+
+from processes import PATH, sign
+
+PATIENCE = 30  # seconds: how long an answer may take before a test gives it up
+
+
+class Reply(NamedTuple):
+    """What a request was answered with. The names of the headers are in lower case."""
+
+    status: int
+    headers: Dict[str, str]
+    body: bytes
+
+
+def make_request(body, signature="genuine", headers=(), method="POST", path=PATH, length="right", secret=None):
+    """Return the bytes of a request. Every part of it can be wrong; None leaves a header out.
+
+    ``length`` is the ``Content-Length``, ``headers`` are pairs of a name and a text or bytes.
+    """
+    signature = sign(body, *([secret] if secret is not None else [])) if signature == "genuine" else signature
+    length = len(body) if length == "right" else length
+    lines = [("%s %s HTTP/1.1" % (method, path)).encode(), b"Host: localhost"]
+    for name, value in [("Content-Length", length), ("X-Signature", signature), *headers]:
+        if value is not None:
+            value = value if isinstance(value, bytes) else str(value).encode()
+            lines.append(name.encode() + b": " + value)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def make_chunks(body, size, end=b"0\r\n\r\n"):
+    """Return a body in chunks of a size."""
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + end
+
+
+def connect(port):
+    """Return a connection to a server of this machine."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def read_reply(connection, method="POST"):
+    """Return the next reply of a connection."""
+    response = http.client.HTTPResponse(connection, method=method)
+    with closing(response):
+        response.begin()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, headers, response.read())
+
+
+def exchange(port, request, method="POST"):
+    """Send a request, and say that no more will come. Returns the reply.
+
+    A server may answer, and hang up, before it has read everything.
+    """
+    with closing(connect(port)) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        return read_reply(connection, method)
+
+
+@contextmanager
+def resetting_listener():
+    """Listen at a port, and reset each connection at once. Gives the port."""
+
+    def reset():
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        threading.Thread(target=reset, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+class Proxy:
+    """A port in front of a database: it counts the connections, can refuse them, and can cut one at its COMMIT.
+
+    ``cut`` is "before" or "after": the next COMMIT of an INSERT never reaches the database, or its answer never
+    reaches the client. It is None again once that has happened.
+    """
+
+    def __init__(self, host, port):
+        self.target, self.port, self.accepted, self.cut = (host, port), None, 0, None
+        self.open, self.listener = set(), None
+
+    def __enter__(self):
+        self.listen()
+        return self
+
+    def __exit__(self, *_):
+        self.refuse()
+
+    def listen(self):
+        """Take connections, at the same port as before."""
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.port or 0))
+        self.listener.listen(128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def refuse(self):
+        """End all connections, and refuse new ones."""
+        if self.listener:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.listener = None
+        for connection in list(self.open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def accept(self, listener):
+        """Serve each connection in a thread of its own."""
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                self.accepted += 1
+                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        """Pass everything on until one side ends, or the connection is to be cut."""
+        with closing(client), suppress(OSError), closing(socket.create_connection(self.target)) as server:
+            pair = {client: server, server: client}
+            self.open.update(pair)
+            try:
+                self.pass_on(pair, client, server)
+            finally:
+                self.open.difference_update(pair)
+
+    def pass_on(self, pair, client, server):
+        """Pass on what each side says to the other."""
+        has_inserted = False
+        while True:
+            for source in select.select(list(pair), [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                has_inserted = has_inserted or source is client and b"INSERT INTO" in data
+                is_commit = has_inserted and source is client and re.search(rb"\bCOMMIT\b", data)
+                cut = self.cut if is_commit else None
+                if cut != "before":
+                    pair[source].sendall(data)
+                if cut:
+                    self.cut = None
+                    if cut == "after":
+                        server.recv(65536)  # so it has committed
+                    return
