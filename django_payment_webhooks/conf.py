@@ -14,7 +14,7 @@ class PaymentWebhooksConf(AppConf):
     PROVIDERS: dict = {}
     HANDLERS: dict = {}
     # Modules beside the core that are imported once Django is ready. The core never needs them.
-    EXTENSIONS = ["django_payment_webhooks.contrib." + name for name in ("checks", "logging", "sweeper")]
+    EXTENSIONS = ["django_payment_webhooks.contrib." + name for name in ("checks", "connections", "logging", "sweeper")]
     # The largest body of a webhook, in bytes.
     MAX_BODY_SIZE = 1024 * 1024
     # How long a process leaves the broker alone after it failed.

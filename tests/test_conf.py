@@ -13,6 +13,7 @@ from .test_providers import BatchProvider
 DEFAULTS = {
     "EXTENSIONS": [
         "django_payment_webhooks.contrib.checks",
+        "django_payment_webhooks.contrib.connections",
         "django_payment_webhooks.contrib.logging",
         "django_payment_webhooks.contrib.sweeper",
     ],

@@ -25,7 +25,6 @@ from appconf import AppConf
 from django.core.management import BaseCommand, load_command_class
 from django.db import connection, models
 from django.dispatch import Signal
-from testproject.celery import close_ended_connections
 
 import django_payment_webhooks
 from django_payment_webhooks import exceptions, processing, signals
@@ -354,13 +353,6 @@ def test_settings_of_brokers_bound_every_wait():
         assert options["interval_max"] == 0.1
     assert rabbitmq["CELERY_BROKER_TRANSPORT_OPTIONS"]["read_timeout"] == 1
     assert redis["CELERY_BROKER_TRANSPORT_OPTIONS"]["socket_timeout"] == 1
-
-
-def test_worker_that_keeps_connections_does_what_the_shop_does():
-    """The shop's is tested end to end."""
-    receiver = evaluate("production.md", "beside the Celery app, for workers that keep connections")
-    shown, tested = receiver["close_ended_connections"], close_ended_connections
-    assert shown.__code__.co_names == tested.__code__.co_names == ("request", "is_eager", "close_old_connections")
 
 
 def test_time_limits_are_shorter_than_the_lease(settings):

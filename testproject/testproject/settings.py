@@ -105,7 +105,7 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "filesystem://localhost")
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-# For how many tasks a worker keeps its database connections: see celery.py.
+# For how many tasks a worker keeps its database connections.
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TASK_DEFAULT_QUEUE = env.str("CELERY_QUEUE", "shop")
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
