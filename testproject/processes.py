@@ -186,10 +186,10 @@ class Process:
             pass
         self.kill()
 
-    def wait_until(self, is_ready):
+    def wait_until(self, is_ready, timeout=30):
         """Wait until it is ready, and return it. Raises ``RuntimeError`` with its output if it ends, or hangs."""
         with suppress(TimeoutError):
-            wait_until(lambda: is_ready() or not self.is_running(), timeout=30, interval=0.05)
+            wait_until(lambda: is_ready() or not self.is_running(), timeout, interval=0.05)
             if self.is_running():
                 return self
         state = "is not ready" if self.is_running() else "has ended"

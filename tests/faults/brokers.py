@@ -83,7 +83,7 @@ class RabbitMQ:
     def start(self):
         """Start it, and return once it accepts connections."""
         self.process = Process("rabbitmq", [os.path.join(self.programs, "rabbitmq-server")], self.env)
-        self.process.wait_until(lambda: accepts(self.port))
+        self.process.wait_until(lambda: accepts(self.port), timeout=120)
 
     def fill(self, is_full):
         """Take no more messages, as if the memory was full, or take them again."""

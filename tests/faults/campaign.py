@@ -51,6 +51,7 @@ NAMES = {"TEST_POSTGRES_URL": "PostgreSQL", "TEST_MYSQL_URL": "MariaDB"}
 # Seconds that an event waits for its charge: longer than faults can hold that up. The longer they go on, the longer.
 MIN_DEADLINE, MAX_DEADLINE = 50, 120
 PATIENCE = 60  # seconds that the shop has after that to come to rest
+BACKLOG = 150  # events that are not final: no more is sent until the shop has fewer
 KINDS = ("lost", "doubled", "stuck", "wrong")
 SHOWN = 50  # findings of a campaign that are printed; the table counts all
 TIMING = {
@@ -60,6 +61,8 @@ TIMING = {
     "PAYMENT_WEBHOOKS_MAX_ATTEMPTS": 40,
     "PAYMENT_WEBHOOKS_BACKOFF_CEILING": 0.5,
     "PAYMENT_WEBHOOKS_SWEEP_INTERVAL": 1,
+    # Low enough for a short quiet time, and high enough that a backlog does not flood the queue.
+    "PAYMENT_WEBHOOKS_SWEEP_CEILING": 20,
 }
 
 
@@ -192,6 +195,8 @@ class Campaign:
         try:
             with under(*[kills, outages][: 2 * with_faults]):
                 self.watch(kills, outages)
+            begun = self.traffic.cut_short()
+            self.orders = [order for order in self.orders if order.id in begun]
             if with_faults:
                 self.tell("%s: the fire is out, and everything is started again" % self.pair)
                 self.shop.restart()
@@ -213,19 +218,23 @@ class Campaign:
 
     def watch(self, kills, outages):
         """Print the progress, until the time is over."""
-        end = time.monotonic() + self.seconds
+        end, told = time.monotonic() + self.seconds, time.monotonic()
         while time.monotonic() < end and not (kills.error or outages.error or self.traffic.errors):
-            time.sleep(min(5, max(0, end - time.monotonic())))
-            self.report(kills, outages)
+            time.sleep(min(1, max(0, end - time.monotonic())))
+            with suppress(Exception):  # the database may be locked, or cut this connection as well
+                stored, final = self.shop.count_events()
+                self.traffic.hold(stored - final > BACKLOG)
+                if time.monotonic() - told > 5:
+                    told = time.monotonic()
+                    self.report(kills, outages, stored, final)
 
-    def report(self, kills, outages):
+    def report(self, kills, outages, stored, final):
         """Print one line."""
-        with suppress(Exception):  # the database may be locked, or cut this connection as well
-            numbers = (sum(self.traffic.answers.values()), self.traffic.answers[200])
-            numbers += (sum(kills.done.values()), sum(outages.done.values()), *self.shop.count_events())
-            seconds = time.monotonic() - self.traffic.started
-            line = "%d deliveries, %d of them 200; %d kills, %d other faults; %d events, %d of them final" % numbers
-            self.tell("%s: %4d s: %s" % (self.pair, seconds, line))
+        numbers = (sum(self.traffic.answers.values()), self.traffic.answers[200])
+        numbers += (sum(kills.done.values()), sum(outages.done.values()), stored, final)
+        seconds = time.monotonic() - self.traffic.started
+        line = "%d deliveries, %d of them 200; %d kills, %d other faults; %d events, %d of them final" % numbers
+        self.tell("%s: %4d s: %s" % (self.pair, seconds, line))
 
     def settle(self):
         """Wait until the shop has come to rest, and return what has not."""

@@ -1,4 +1,7 @@
-"""Sends the webhooks of a story as providers do: what is not answered 200 is sent again, until it is."""
+"""Sends the webhooks of a story as providers do: what is not answered 200 is sent again, until it is.
+
+As long as the traffic is held up, nothing is sent for the first time: a slow machine gets less to do, not too much.
+"""
 
 import heapq
 import random
@@ -27,15 +30,16 @@ class Traffic:
         self.base_url, self.random, self.clock = base_url, random.Random("traffic of %s" % seed), 0
         self.answers, self.accepted, self.mistakes = Counter(), defaultdict(Counter), Counter()
         self.errors, self.lock, self.over, self.busy = [], threading.Lock(), threading.Event(), 0
-        # The number keeps the heap from comparing deliveries.
+        # What is to be sent, and what is to be sent again. The number keeps a heap from comparing deliveries.
         self.queue = [(delivery.at, number, delivery) for number, delivery in enumerate(deliveries)]
         heapq.heapify(self.queue)
-        self.number = len(self.queue)
+        self.repeated, self.number = [], len(self.queue)
+        self.is_held, self.held_for, self.begun = False, 0, set()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(SENDERS)]
 
     def start(self):
         """Begin to send."""
-        self.started = time.monotonic()
+        self.started = self.looked = time.monotonic()
         for thread in self.threads:
             thread.start()
 
@@ -50,16 +54,45 @@ class Traffic:
     def is_idle(self):
         """Return whether everything was sent and, where it must be, accepted."""
         with self.lock:
-            return not self.queue and not self.busy
+            return not (self.queue or self.repeated or self.busy)
+
+    def hold(self, is_held):
+        """Hold up what is sent for the first time, or let it go on."""
+        with self.lock:
+            self.is_held = is_held
+
+    def cut_short(self):
+        """Send nothing about an order that was not begun. Returns the ids of the others."""
+        with self.lock:
+            self.is_held = False
+            self.queue = [entry for entry in self.queue if entry[2].event.order_id in self.begun]
+            heapq.heapify(self.queue)
+            return set(self.begun)
+
+    def take(self):
+        """Return what is due next, or None."""
+        with self.lock:
+            now = time.monotonic()
+            self.held_for += (now - self.looked) * self.is_held
+            self.looked = now
+            now -= self.started
+            if self.repeated and self.repeated[0][0] <= now:
+                queue = self.repeated
+            elif self.queue and self.queue[0][0] <= now - self.held_for and not self.is_held:
+                queue = self.queue
+            else:
+                return None
+            self.busy += 1
+            delivery = heapq.heappop(queue)[2]
+            self.begun.add(delivery.event.order_id)
+            return delivery
 
     def run(self):
         """Send what is due, one after the other."""
         while not self.over.wait(0.01):
-            with self.lock:
-                if not self.queue or self.queue[0][0] > time.monotonic() - self.started:
-                    continue
-                delivery = heapq.heappop(self.queue)[2]
-                self.busy += 1
+            delivery = self.take()
+            if delivery is None:
+                continue
             try:
                 self.send(delivery)
             except Exception as error:
@@ -72,7 +105,7 @@ class Traffic:
         with self.lock:
             self.number += 1
             at = time.monotonic() - self.started + delay
-            heapq.heappush(self.queue, (at, self.number, delivery))
+            heapq.heappush(self.repeated, (at, self.number, delivery))
 
     def post(self, event, headers):
         """Send an event. Returns the status, None for no answer, and what the answer says."""
