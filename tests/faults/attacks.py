@@ -176,7 +176,7 @@ class Outages(Attack):
 
     def kill_broker(self):
         """Kill the broker, and start it again."""
-        self.shop.broker.process.kill()
+        self.shop.broker.stop()
         self.nap()
         self.shop.broker.start()
 

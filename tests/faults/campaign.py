@@ -31,10 +31,11 @@ from processes import (
     wait_until,
 )
 
+from ..services.e2e.brokers import find_port
 from ..services.e2e.stacks import Database, Queue
 from .attacks import Kills, Outages, Unit, under
 from .audit import Audit, Finding, find_leftovers
-from .brokers import BROKERS, find_port
+from .brokers import BROKERS
 from .story import SECRETS, write_story
 from .traffic import Traffic
 
@@ -70,7 +71,7 @@ def find_missing(pair):
     """Return what a pair needs and this machine does not have."""
     variable, broker = PAIRS[pair]
     missing = [NAMES[variable]] if variable and not os.environ.get(variable) else []
-    return missing + [program for program in BROKERS[broker].needs if not shutil.which(program)]
+    return missing + BROKERS[broker].find_missing()
 
 
 class Shop:
@@ -85,7 +86,8 @@ class Shop:
         self.env = shop_environment(folder, **dict(TIMING, **secrets))
         try:
             self.database = Database(os.environ[variable] if variable else None, folder)
-            self.broker = BROKERS[broker](self.env)
+            self.broker = BROKERS[broker](folder)
+            self.broker.start()
             urls = {"DATABASE_URL": self.database.url, "CELERY_BROKER_URL": self.broker.url}
             self.env.update((name, url) for name, url in urls.items() if url)
             self.env["CELERY_QUEUE"] = self.database.name
@@ -137,9 +139,11 @@ class Shop:
 
     def stop(self):
         """End the processes, and leave nothing behind."""
-        for process in [self.server, *self.workers, self.broker]:
+        for process in [self.server, *self.workers]:
             if process:
                 process.stop()
+        if self.broker:
+            self.broker.end()
         if self.downstream:
             self.downstream.kill()
         if self.database:
