@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from appconf import AppConf
 from celery import bootsteps, shared_task
-from celery.signals import celeryd_init
+from celery.signals import celeryd_init, task_postrun
 from django.db import OperationalError, connections, router, transaction
 from django.utils import timezone
 
@@ -89,3 +89,14 @@ class SweepStep(bootsteps.StartStopStep):
 def add_sweep_step(instance: Any, **_: Any) -> None:
     """Add the step to the worker that is being set up."""
     instance.app.steps["consumer"].add(SweepStep)
+
+
+@task_postrun.connect
+def close_ended_connections(**_: Any) -> None:
+    """Close the connections that the database has ended, so that the next task opens new ones.
+
+    With ``CELERY_DB_REUSE_MAX`` Celery would keep them, and each task would fail by them, as many as that are.
+    """
+    for connection in connections.all():
+        if connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()

@@ -30,7 +30,7 @@ from shop.models import LedgerEntry, Order
 from django_payment_webhooks import processing, signals
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
+from django_payment_webhooks.contrib.sweeper import sweep, sweep_events
 from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.models import Event
 
@@ -983,6 +983,19 @@ def test_event_survives_the_end_of_its_connection(order, nudges, monkeypatch, mo
     sweep(nudges.append)
     nudges.process()
     assert (status(event), effects()) == ("processed", {"payment A1": 1})
+
+
+@server
+def test_connection_that_was_ended_between_two_tasks_costs_one_task_and_not_the_next(transactional_db):
+    """Celery keeps connections between tasks if it is told so, and would keep this one."""
+
+    def work():
+        key = connection_key()
+        Thread(lambda: kill_connection(key)).finish()
+        wait_until(lambda: sweep_events.apply().state == "FAILURE", PATIENCE, 0.01)
+        return sweep_events.apply().state
+
+    assert Thread(work).finish() == "SUCCESS"
 
 
 def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(order, isolation, nudges, monkeypatch):
