@@ -189,6 +189,12 @@ def test_connections_that_the_database_ends_are_opened_again(shop):
     assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 4
 
 
+def send(shop, *events):
+    """Send events as a provider does: until each is answered with 200. A server finds that a connection has ended."""
+    for event in events:
+        wait_until(lambda event=event: shop.post(event).status == 200, PATIENCE, 0.02)
+
+
 def test_connections_that_the_database_ends_under_load_cost_an_attempt_at_most(shop):
     if not shop.database.url:
         pytest.skip("SQLite has no server that could end a connection")
@@ -196,7 +202,7 @@ def test_connections_that_the_database_ends_under_load_cost_an_attempt_at_most(s
     charges = [shop.charge(order) for order in orders]
 
     for number, charge in enumerate(charges):
-        wait_until(lambda charge=charge: shop.post(charge).status == 200, PATIENCE)
+        send(shop, charge)
         if number == 5:
             shop.database.end_connections()
 
@@ -210,7 +216,7 @@ def test_worker_that_is_asked_to_end_finishes_its_work_or_it_is_made_up_for(shop
     order = shop.next_order()
     charge = shop.charge(order)
     shop.warehouse.add_rule(order_id=order, hang=1)
-    assert shop.post(charge).status == 200
+    send(shop, charge)
     wait_until(lambda: shop.calls(order), PATIENCE, 0.02)
 
     with shop.without_worker(is_killed=False):
@@ -298,8 +304,7 @@ def test_worker_that_is_killed_at_any_moment_is_made_up_for_however_messages_are
     charges = [shop.charge(order) for order in fates]
 
     with dangerous_worker(shop, tmp_path, fates, **ACKNOWLEDGE[mode]):
-        for charge in charges:
-            assert shop.post(charge).status == 200
+        send(shop, *charges)
         shop.wait_for("processed", *charges)
 
     assert [shop.effects(order) for order in fates] == [{"payment": 1}] * 5
@@ -314,8 +319,7 @@ def test_handler_that_kills_its_worker_each_time_fails_in_the_end_and_other_even
     charges = [shop.charge(order) for order in [poison] + others]
 
     with dangerous_worker(shop, tmp_path, {poison: "always"}, PAYMENT_WEBHOOKS_MAX_ATTEMPTS=2):
-        for charge in charges:
-            assert shop.post(charge).status == 200
+        send(shop, *charges)
         shop.wait_for("failed", charges[0])
         shop.wait_for("processed", *charges[1:])
 
@@ -331,7 +335,7 @@ def test_handler_that_hides_the_soft_time_limit_is_killed_by_the_hard_one_and_ro
     limits = {"CELERY_TASK_SOFT_TIME_LIMIT": 1, "CELERY_TASK_TIME_LIMIT": 2, "PAYMENT_WEBHOOKS_LEASE": 3}
 
     with dangerous_worker(shop, tmp_path, {order: "limit"}, **limits):
-        assert shop.post(charge).status == 200
+        send(shop, charge)
         wait_until(lambda: shop.events()[charge["event_id"]][1] == 1, PATIENCE, 0.02)
         assert shop.effects(order) == {}
         shop.wait_for("processed", charge)
@@ -348,8 +352,7 @@ def test_worker_with_a_hundred_threads_gives_each_event_one_effect(shop):
     options = ["--concurrency", "100", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
 
     with shop.without_worker():
-        for charge in charges * 2:
-            assert shop.post(charge).status == 200
+        send(shop, *charges * 2)
         shop.worker = Process("worker", command + options, shop.env)
         try:
             shop.worker.wait_until(lambda: " ready." in shop.worker.output())
