@@ -282,7 +282,8 @@ def dangerous_worker(shop, folder, fates, **options):
     env = dict(shop.env, DJANGO_SETTINGS_MODULE="dangerous_settings")
     env["PYTHONPATH"] = os.pathsep.join([str(folder), env["PYTHONPATH"]])
     with shop.without_worker():
-        shop.worker = start_worker(env)
+        # On the embedded broker Celery does not always replace a child that it ended if there is another one.
+        shop.worker = start_worker(env, concurrency=2 if shop.queue.url else 1)
         try:
             yield
         finally:
