@@ -27,7 +27,7 @@ class Unit:
                 self.process.kill()  # what it has left behind
                 try:
                     self.process = self.start()
-                except RuntimeError as error:
+                except (RuntimeError, OSError) as error:
                     self.failures.append(str(error))
 
     def restart(self):

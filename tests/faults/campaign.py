@@ -49,8 +49,9 @@ PAIRS = {
 }
 NAMES = {"TEST_POSTGRES_URL": "PostgreSQL", "TEST_MYSQL_URL": "MariaDB"}
 
-# Seconds that an event waits for its charge: longer than faults can hold that up. The longer they go on, the longer.
-MIN_DEADLINE, MAX_DEADLINE = 50, 120
+# Seconds that an event waits for its charge: longer than faults can hold that up. The longer they go on, the longer, as
+# an event that several outages in a row have hit is looked at after a gap as long as all of them.
+MIN_DEADLINE, MAX_DEADLINE = 50, 240
 PATIENCE = 60  # seconds that the shop has after that to come to rest
 BACKLOG = 150  # events that are not final: no more is sent until the shop has fewer
 KINDS = ("lost", "doubled", "stuck", "wrong")
@@ -63,7 +64,7 @@ TIMING = {
     "PAYMENT_WEBHOOKS_BACKOFF_CEILING": 0.5,
     "PAYMENT_WEBHOOKS_SWEEP_INTERVAL": 1,
     # Low enough for a short quiet time, and high enough that a backlog does not flood the queue.
-    "PAYMENT_WEBHOOKS_SWEEP_CEILING": 20,
+    "PAYMENT_WEBHOOKS_SWEEP_CEILING": 10,
 }
 
 
@@ -173,7 +174,7 @@ class Campaign:
     def __init__(self, shop, pair, seed, seconds, tell=print, rate=None, deadline=None):
         self.shop, self.pair, self.seed, self.seconds, self.tell = shop, pair, seed, seconds, tell
         rate = rate or (15 if shop.broker.url else 8)  # deliveries per second
-        self.deadline = deadline or min(max(seconds / 4, MIN_DEADLINE), MAX_DEADLINE)
+        self.deadline = deadline or min(max(seconds / 2, MIN_DEADLINE), MAX_DEADLINE)
         shop.env["PAYMENT_WEBHOOKS_WAIT_DEADLINE"] = str(self.deadline)
         # What ends by the deadline must have ended soon after the fire.
         slow_until = max(seconds * 0.05, seconds - self.deadline)
