@@ -117,7 +117,8 @@ class Queue:
             with self.open() as queue:
                 queue.clear()
         for path in glob.glob(os.path.join(self.folder, "*.msg")):
-            os.remove(path)
+            with suppress(FileNotFoundError):  # a worker was first
+                os.remove(path)
 
     def drop(self):
         """Delete it."""
