@@ -226,6 +226,6 @@ def test_no_run_of_the_lifecycle_breaks_what_must_always_hold(warehouse, setting
     settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS = 4
     settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE = 6 * HOUR
     machine = type("Machine", (Lifecycle,), {"warehouse": warehouse})
-    examples = {"sqlite": 25}.get(connection.vendor, 8)
+    examples = {"sqlite": 12}.get(connection.vendor, 6)
     bounds = {"max_examples": examples, "stateful_step_count": 25, "suppress_health_check": [HealthCheck.too_slow]}
     run_state_machine_as_test(machine, settings=hypothesis_settings(deadline=None, **bounds))

@@ -4,7 +4,7 @@ import threading
 
 from django.db import connection, connections
 
-PATIENCE = 60  # seconds: longer than any thread may take; a test that waits so long has found a hanging thread
+PATIENCE = 300  # seconds: longer than any thread may take; a test that waits so long has found a hanging thread
 
 
 class Thread(threading.Thread):

@@ -27,7 +27,7 @@ from processes import (
     wait_until,
 )
 
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 POSTGRES_DRIVER = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
 
 
