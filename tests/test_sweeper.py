@@ -246,6 +246,15 @@ def short_lock_wait():
         cursor.execute(statement % 20)
 
 
+def test_a_row_that_was_spoilt_by_hand_does_not_hold_up_the_others():
+    spoilt, other = overdue(60), overdue(50)
+    Event.objects.filter(pk=spoilt.pk).update(due_at=None)
+    enqueued = []
+    sweep(enqueued.append)
+    assert enqueued == [spoilt.pk, other.pk]
+    assert Event.objects.get(pk=other.pk).enqueue_at > timezone.now()
+
+
 def test_a_row_that_another_connection_holds_does_not_hang_the_sweep(short_lock_wait):
     first, second, third = overdue(60), overdue(50), overdue(40)
     free = [] if connection.vendor == "sqlite" else [first.pk, third.pk]  # SQLite locks all rows together
