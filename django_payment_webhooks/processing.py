@@ -79,8 +79,8 @@ def pause_if_transient(error: DatabaseError, *_: Any) -> float:
     whose row the next look sees.
     """
     cause = error.__cause__
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or (error.args or [None])[0]
-    if not (isinstance(error, IntegrityError) or code in TRANSIENT_ERRORS or "is locked" in str(error)):
+    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+    if not (isinstance(error, IntegrityError) or codes & TRANSIENT_ERRORS or "is locked" in str(error)):
         raise error
     return random.uniform(0.01, 0.1)
 

@@ -294,6 +294,7 @@ TRANSIENT = {
     "MySQL's deadlock": lambda: OperationalError(1213, "Deadlock found when trying to get lock"),
     "MySQL's lock wait": lambda: OperationalError(1205, "Lock wait timeout exceeded"),
     "MariaDB's snapshot": lambda: OperationalError(1020, "Record has changed since last read"),
+    "PyMySQL's lock wait": lambda: caused_by(OperationalError(1205, "Lock wait timeout exceeded"), sqlstate="HY000"),
     "psycopg2's deadlock": lambda: caused_by(OperationalError("deadlock detected"), pgcode="40P01"),
     "psycopg's deadlock": lambda: caused_by(OperationalError("deadlock detected"), sqlstate="40P01"),
     "psycopg's serialization": lambda: caused_by(OperationalError("could not serialize"), sqlstate="40001"),
