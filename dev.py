@@ -4,9 +4,10 @@
 ``demo [options]``
     Plays the story of the shop: see ``demo --help``.
 ``test [--here] [options of pytest]``
-    Runs the tests on SQLite, and at the same time on PostgreSQL and on MariaDB if they are there. Measures what they
-    cover, and fails if they leave a line of the core out; unless pytest was told what to run. With ``--here`` the tests
-    use the packages of this Python, as tox wants it, and nothing is measured.
+    Runs the tests on SQLite, and at the same time on PostgreSQL and on MariaDB if they are there, and those that start
+    the shop by themselves. Measures what they cover, and fails if they leave a line of the core out; unless pytest was
+    told what to run. With ``--here`` the tests use the packages of this Python, as tox wants it, and nothing is
+    measured.
 ``faults [--minutes N] [--seed S] [--pair NAME ...]``
     Sends webhooks to the shop while it is killed, frozen and cut off from what it needs, on each database and broker.
     Checks that nothing was lost, doubled or left stuck: see ``faults --help``.
@@ -45,6 +46,7 @@ SERVICES = {
 DATABASES = ("PostgreSQL", "MariaDB")
 # Tests that start the shop on every database by themselves, whichever database the other tests have.
 END_TO_END = ("tests/services/e2e/", "tests/faults/")
+SHOP = "the whole shop"
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
@@ -170,13 +172,13 @@ def find_services(python):
     return found, missing
 
 
-def run_pytest(database, command, folder, output, **environment):
+def run_pytest(name, command, folder, output, **environment):
     """Run the tests once.
 
     ``command`` starts pytest, ``output`` is a file for what it prints, None for this program's own. Returns its exit
     status, and for each test whether it passed, failed or was skipped.
     """
-    report = os.path.join(folder, database + ".xml")
+    report = os.path.join(folder, name + ".xml")
     environment = dict(os.environ, COVERAGE_FILE=os.path.join(folder, "coverage"), **environment)
     # pytest-django names its databases by it: no other checkout, and no line of tox, has the same.
     environment.setdefault("TOX_PARALLEL_ENV", hashlib.sha256(ROOT.encode()).hexdigest()[:8])
@@ -194,21 +196,21 @@ def run_pytest(database, command, folder, output, **environment):
     return status, outcomes
 
 
-def run_everywhere(databases, run):
-    """Run the tests on all databases at once: ``run(database, output)``. Gives each database with what that returned.
+def run_all(names, run):
+    """Do several runs of the tests at once: ``run(name, output)``. Gives each name with what that returned.
 
     What the first run prints is shown as it goes on, what the others print once they are done.
     """
-    with ThreadPoolExecutor(len(databases)) as pool, contextlib.ExitStack() as stack:
-        outputs = [None] + [stack.enter_context(tempfile.TemporaryFile()) for _ in databases[1:]]
-        runs = [pool.submit(run, database, output) for database, output in zip(databases, outputs)]
-        for database, output, done in zip(databases, outputs, runs):
-            print("\nTests on %s" % database, flush=True)
+    with ThreadPoolExecutor(len(names)) as pool, contextlib.ExitStack() as stack:
+        outputs = [None] + [stack.enter_context(tempfile.TemporaryFile()) for _ in names[1:]]
+        runs = [pool.submit(run, name, output) for name, output in zip(names, outputs)]
+        for name, output, done in zip(names, outputs, runs):
+            print("\nTests on %s" % name, flush=True)
             result = done.result()
             if output:
                 output.seek(0)
                 print(output.read().decode(errors="replace"), flush=True)
-            yield database, result
+            yield name, result
 
 
 def test(arguments):
@@ -227,25 +229,26 @@ def test(arguments):
 
     with tempfile.TemporaryDirectory() as folder:
 
-        def run(database, output):
-            once = [] if database == "SQLite" else ["--deselect=" + path for path in END_TO_END]
-            environment = dict(addresses, DATABASE_URL=found.get(database, ""), DJANGO_SETTINGS_MODULE="")
-            return run_pytest(database, command + once + arguments, folder, output, **environment)
+        def run(name, output):
+            left = [] if name == "SQLite" and not everything else ["--deselect=" + path for path in END_TO_END]
+            chosen = list(END_TO_END) if name == SHOP else left
+            environment = dict(addresses, DATABASE_URL=found.get(name, ""), DJANGO_SETTINGS_MODULE="")
+            return run_pytest(name, command + chosen + arguments, folder, output, **environment)
 
-        for database, (status, outcomes) in run_everywhere(databases, run):
-            if status and not (status == 5 and database != "SQLite" and not everything):
-                problems.append("Tests failed on %s." % database)
-            for name, outcome in outcomes.items():
+        for name, (status, outcomes) in run_all(databases + [SHOP] * everything, run):
+            if status and not (status == 5 and name in DATABASES and not everything):
+                problems.append("Tests failed on %s." % name)
+            for case, outcome in outcomes.items():
                 is_run = outcome in ("passed", "failed")
                 counts[outcome if is_run else "skipped"] += 1
                 if is_run:
-                    ran.add(name)
+                    ran.add(case)
                 else:
-                    skipped[name] = outcome
+                    skipped[case] = outcome
         if is_measured:
             problems += report_coverage(python, folder)
 
-    left_out = Counter(reason for name, reason in skipped.items() if name not in ran)
+    left_out = Counter(reason for case, reason in skipped.items() if case not in ran)
     print("\nDatabases: %s." % ", ".join(databases))
     for service, reason in missing.items():
         what = "all tests on it" if service in DATABASES else "the tests that need it"
