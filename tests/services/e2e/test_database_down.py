@@ -65,7 +65,8 @@ def server_of_database(request, tmp_path_factory):
     with ExitStack() as stack:
         database = Database(url, folder)
         stack.callback(database.drop)
-        env = shop_environment(folder, DATABASE_URL=database.url)
+        # So few threads, each with a connection of its own, that one can know that all of them have been asked.
+        env = shop_environment(folder, DATABASE_URL=database.url, GUNICORN_CMD_ARGS="--workers 2 --threads 2")
         manage(env, "migrate")
         parts = database.parts
         proxy = stack.enter_context(Proxy(parts.hostname, parts.port or PORTS[parts.scheme]))
@@ -104,7 +105,7 @@ def check_recovery(stage, body):
 
 def notice_ended_connections(stage):
     """Let each thread of the server notice that its connection was ended: it answers 503 once."""
-    wait_until(lambda: {stage.post(make_body("evt_well")) for _ in range(20)} == {DUPLICATE}, PATIENCE)
+    wait_until(lambda: {stage.post(make_body("evt_well")) for _ in range(50)} == {DUPLICATE}, PATIENCE)
 
 
 def test_database_that_refuses_connections_gives_503_until_it_is_back(stage):
