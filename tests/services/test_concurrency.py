@@ -160,6 +160,18 @@ def locked_by_a_zombie(event):
         zombie.finish()
 
 
+def hold_order(order, locked, end):
+    """Return a function that locks an order's row, tells so by ``locked``, and keeps it until ``end`` is set."""
+
+    def hold():
+        with transaction.atomic():
+            Order.objects.select_for_update().get(pk=order.pk)
+            locked.set()
+            end.wait(PATIENCE)
+
+    return hold
+
+
 # ---- receive
 
 
@@ -807,12 +819,6 @@ def test_handlers_that_deadlock_are_tried_again_at_once(isolation, monkeypatch, 
 def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkeypatch, retried):
     event, locked, end, pay = EventFactory(), threading.Event(), threading.Event(), MarkOrderPaid.order_paid
 
-    def hold():
-        with transaction.atomic():
-            Order.objects.select_for_update().get(pk=order.pk)
-            locked.set()
-            end.wait(PATIENCE)
-
     def order_paid(self, event):
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
@@ -824,7 +830,7 @@ def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkey
             raise
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
-    holder = Thread(hold)
+    holder = Thread(hold_order(order, locked, end))
     assert locked.wait(PATIENCE)
     Thread(process(event)).finish()
 
@@ -898,12 +904,6 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
     bound = "SET SESSION innodb_lock_wait_timeout = 1" if VENDOR == "mysql" else "SET SESSION lock_timeout = '1s'"
     locked, end, hidden = threading.Event(), threading.Event(), []
 
-    def hold():
-        with transaction.atomic():
-            Order.objects.select_for_update().get(pk=order.pk)
-            locked.set()
-            end.wait(PATIENCE)
-
     def order_paid(self, event):
         LedgerEntry.objects.create(kind="first half", order_id=event.order_id)
         try:
@@ -914,7 +914,7 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
             hidden.append(error)
         LedgerEntry.objects.create(kind="second half", order_id=event.order_id)
 
-    holder = Thread(hold)
+    holder = Thread(hold_order(order, locked, end))
     assert locked.wait(PATIENCE)
     with monkeypatch.context() as patch:
         patch.setattr(MarkOrderPaid, "order_paid", order_paid)
