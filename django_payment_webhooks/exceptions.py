@@ -27,7 +27,3 @@ class NotReady(Exception):
 
 class Overtaken(Exception):
     """Somebody else changed the event's row first, so the event is theirs now."""
-
-
-class TransactionLost(Exception):
-    """The database rolled back while the handler ran, and the handler hid the error."""

@@ -41,7 +41,7 @@ class Event(models.Model):
     order_id = models.CharField(max_length=255, blank=True)
     order_key = models.CharField(max_length=40)
     occurred_at = models.DateTimeField()
-    received_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_index=True)
     body = models.BinaryField()
     payload_path = models.CharField(max_length=255, blank=True)
     verified_by = models.CharField(max_length=12, blank=True)
@@ -49,7 +49,7 @@ class Event(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True)
-    enqueue_at = models.DateTimeField(null=True)
+    enqueue_at = models.DateTimeField(null=True, db_index=True)
     waiting_since = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=40, null=True)
@@ -60,7 +60,7 @@ class Event(models.Model):
     class Meta:
         # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
-        indexes = [models.Index(fields=[name], name="payment_webhooks_" + name) for name in ("enqueue_at", "order_key")]
+        indexes = [models.Index(fields=[name], name="payment_webhooks_" + name) for name in ("order_key", "status")]
 
     def __str__(self) -> str:
         return "%s %s" % (self.type or "unparsed", self.provider_event_id)

@@ -3,6 +3,7 @@
 import random
 import time
 from contextlib import suppress
+from contextvars import copy_context
 from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from kombu.utils.functional import retry_over_time
 
 from . import signals
 from .conf import get_handler, settings
-from .exceptions import NotReady, Overtaken, ParseError, PermanentFailure, TransactionLost
+from .exceptions import NotReady, Overtaken, ParseError, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
 
@@ -99,14 +100,15 @@ def enqueue(pk: int) -> None:
         with suppress(RuntimeError):  # no thread is left: the sweeper has it
             thread.start()
     if unpublished.qsize() < 1000:
-        unpublished.put(pk)
+        # In the caller's context, so that what traces a request finds its way into the message.
+        unpublished.put(partial(copy_context().run, process.apply_async, (pk,), retry=False))
 
 
 def publish() -> None:
     """Send the messages to the broker, however long it takes. After a failure, leave the broker alone for a while."""
     while True:
         try:
-            process.apply_async((unpublished.get(),), retry=False)
+            unpublished.get()()
         except Exception as error:
             signals.enqueue_failed.send_robust(Event, error=error)
             time.sleep(settings.PAYMENT_WEBHOOKS_PUBLISH_PAUSE)
@@ -171,8 +173,8 @@ def apply(event: Event, handler: Handler) -> None:
         try:
             fenced.schedule(settings.PAYMENT_WEBHOOKS_LEASE, status=Event.APPLIED, error="")
         except Overtaken:
-            # The handler hid a deadlock: MySQL has undone the fence and everything up to there.
-            raise TransactionLost from None
+            # MySQL has undone the fence and everything up to the deadlock.
+            raise transaction.TransactionManagementError("The handler hid an error of the database.") from None
     event.__dict__.update(fenced.__dict__)
 
 

@@ -887,7 +887,7 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
     event.refresh_from_db()
     assert hidden, "there was no deadlock"
     assert (event.status, event.attempts, event.idempotency_key) == ("received", 1, None)
-    assert event.error.startswith("TransactionLost" if VENDOR == "mysql" else "InternalError")
+    assert event.error.startswith("TransactionManagementError" if VENDOR == "mysql" else "InternalError")
     assert effects(order_id=left) == {}
     make_due(event)
     processing.process(event.pk)
