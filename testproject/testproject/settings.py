@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_payment_webhooks",
+    "django_payment_webhooks.contrib.history.apps.HistoryConfig",
     "shop",
 ]
 
