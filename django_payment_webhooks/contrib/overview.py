@@ -82,8 +82,8 @@ def read_overview(hours: int = 24) -> Facts:
     hour, how many events were ``received`` in it, and what ``statuses`` they have now. ``providers`` has for every
     provider of the settings for how many seconds it sent nothing, None if nothing came within these hours.
     ``rejected`` is a list of dictionaries with ``provider``, ``status``, ``reason`` and ``count``, ``sweeper`` how many
-    seconds ago the last sweep was; without the app ``contrib.history`` they are empty and None. ``broker`` is whether it can be reached.
-    ``problems`` is a list of sentences; ``is_critical`` is whether one of them can't wait.
+    seconds ago the last sweep was; without the app ``contrib.history`` they are empty and None. ``broker`` is whether
+    it can be reached. ``problems`` is a list of sentences; ``is_critical`` is whether one of them can't wait.
 
     Only ``start`` needs Django's ``DjangoJSONEncoder``; all else is plain JSON.
     """
