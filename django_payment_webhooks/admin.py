@@ -6,6 +6,7 @@ from collections import namedtuple
 from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Max
@@ -126,7 +127,16 @@ class OperationForm(forms.Form):
 class EventAdmin(ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here. Whoever may change events may replay them."""
 
-    list_display = ["provider_event_id", "shown_status", "type", "order_id", "provider", "age", "attempts", "shown_error"]
+    list_display = [
+        "provider_event_id",
+        "shown_status",
+        "type",
+        "order_id",
+        "age",
+        "attempts",
+        "provider",
+        "shown_error",
+    ]
     list_filter = ["status", ProviderFilter, TypeFilter, "received_at"]
     list_per_page = 50
     list_max_show_all = 50
@@ -138,9 +148,20 @@ class EventAdmin(ModelAdmin):
     actions = ["replay_events", "resolve_events", "rehearse_events"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
     fieldsets = [
-        (None, {"fields": ["provider", "provider_event_id", "type", "order_id", "shown_status", "error", "operations"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("provider", "provider_event_id"),
+                    ("type", "order_id"),
+                    "shown_status",
+                    "error",
+                    "operations",
+                ]
+            },
+        ),
         ("What happened", {"fields": ["timeline", "order_timeline"]}),
-        ("Times", {"fields": ["occurred_at", "received_at", "attempts", "due_at", "waiting_since", "finished_at"]}),
+        ("Times", {"fields": [("occurred_at", "received_at", "waiting_since"), ("due_at", "finished_at", "attempts")]}),
         ("Proof", {"fields": ["verified_by", "dedup_key", "idempotency_key", "shown_payload"]}),
     ]
 
@@ -162,7 +183,7 @@ class EventAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request, obj=None):
         """Return all fields."""
-        return [field for _, options in self.fieldsets for field in options["fields"]]
+        return flatten_fieldsets(self.fieldsets)
 
     def has_add_permission(self, request):
         """Refuse: an event comes from its provider."""
@@ -260,7 +281,9 @@ class EventAdmin(ModelAdmin):
 
     def show(self, request, template, title, **context):
         """Return a page of this admin's."""
-        context = dict(self.admin_site.each_context(request), title=title, opts=self.model._meta, media=self.media, **context)
+        context = dict(
+            self.admin_site.each_context(request), title=title, opts=self.model._meta, media=self.media, **context
+        )
         return TemplateResponse(request, "admin/payment_webhooks/event/%s.html" % template, context)
 
     # ---- what can be done
@@ -301,12 +324,14 @@ class EventAdmin(ModelAdmin):
         batch = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")[:BATCH]
         for event in batch:
             is_done = self.operate_on(request, event, operation, progress["reason"])
-            progress["done"] += is_done
-            progress["left"] += not is_done
+            progress["done"] += is_done is True
+            progress["left"] += is_done is False
             progress["after"] = event.pk
         if len(batch) == BATCH:
             form = OperationForm(operation, progress)
-            return self.show(request, "progress", operation.title, form=form, progress=progress, **self.read_choice(request))
+            return self.show(
+                request, "progress", operation.title, form=form, progress=progress, **self.read_choice(request)
+            )
         return self.tell(request, operation, progress)
 
     def ask(self, request, queryset, chosen, operation, form):
@@ -318,7 +343,13 @@ class EventAdmin(ModelAdmin):
         if not form.is_bound:
             initial = {"after": 0, "until": last, "total": total, "done": 0, "left": left}
             form = OperationForm(operation, initial=initial)
-        facts = {"operation": operation, "total": total, "left": left, "form": form, "events": chosen.order_by("pk")[:10]}
+        facts = {
+            "operation": operation,
+            "total": total,
+            "left": left,
+            "form": form,
+            "events": chosen.order_by("pk")[:10],
+        }
         return self.show(request, "confirmation", operation.title, **dict(facts, **self.read_choice(request)))
 
     def read_choice(self, request):
@@ -328,12 +359,12 @@ class EventAdmin(ModelAdmin):
         return {"choice": dict(values, index=0), "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME)}
 
     def operate_on(self, request, event, operation, reason):
-        """Do it with one event, and write it down. Returns whether that was possible."""
+        """Do it with one event, and write it down. Returns whether that was possible, None if the reason is told."""
         try:
             is_done = operation.run(event, by=request.user.get_username(), reason=reason)
         except ParseError as error:
             self.message_user(request, "%s still can't be parsed. %s" % (event, error), messages.ERROR)
-            return False
+            return None
         if is_done:
             self.log_change(request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + ".")
         return is_done

@@ -33,6 +33,10 @@ INSTALLED_APPS = [
     "shop",
 ]
 
+if env.bool("UNFOLD", False):
+    # The admin in the clothes of django-unfold, which must come before Django's own.
+    INSTALLED_APPS.insert(0, "unfold")
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -56,6 +56,9 @@ def page(chromium, live_server, transactional_db, theme):
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
     page, wrong = context.new_page(), []
 
+    # Browsers ask for it by themselves.
+    context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+
     def see(request):
         if not request.url.startswith((live_server.url, "data:", "blob:")):
             wrong.append("it asks for %s" % request.url)
