@@ -91,7 +91,7 @@ def test_the_drawing_shows_what_released_a_refund(page, order, webhook, run_due,
     assert [mark.split()[2] for mark in marks[:3]] == ["received", "waiting", "received"]
     assert "a@b.example" not in page.inner_text("body")
     assert "[redacted]" in page.inner_text("body")
-    take_picture("timeline")
+    take_picture("timeline", drawing)
 
 
 def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(page, order, webhook, run_due, entries):
