@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import processing, signals, testing
+from django_payment_webhooks.contrib.history.receivers import rejections
 
 from . import VAR_DIR
 from .factories import OrderFactory, PayloadFactory, sign
@@ -163,6 +164,32 @@ def run_due():
 def pass_time():
     """Let a number of seconds pass for every event that is not finished."""
     return testing.pass_time
+
+
+# ---- the history
+
+
+@pytest.fixture(autouse=True)
+def quiet_history(request):
+    """Keep the history's receivers quiet: only the tests that ask for ``history`` want to see what it writes."""
+    receivers = {signal: list(signal.receivers) for signal in vars(signals).values() if isinstance(signal, Signal)}
+    if "history" not in request.fixturenames:
+        for signal, connected in receivers.items():
+            signal.receivers = [
+                each for each in connected if not str(each[0][0]).startswith("payment_webhooks.history.")
+            ]
+            signal.sender_receivers_cache.clear()
+    yield
+    for signal, connected in receivers.items():
+        signal.receivers = connected
+        signal.sender_receivers_cache.clear()
+
+
+@pytest.fixture
+def history(monkeypatch):
+    """Let the history listen. Rejected webhooks are counted in memory until ``rejections.write()`` is called."""
+    monkeypatch.setattr(rejections, "start", lambda: None)
+    rejections.counts.clear()
 
 
 # ---- what was told

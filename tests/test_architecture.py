@@ -35,7 +35,7 @@ def find_sources():
     for folder, _, names in os.walk(PACKAGE):
         for name in names:
             path = os.path.relpath(os.path.join(folder, name), PACKAGE)
-            if name.endswith(".py") and not path.startswith("migrations"):
+            if name.endswith(".py") and "migrations" not in path.split(os.sep):
                 with open(os.path.join(folder, name), encoding="utf-8") as source:
                     sources[path[: -len(".py")].replace(os.sep, ".")] = source.read()
     return sources

@@ -281,9 +281,10 @@ def test_e011_tells_of_what_is_not_a_positive_number(settings, name, value):
     assert found() == ["E011"]
 
 
+@pytest.mark.parametrize("name", ["SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE"])
 @pytest.mark.parametrize("value", [0, -1])
-def test_e011_tells_of_a_sweep_that_takes_no_event(settings, value):
-    settings.PAYMENT_WEBHOOKS_SWEEP_BATCH = value
+def test_e011_tells_of_numbers_that_belong_to_extras(settings, name, value):
+    setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
     assert found() == ["E011"]
 
 

@@ -6,6 +6,8 @@ from django.core.exceptions import ImproperlyConfigured
 from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.conf import PaymentWebhooksConf, get_handler, get_provider, settings
+from django_payment_webhooks.contrib.overview import OverviewConf
+from django_payment_webhooks.contrib.sweeper import SweeperConf
 from django_payment_webhooks.providers import Provider
 
 from .test_providers import BatchProvider
@@ -21,6 +23,8 @@ DEFAULTS = {
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
+    "HEALTH_DUE_AGE": 300,
+    "HEALTH_SWEEP_AGE": 120,
     "SWEEP_GRACE": 30,
     "SWEEP_CEILING": 3600,
     "LEASE": 300,
@@ -37,8 +41,9 @@ def test_a_setting_that_the_project_leaves_out_has_its_default(name):
 
 
 def test_every_default_is_known_here():
-    core = {name for name in vars(PaymentWebhooksConf) if name.isupper()}
-    assert core | {"SWEEP_INTERVAL", "SWEEP_BATCH"} == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
+    classes = (PaymentWebhooksConf, OverviewConf, SweeperConf)
+    names = {name for conf in classes for name in vars(conf) if name.isupper()}
+    assert names == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
     assert DEFAULTS["PUBLISH_PAUSE"] == PaymentWebhooksConf.PUBLISH_PAUSE
 
 

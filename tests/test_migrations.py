@@ -11,7 +11,7 @@ from django_payment_webhooks.models import Event
 from .factories import EventFactory
 
 
-@pytest.mark.parametrize("app", ["payment_webhooks", "shop"])
+@pytest.mark.parametrize("app", ["payment_webhooks", "payment_webhooks_history", "shop"])
 def test_no_migration_is_missing(transactional_db, app):
     # It exits with an error if one is.
     call_command("makemigrations", app, check_changes=True, dry_run=True, verbosity=0)

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.replay import replay
+from django_payment_webhooks.contrib.replay import replay, resolve
 from django_payment_webhooks.exceptions import ParseError, PermanentFailure
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.processing import process, receive_events
@@ -47,7 +47,7 @@ def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(status
     assert (row.waiting_since, row.finished_at) == (None, None)
     assert is_in(row.due_at, 0)
     assert is_in(row.enqueue_at, 30)
-    assert received_signals.names() == ["event_received", "event_replayed"]
+    assert received_signals.names() == ["event_replayed", "event_received"]
     assert received_signals.of("event_replayed")[0]["event"] is event
     assert published() == [event.pk]
 
@@ -104,8 +104,8 @@ def test_a_replayed_event_has_its_effect_once_it_can(order, shop_state, publishe
     assert shop_state()["ledger"] == [("payment", "A1")]
     assert received_signals.names() == [
         "event_failed",
-        "event_received",
         "event_replayed",
+        "event_received",
         "event_applied",
         "event_processed",
     ]
@@ -222,7 +222,7 @@ def test_a_body_that_can_be_parsed_by_now_becomes_its_event(unparsed, settings, 
     assert event.verified_by == "by-test"
     row = read(unparsed)
     assert (row.status, row.error, row.due_at, row.enqueue_at) == ("processed", "", None, None)
-    assert received_signals.names() == ["event_received", "event_processed", "event_replayed"]
+    assert received_signals.names() == ["event_replayed", "event_received", "event_processed"]
     assert received_signals.of("event_replayed")[0]["event"].pk == unparsed.pk
     assert published() == [event.pk]
     assert Event.objects.count() == 2
@@ -281,3 +281,162 @@ def test_what_fails_again_after_a_replay_fails_for_the_same_reason(settings, ord
         assert "still wrong" in read(event).error
         assert replay(read(event))
     assert len(received_signals.of("event_failed")) == 3
+
+
+def test_who_replays_and_why_is_told(received_signals):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    assert replay(event, by="alice", reason="the handler is mended")
+    (facts,) = received_signals.of("event_replayed")
+    assert (facts["by"], facts["reason"]) == ("alice", "the handler is mended")
+
+
+def test_a_replay_that_is_rolled_back_is_not_told(received_signals, published):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        assert replay(event)
+        assert received_signals == []
+        raise ZeroDivisionError
+    assert received_signals == []
+    assert published() == []
+
+
+# ---- handled by hand
+
+
+def by_hand(event, reason="shipped by hand"):
+    """Mark an event as handled by hand."""
+    return resolve(event, "alice", reason)
+
+
+@pytest.mark.parametrize("status", [Event.RECEIVED, Event.WAITING, Event.APPLIED, Event.IGNORED, Event.FAILED])
+def test_an_event_that_is_handled_by_hand_is_processed_and_says_by_whom_and_why(status, received_signals, published):
+    event = EventFactory(status=status, error="the reason")
+    assert by_hand(event) is True
+    row = read(event)
+    assert (row.status, row.error) == ("processed", "Handled by hand by alice: shipped by hand")
+    assert (row.due_at, row.enqueue_at) == (None, None)
+    assert is_in(row.finished_at, 0)
+    assert row.idempotency_key == digest("order-paid:A1")
+    assert (event.status, event.version) == (row.status, row.version)
+    assert received_signals.names() == ["event_processed"]
+    assert published() == []
+    process(event.pk)
+    assert columns(event) == columns(row)
+
+
+@pytest.mark.parametrize("status", [Event.PROCESSED, Event.DUPLICATE])
+def test_an_event_whose_effect_was_had_is_not_handled_by_hand(status, received_signals):
+    event = EventFactory(status=status)
+    before = columns(event)
+    assert by_hand(event) is False
+    assert columns(event) == before
+    assert received_signals == []
+
+
+@pytest.mark.parametrize("reason", ["", " \n"])
+def test_whoever_handles_an_event_by_hand_says_why(reason):
+    event = EventFactory(status=Event.FAILED)
+    before = columns(event)
+    with pytest.raises(ValueError, match="reason is blank"):
+        by_hand(event, reason)
+    assert columns(event) == before
+
+
+def test_a_long_reason_is_cut():
+    event = EventFactory(status=Event.FAILED)
+    assert by_hand(event, "x" * 10000)
+    assert len(read(event).error) == 500
+
+
+def test_an_effect_that_was_had_by_hand_is_had_by_no_other_event(order, run_due, shop_state):
+    assert by_hand(EventFactory(status=Event.FAILED, due_at=None))
+    other = EventFactory()
+    run_due()
+    assert read(other).status == "duplicate"
+    assert shop_state()["ledger"] == []
+
+
+def test_an_event_whose_effect_another_had_is_a_duplicate_that_says_by_whom(order, run_due, received_signals):
+    EventFactory()
+    run_due()
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    assert by_hand(event) is True
+    row = read(event)
+    assert (row.status, row.error) == ("duplicate", "Handled by hand by alice: shipped by hand")
+    assert row.idempotency_key is None
+    assert received_signals.names()[-1] == "event_duplicate"
+
+
+def test_what_waits_for_an_event_is_released_when_it_is_handled_by_hand(order, run_due, received_signals, shop_state):
+    refund = EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"})
+    run_due()
+    assert read(refund).status == "waiting"
+    charge = EventFactory(status=Event.FAILED, due_at=None)
+    assert by_hand(charge)
+    assert received_signals.of("event_released")[0]["by"].pk == charge.pk
+    run_due()
+    assert read(refund).status == "processed"
+    assert shop_state()["refunds"] == [("A1", "re_1")]
+
+
+def test_a_committed_effect_keeps_its_key_when_the_delivery_is_made_by_hand():
+    event = EventFactory(status=Event.APPLIED, idempotency_key=digest("k"))
+    assert by_hand(event)
+    assert (read(event).status, read(event).idempotency_key) == ("processed", digest("k"))
+
+
+@pytest.mark.parametrize("event_type", ["customer.updated", "refund.created", "broken"])
+def test_an_event_whose_key_can_not_be_told_has_its_own(settings, event_type):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(settings.PAYMENT_WEBHOOKS_HANDLERS, broken="no.such.handler")
+    event = EventFactory(type=event_type, order_id="", status=Event.FAILED)  # a refund without its refund_id
+    assert by_hand(event)
+    assert (read(event).status, read(event).idempotency_key) == ("processed", digest("event:" + event.dedup_key))
+
+
+def test_an_unparsed_body_can_be_handled_by_hand(unparsed):
+    assert by_hand(unparsed) is True
+    assert (read(unparsed).status, read(unparsed).idempotency_key) == ("processed", None)
+
+
+def test_an_event_that_changed_since_it_was_read_is_not_handled_by_hand(received_signals):
+    event = EventFactory(status=Event.FAILED)
+    Event.objects.update(version=F("version") + 1)
+    before = columns(event)
+    assert by_hand(event) is False
+    assert columns(event) == before
+    assert received_signals == []
+
+
+def test_a_worker_that_has_the_event_meanwhile_has_no_effect(settings, order, shop_state):
+    def apply(self, event):
+        raise AssertionError("Two had the effect.")
+
+    handle(settings, prepare=lambda self, event: by_hand(read(event)), apply=apply)
+    event = EventFactory()
+    process(event.pk)
+    assert (read(event).status, read(event).attempts) == ("processed", 1)
+
+
+@pytest.mark.parametrize("is_duplicate", [False, True])
+def test_within_a_transaction_an_event_is_handled_by_hand_when_that_commits(order, received_signals, is_duplicate):
+    refund = EventFactory(type="refund.created", status=Event.WAITING, due_at=timezone.now() + timedelta(hours=1))
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    if is_duplicate:
+        EventFactory(status=Event.PROCESSED, idempotency_key=digest("order-paid:A1"))
+    with transaction.atomic():
+        assert by_hand(event)
+        assert received_signals == []
+        assert read(refund).due_at > timezone.now()
+    status = "duplicate" if is_duplicate else "processed"
+    assert read(event).status == status
+    assert received_signals.names() == ["event_" + status, "event_released"]
+
+
+def test_an_event_is_not_handled_by_hand_if_the_transaction_is_rolled_back(received_signals):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = columns(event)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        assert by_hand(event)
+        raise ZeroDivisionError
+    assert columns(event) == before
+    assert received_signals == []

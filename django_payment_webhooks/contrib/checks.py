@@ -103,8 +103,8 @@ def count_groups(pattern: Any) -> int:
 def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that sizes, times and limits are positive numbers."""
     names = ["MAX_BODY_SIZE", "PUBLISH_PAUSE", "SWEEP_GRACE", "SWEEP_CEILING", "LEASE", "WAIT_DEADLINE"]
-    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING", "SWEEP_BATCH"]
-    # The last is there only if the sweeper is.
+    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING", "SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE"]
+    # The last three are there only if the module is loaded that they belong to.
     values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name, 1) for name in names}
     return [
         Error("%s is %r, not a positive number." % (name, value), hint="Times are in seconds.", id=PREFIX + "E011")

@@ -1,0 +1,69 @@
+"""The tables of the history."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = [
+        ("payment_webhooks", "0002_indexes"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Sweep",
+            fields=[
+                ("id", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("finished_at", models.DateTimeField()),
+                ("enqueued", models.PositiveIntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Entry",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("verb", models.CharField(max_length=16)),
+                ("attempts", models.PositiveIntegerField()),
+                ("text", models.TextField(blank=True)),
+                ("by", models.CharField(blank=True, max_length=255)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=models.CASCADE,
+                        related_name="history",
+                        to="payment_webhooks.Event",
+                    ),
+                ),
+                (
+                    "other",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=models.SET_NULL,
+                        related_name="+",
+                        to="payment_webhooks.Event",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "entries",
+            },
+        ),
+        migrations.CreateModel(
+            name="Rejection",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("hour", models.DateTimeField()),
+                ("provider", models.CharField(blank=True, max_length=64)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("reason", models.CharField(max_length=32)),
+                ("count", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "unique_together": {("hour", "provider", "status", "reason")},
+            },
+        ),
+    ]

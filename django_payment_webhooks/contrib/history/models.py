@@ -1,0 +1,53 @@
+"""What is kept of the past: one entry for each thing that happened to an event, and what the overview needs."""
+
+from django.db import models
+
+from ...models import Event
+
+
+class Entry(models.Model):
+    """Something that happened to an event. Its receipt has none: the event's row says all about it."""
+
+    id = models.BigAutoField(primary_key=True)
+    # Without a constraint in the database: it would lock the event's row, which a worker may have.
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="history", db_constraint=False)
+    at = models.DateTimeField()
+    verb = models.CharField(max_length=16)
+    attempts = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    by = models.CharField(max_length=255, blank=True)
+    other = models.ForeignKey(Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False)
+
+    class Meta:
+        verbose_name_plural = "entries"
+
+    def __str__(self) -> str:
+        return "%s %s" % (self.verb, self.text)
+
+
+class Rejection(models.Model):
+    """How many webhooks were rejected for a reason within an hour. Who sent them is not kept."""
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    provider = models.CharField(max_length=64, blank=True)
+    status = models.PositiveSmallIntegerField()
+    reason = models.CharField(max_length=32)
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        unique_together = [["hour", "provider", "status", "reason"]]
+
+    def __str__(self) -> str:
+        return "%d times %s" % (self.count, self.reason)
+
+
+class Sweep(models.Model):
+    """The last sweep: there is one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    finished_at = models.DateTimeField()
+    enqueued = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return "%d enqueued" % self.enqueued
