@@ -9,11 +9,13 @@ import itertools
 import pprint
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from unittest import mock
 
+from django.apps import apps
 from django.db import router, transaction
 from django.http import HttpResponse
 from django.test import Client
@@ -37,6 +39,7 @@ __all__ = [
     "without_broker",
 ]
 
+HISTORY = "django_payment_webhooks.contrib.history"
 MAX_ROUNDS = 100
 MAX_EVENTS = 5  # in every order, which are 120
 
@@ -122,16 +125,21 @@ class Nowhere:
 
 @contextmanager
 def without_broker() -> Iterator[None]:
-    """Let no message go to a broker, and no thread start for one. Also without ``task_always_eager``.
+    """Let no message go to a broker, and no thread of the app's start. Also if Celery is eager.
 
-    Events are stored, and nobody works on them until :func:`run_due` does.
+    Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is installed, rejected
+    webhooks are not counted in it.
     """
     conf = processing.process.app.conf
     was_eager, conf.task_always_eager = conf.task_always_eager, False
     nowhere = Nowhere()
     try:
-        away = mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere)
-        with away, mock.patch.object(processing.process, "apply_async"):
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere))
+            stack.enter_context(mock.patch.object(processing.process, "apply_async"))
+            if apps.is_installed(HISTORY):
+                rejections = import_module(HISTORY + ".receivers").rejections
+                stack.enter_context(mock.patch.object(rejections, "count"))
             yield
     finally:
         conf.task_always_eager = was_eager

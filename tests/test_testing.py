@@ -14,6 +14,7 @@ from shop.handlers import MarkOrderPaid, RecordRefund
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing, testing
+from django_payment_webhooks.contrib.history.receivers import rejections
 from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.contrib.sweeper import enqueue_now
 from django_payment_webhooks.models import Event
@@ -171,6 +172,13 @@ def test_nothing_is_processed_before_it_is_asked_for_even_if_celery_is_eager(ord
         assert Event.objects.latest("pk").status == Event.PROCESSED
     finally:
         current_app.conf.task_always_eager = False
+
+
+def test_rejected_webhooks_start_no_thread_of_the_history_either(history, monkeypatch):
+    monkeypatch.setattr(rejections, "start", lambda: pytest.fail("A thread was started."))
+    with without_broker():
+        post_event("charge.succeeded", forged=True)
+    assert not rejections.counts
 
 
 def test_an_error_brings_the_broker_back_too():
