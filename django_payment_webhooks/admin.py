@@ -126,7 +126,16 @@ class OperationForm(forms.Form):
 class EventAdmin(ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here. Whoever may change events may replay them."""
 
-    list_display = ["provider_event_id", "shown_status", "type", "order_id", "provider", "age", "attempts", "shown_error"]
+    list_display = [
+        "provider_event_id",
+        "shown_status",
+        "type",
+        "order_id",
+        "provider",
+        "age",
+        "attempts",
+        "shown_error",
+    ]
     list_filter = ["status", ProviderFilter, TypeFilter, "received_at"]
     list_per_page = 50
     list_max_show_all = 50
@@ -138,7 +147,10 @@ class EventAdmin(ModelAdmin):
     actions = ["replay_events", "resolve_events", "rehearse_events"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
     fieldsets = [
-        (None, {"fields": ["provider", "provider_event_id", "type", "order_id", "shown_status", "error", "operations"]}),
+        (
+            None,
+            {"fields": ["provider", "provider_event_id", "type", "order_id", "shown_status", "error", "operations"]},
+        ),
         ("What happened", {"fields": ["timeline", "order_timeline"]}),
         ("Times", {"fields": ["occurred_at", "received_at", "attempts", "due_at", "waiting_since", "finished_at"]}),
         ("Proof", {"fields": ["verified_by", "dedup_key", "idempotency_key", "shown_payload"]}),
@@ -260,7 +272,9 @@ class EventAdmin(ModelAdmin):
 
     def show(self, request, template, title, **context):
         """Return a page of this admin's."""
-        context = dict(self.admin_site.each_context(request), title=title, opts=self.model._meta, media=self.media, **context)
+        context = dict(
+            self.admin_site.each_context(request), title=title, opts=self.model._meta, media=self.media, **context
+        )
         return TemplateResponse(request, "admin/payment_webhooks/event/%s.html" % template, context)
 
     # ---- what can be done
@@ -306,7 +320,9 @@ class EventAdmin(ModelAdmin):
             progress["after"] = event.pk
         if len(batch) == BATCH:
             form = OperationForm(operation, progress)
-            return self.show(request, "progress", operation.title, form=form, progress=progress, **self.read_choice(request))
+            return self.show(
+                request, "progress", operation.title, form=form, progress=progress, **self.read_choice(request)
+            )
         return self.tell(request, operation, progress)
 
     def ask(self, request, queryset, chosen, operation, form):
@@ -318,7 +334,13 @@ class EventAdmin(ModelAdmin):
         if not form.is_bound:
             initial = {"after": 0, "until": last, "total": total, "done": 0, "left": left}
             form = OperationForm(operation, initial=initial)
-        facts = {"operation": operation, "total": total, "left": left, "form": form, "events": chosen.order_by("pk")[:10]}
+        facts = {
+            "operation": operation,
+            "total": total,
+            "left": left,
+            "form": form,
+            "events": chosen.order_by("pk")[:10],
+        }
         return self.show(request, "confirmation", operation.title, **dict(facts, **self.read_choice(request)))
 
     def read_choice(self, request):

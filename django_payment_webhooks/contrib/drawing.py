@@ -40,6 +40,17 @@ def draw_hours(hours: List[Dict[str, Any]]) -> Dict[str, Any]:
             y -= height
             parts.append({"status": status, "y": round(y, 1), "height": round(height, 1)})
         x = LEFT // 4 + number * BAR_SPACE
-        bars.append({"hour": hour, "x": x, "parts": [part for part in parts if part["height"]], "is_labelled": not number % 3})
+        bars.append(
+            {"hour": hour, "x": x, "parts": [part for part in parts if part["height"]], "is_labelled": not number % 3}
+        )
     size = {"width": LEFT // 4 + len(hours) * BAR_SPACE + 10, "height": TOP + BAR_HEIGHT + 30}
-    return dict(size, bars=bars, most=most, statuses=STATUSES, bottom=TOP + BAR_HEIGHT, top=TOP, left=LEFT // 4, bar_width=BAR_WIDTH)
+    return dict(
+        size,
+        bars=bars,
+        most=most,
+        statuses=STATUSES,
+        bottom=TOP + BAR_HEIGHT,
+        top=TOP,
+        left=LEFT // 4,
+        bar_width=BAR_WIDTH,
+    )
