@@ -6,6 +6,7 @@ from collections import namedtuple
 from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Max
@@ -131,9 +132,9 @@ class EventAdmin(ModelAdmin):
         "shown_status",
         "type",
         "order_id",
-        "provider",
         "age",
         "attempts",
+        "provider",
         "shown_error",
     ]
     list_filter = ["status", ProviderFilter, TypeFilter, "received_at"]
@@ -149,10 +150,18 @@ class EventAdmin(ModelAdmin):
     fieldsets = [
         (
             None,
-            {"fields": ["provider", "provider_event_id", "type", "order_id", "shown_status", "error", "operations"]},
+            {
+                "fields": [
+                    ("provider", "provider_event_id"),
+                    ("type", "order_id"),
+                    "shown_status",
+                    "error",
+                    "operations",
+                ]
+            },
         ),
         ("What happened", {"fields": ["timeline", "order_timeline"]}),
-        ("Times", {"fields": ["occurred_at", "received_at", "attempts", "due_at", "waiting_since", "finished_at"]}),
+        ("Times", {"fields": [("occurred_at", "received_at", "waiting_since"), ("due_at", "finished_at", "attempts")]}),
         ("Proof", {"fields": ["verified_by", "dedup_key", "idempotency_key", "shown_payload"]}),
     ]
 
@@ -174,7 +183,7 @@ class EventAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request, obj=None):
         """Return all fields."""
-        return [field for _, options in self.fieldsets for field in options["fields"]]
+        return flatten_fieldsets(self.fieldsets)
 
     def has_add_permission(self, request):
         """Refuse: an event comes from its provider."""
@@ -315,8 +324,8 @@ class EventAdmin(ModelAdmin):
         batch = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")[:BATCH]
         for event in batch:
             is_done = self.operate_on(request, event, operation, progress["reason"])
-            progress["done"] += is_done
-            progress["left"] += not is_done
+            progress["done"] += is_done is True
+            progress["left"] += is_done is False
             progress["after"] = event.pk
         if len(batch) == BATCH:
             form = OperationForm(operation, progress)
@@ -350,12 +359,12 @@ class EventAdmin(ModelAdmin):
         return {"choice": dict(values, index=0), "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME)}
 
     def operate_on(self, request, event, operation, reason):
-        """Do it with one event, and write it down. Returns whether that was possible."""
+        """Do it with one event, and write it down. Returns whether that was possible, None if the reason is told."""
         try:
             is_done = operation.run(event, by=request.user.get_username(), reason=reason)
         except ParseError as error:
             self.message_user(request, "%s still can't be parsed. %s" % (event, error), messages.ERROR)
-            return False
+            return None
         if is_done:
             self.log_change(request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + ".")
         return is_done

@@ -1,16 +1,20 @@
 """What operators see of events, and what they can do with them."""
 
 import json
+import re
+from datetime import timedelta
 
 import django
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 from django.utils.html import escape
 
 from django_payment_webhooks.admin import EventAdmin
 from django_payment_webhooks.conf import get_provider
+from django_payment_webhooks.contrib.history.models import Entry, Rejection
 from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import receive_events
@@ -66,10 +70,18 @@ def row_of(event):
     return dict(Event.objects.filter(pk=event.pk).values().get(), body=bytes(Event.objects.get(pk=event.pk).body))
 
 
-def replay(browser, *events):
-    """Select events, and replay them. Returns the answer of the page that follows."""
-    data = {"action": "replay_events", "_selected_action": [event.pk for event in events]}
-    return browser.post(LIST, data, follow=True)
+def operate(browser, action, *events, **answers):
+    """Select events, choose an action, and confirm it. Returns the page that follows the confirmation."""
+    selected = {"action": action, "_selected_action": [event.pk for event in events], "index": 0}
+    asked = browser.post(LIST, selected)
+    assert asked.status_code == 200
+    fields = asked.context["form"].initial
+    return browser.post(LIST, dict(selected, confirmed=1, **dict(fields, **answers)), follow=True)
+
+
+def replay(browser, *events, **answers):
+    """Replay events. Returns the page that follows."""
+    return operate(browser, "replay_events", *events, **answers)
 
 
 def told(answer):
@@ -145,7 +157,9 @@ def test_the_search_asks_for_the_keys_which_have_indexes(operator):
     with recorded_statements() as statements:
         operator.get(LIST, {"q": "evt_1"})
     conditions = [sql.partition(" WHERE ")[2] for sql in statements if Event._meta.db_table in sql]
-    assert any("dedup_key" in condition and "order_key" in condition for condition in conditions)
+    for key in ("dedup_key", "order_key"):
+        assert any(key in condition for condition in conditions)
+    assert not any("dedup_key" in condition and "order_key" in condition for condition in conditions)
     assert not any("provider_event_id" in condition or "order_id" in condition for condition in conditions)
 
 
@@ -158,6 +172,45 @@ def test_the_search_can_be_combined_with_a_filter(operator):
 def test_the_search_finds_an_unparsed_event_by_the_id_that_it_was_given(operator, unparsed):
     EventFactory()
     assert found(operator.get(LIST, {"q": unparsed.provider_event_id})) == {unparsed.provider_event_id}
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"status__exact": "failed"}, {"q": "A1"}, {"provider": "timed"}, {"_facets": "True"}]
+)
+def test_the_list_counts_no_further_than_it_shows(operator, monkeypatch, query):
+    monkeypatch.setattr("django_payment_webhooks.admin.MAX_COUNT", 60)
+    EventFactory.create_batch(70, status=Event.FAILED, provider="timed")
+    with recorded_statements() as statements:
+        answer = operator.get(LIST, query, follow=True)
+    assert answer.context["cl"].result_count == 60
+    assert answer.context["cl"].full_result_count is None
+    counts = [sql for sql in statements if "COUNT(" in sql and Event._meta.db_table in sql]
+    assert counts
+    assert all("LIMIT 60" in sql for sql in counts)
+    assert not [sql for sql in statements if "DISTINCT" in sql]
+
+
+def test_the_list_reads_no_bodies(operator):
+    EventFactory.create_batch(3)
+    with recorded_statements() as statements:
+        operator.get(LIST)
+    assert not [sql for sql in statements if re.search(r"\bbody\b", sql)]
+
+
+def test_the_filters_offer_what_the_settings_name_and_what_could_not_be_parsed(operator, unparsed):
+    EventFactory(type="a.type.without.handler")
+    html = read(operator, LIST)
+    for text in ["provider=timed", "type=charge.succeeded", "type=dispute.opened", "unparsed"]:
+        assert text in html
+    assert "type=a.type.without.handler" not in html
+    assert found(operator.get(LIST, {"type": ""})) == {unparsed.provider_event_id}
+    assert found(operator.get(LIST, {"type": "a.type.without.handler"})) != set()
+
+
+def test_a_long_error_is_shortened_in_the_list_and_whole_on_the_page(operator):
+    event = EventFactory(status=Event.FAILED, error="It was too late. " * 20 + "The end.")
+    assert "The end." not in read(operator, LIST)
+    assert "The end." in read(operator, page_of(event))
 
 
 # ---- one event
@@ -386,13 +439,13 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_told(operator, 
 def test_an_event_that_somebody_else_replays_at_this_moment_is_left_to_them(
     operator, published, received_signals, monkeypatch
 ):
-    event, schedule = EventFactory(status=Event.FAILED), Event.schedule
+    event, operate_on = EventFactory(status=Event.FAILED), EventAdmin.operate_on
 
-    def be_overtaken(self, *args, **values):
-        Event.objects.filter(pk=self.pk).update(status=Event.RECEIVED, version=self.version + 1)
-        schedule(self, *args, **values)
+    def be_overtaken(self, request, event, *args):
+        Event.objects.filter(pk=event.pk).update(status=Event.RECEIVED, version=event.version + 1)
+        return operate_on(self, request, event, *args)
 
-    monkeypatch.setattr(Event, "schedule", be_overtaken)
+    monkeypatch.setattr(EventAdmin, "operate_on", be_overtaken)
     ((level, _),) = told(replay(operator, event))
     assert level == "warning"
     assert (row_of(event)["status"], row_of(event)["version"]) == (Event.RECEIVED, 1)
@@ -466,3 +519,258 @@ def test_more_events_than_a_form_may_have_are_refused_and_none_is_replayed(opera
     assert operator.post(LIST, data).status_code == 400
     assert row_of(event) == before
     assert published() == []
+
+
+# ---- confirmation
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", ["replay_events", "resolve_events"])
+def test_nothing_is_done_before_it_is_confirmed(operator, published, received_signals, action):
+    event = EventFactory(status=Event.FAILED, error="It was too late.")
+    done, before = EventFactory(status=Event.PROCESSED), row_of(event)
+    data = {"action": action, "_selected_action": [event.pk, done.pk], "index": 0}
+    html = operator.post(LIST, data).content.decode()
+    assert "<strong>1 event</strong>" in html
+    assert "1 of the selected events will be left as they are" in html
+    assert "It was too late." in html
+    assert row_of(event) == before
+    assert (published(), received_signals, LogEntry.objects.count()) == ([], [], 0)
+
+
+def test_a_choice_of_which_nothing_can_be_done_offers_no_button(operator):
+    event = EventFactory(status=Event.PROCESSED)
+    html = operator.post(LIST, {"action": "replay_events", "_selected_action": [event.pk]}).content.decode()
+    assert "None of the selected events" in html
+    assert 'name="confirmed"' not in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_is_told_with_its_reason_to_the_log_and_to_the_signal(operator, received_signals):
+    event = EventFactory(status=Event.FAILED)
+    replay(operator, event, reason="The price was mended.")
+    assert LogEntry.objects.get().get_change_message() == "Replayed: The price was mended."
+    (facts,) = received_signals.of("event_replayed")
+    assert (facts["by"], facts["reason"]) == ("root", "The price was mended.")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("forged", [{"after": "x"}, {"until": ""}, {"total": "1e9"}, {"reason": "r" * 201}])
+def test_a_form_that_is_not_ours_does_nothing(operator, published, forged):
+    event = EventFactory(status=Event.FAILED)
+    before = row_of(event)
+    answer = replay(operator, event, **forged)
+    assert answer.status_code == 200
+    assert row_of(event) == before
+    assert published() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.BATCH", 10)
+    events = EventFactory.create_batch(25, status=Event.FAILED)
+    EventFactory.create_batch(2, status=Event.PROCESSED)
+    address = LIST + "?status__exact=failed"
+    selected = {"action": "replay_events", "_selected_action": [events[0].pk], "select_across": 1, "index": 0}
+    fields = operator.post(address, selected).context["form"].initial
+    assert (fields["total"], fields["left"]) == (25, 0)
+    late = EventFactory(status=Event.FAILED)  # it failed after the operator had confirmed
+    seen = []
+    for _ in range(10):
+        answer = operator.post(address, dict(selected, confirmed=1, **fields))
+        if answer.status_code == 302:
+            break
+        fields = answer.context["form"].data
+        seen.append((fields["done"], Event.objects.filter(status=Event.FAILED).count()))
+        assert '<progress max="25" value="%d">' % fields["done"] in answer.content.decode()
+    assert seen == [(10, 16), (20, 6)]
+    assert told(operator.get(address)) == [("success", "25 events are due again.")]
+    assert sorted(published()) == [event.pk for event in events]
+    assert row_of(late)["status"] == Event.FAILED
+    assert LogEntry.objects.count() == 25
+
+
+# ---- handled by hand
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_was_handled_by_hand_is_processed_and_its_refund_goes_on(operator, order, webhook, run_due):
+    webhook(event_id="evt_ch", amount="7.00")
+    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
+    run_due()
+    charge, refund = Event.objects.order_by("pk")
+    assert (charge.status, refund.status) == (Event.FAILED, Event.WAITING)
+    answer = operate(operator, "resolve_events", charge, reason="7.00 were agreed on.")
+    assert told(answer) == [("success", "1 events are marked as handled by hand.")]
+    assert row_of(charge)["status"] == Event.PROCESSED
+    assert row_of(charge)["error"] == "Handled by hand by root: 7.00 were agreed on."
+    assert LogEntry.objects.get().get_change_message() == "Handled by hand: 7.00 were agreed on."
+    run_due()
+    assert row_of(refund)["status"] == Event.PROCESSED
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_without_a_reason_nothing_is_marked_as_handled_by_hand(operator, reason):
+    event = EventFactory(status=Event.FAILED)
+    before = row_of(event)
+    html = operate(operator, "resolve_events", event, reason=reason).content.decode()
+    assert "This field is required." in html
+    assert row_of(event) == before
+    assert not LogEntry.objects.exists()
+
+
+# ---- the dry run
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(operator, order, shop_state, published, received_signals):
+    events = [EventFactory(), EventFactory(type="refund.created"), EventFactory(type="unknown")]
+    before = [row_of(event) for event in events], shop_state()
+    data = {"action": "rehearse_events", "_selected_action": [event.pk for event in events]}
+    html = operator.post(LIST, data).content.decode()
+    outcomes = re.findall(r"→ <span class=\"pw-status pw-(\w+)\"", html)
+    assert outcomes == ["applied", "failed", "ignored"]
+    assert "shop_ledgerentry" in html
+    assert "The event has no refund_id." in html
+    assert ([row_of(event) for event in events], shop_state()) == before
+    assert (published(), received_signals, LogEntry.objects.count()) == ([], [], 0)
+
+
+def test_a_dry_run_tries_a_bounded_number_of_events(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.MAX_REHEARSED", 2)
+    events = EventFactory.create_batch(3, type="unknown")
+    data = {"action": "rehearse_events", "_selected_action": [event.pk for event in events]}
+    html = operator.post(LIST, data).content.decode()
+    assert "Only the first 2 of the selected events were tried." in html
+    assert len(re.findall("→", html)) == 2
+
+
+# ---- what happened
+
+
+def test_the_page_tells_what_happened_to_an_event_from_its_row_alone(operator):
+    event = EventFactory(status=Event.FAILED, error="It was too late.", verified_by="fingerprint1", due_at=None)
+    Event.objects.filter(pk=event.pk).update(waiting_since=event.received_at, finished_at=event.received_at)
+    html = read(operator, page_of(event))
+    verbs = re.findall(r"<td><span class=\"pw-status pw-(\w+)\"", html)
+    assert verbs == ["received", "waiting", "failed"]
+    assert "by the key fingerprint1" in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_tells_each_step_with_its_reason_and_who_it_was(operator, history, order, webhook, run_due):
+    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="50.00")
+    run_due()
+    webhook(event_id="evt_ch")
+    run_due()
+    refund, charge = Event.objects.order_by("pk")
+    replay(operator, refund, reason="Let us see.")
+    html = read(operator, page_of(refund))
+    verbs = re.findall(r"<td><span class=\"pw-status pw-(\w+)\"", html)
+    assert verbs == ["received", "waiting", "released", "failed", "replayed", "due"]
+    for text in ["It waits for charge.succeeded.", "Let us see.", "<td>root</td>", "More would be refunded"]:
+        assert text in html
+    assert 'by <a href="%s">charge.succeeded evt_ch</a>' % page_of(charge) in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_order_is_drawn_with_all_its_events_and_no_other(operator, history, order, webhook, run_due):
+    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
+    run_due()
+    webhook(event_id="evt_ch")
+    webhook(event_id="evt_other", order_id="A2")
+    run_due()
+    drawing = re.search("<svg.*</svg>", read(operator, page_of(Event.objects.get(provider_event_id="evt_ch"))), re.S)
+    assert re.findall(r'<text [^>]*class="pw-small">(evt_\w+)<', drawing.group()) == ["evt_re", "evt_ch"]
+    assert re.findall(r"<g class=\"pw-(\w+)\"", drawing.group()) == [
+        *("received", "waiting", "received", "applied", "released", "processed", "applied", "processed"),
+    ]
+    assert drawing.group().count('class="pw-link"') == 1
+
+
+def test_a_row_with_a_hundred_events_of_one_order_is_drawn_with_the_newest(operator):
+    events = EventFactory.create_batch(60)
+    with recorded_statements() as statements:
+        html = read(operator, page_of(events[-1]))
+    assert html.count('class="pw-lane"') == 50
+    assert len([sql for sql in statements if Event._meta.db_table in sql]) < 12
+
+
+def test_what_an_event_without_an_order_shares_with_others_is_not_drawn(operator):
+    events = EventFactory.create_batch(2, order_id="")
+    assert read(operator, page_of(events[0])).count('class="pw-lane"') == 1
+
+
+def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
+    data = {"Email": "ada@example.com", "card": {"cvc": 123, "last4": "4242"}, "list": [{"IBAN": "DE00"}], "id": "x"}
+    event = EventFactory(data=data)
+    html = read(operator, page_of(event))
+    for text in ("ada@example.com", "DE00", ": 123"):
+        assert text not in html
+    assert "4242" in html
+    assert html.count("[redacted]") == 3
+    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = ["last4"]
+    html = read(operator, page_of(event))
+    assert "4242" not in html
+    assert "ada@example.com" in html
+
+
+def test_the_operations_are_offered_where_they_are_possible(operator):
+    for status, offered in [
+        (Event.PROCESSED, ["rehearse_events"]),
+        (Event.RECEIVED, ["resolve_events", "rehearse_events"]),
+        (Event.FAILED, ["replay_events", "resolve_events", "rehearse_events"]),
+    ]:
+        html = read(operator, page_of(EventFactory(status=status)))
+        assert re.findall(r'name="action" value="(\w+)" formaction="%s"' % LIST, html) == offered
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_that_began_on_an_events_page_ends_there(operator):
+    event = EventFactory(status=Event.FAILED)
+    answer = operate(operator, "resolve_events", event, reason="Paid in cash.", from_event=event.pk)
+    assert answer.redirect_chain == [(page_of(event), 302)]
+    answer = operate(operator, "resolve_events", EventFactory(), reason="Paid in cash.", from_event="//evil.example")
+    assert answer.redirect_chain == [(LIST, 302)]
+
+
+# ---- the overview
+
+
+def test_the_overview_shows_how_all_is_and_what_is_wrong(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.contrib.overview.is_broker_reachable", lambda: False)
+    EventFactory.create_batch(3, status=Event.FAILED, due_at=None)
+    EventFactory(received_at=timezone.now() - timedelta(hours=3), status=Event.PROCESSED, due_at=None)
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    Rejection.objects.create(hour=hour, provider="default", status=401, reason="mismatch", count=17)
+    html = read(operator, LIST, overview="6")
+    for text in ["3 events have failed", "can&#39;t be reached", "mismatch", ">17<", "Last sweep", "timed"]:
+        assert text in html.replace("&#x27;", "&#39;")
+    assert len(re.findall(r"<rect [^>]*class=\"pw-(\w+)\"", html)) == 2
+    assert html.count("<g><title>") == 6
+    assert "?overview=24" in read(operator, LIST)
+
+
+@pytest.mark.parametrize("hours", ["", "x", "0", "-1", "99999", "٣", "1e3"])
+def test_the_overview_takes_any_number_of_hours_and_shows_a_bounded_one(operator, hours):
+    assert 1 <= read(operator, LIST, overview=hours).count("<g><title>") <= 168
+
+
+def test_the_overview_is_not_for_everybody(client, db):
+    assert client.get(LIST, {"overview": 24}).status_code == 302
+    assert log_in("clerk", is_staff=True).get(LIST, {"overview": 24}).status_code == 403
+
+
+@pytest.mark.skipif(not HAS_VIEW_PERMISSION, reason="Django 2.1 brought the permission to view.")
+def test_a_reader_sees_the_overview_and_the_timelines_and_no_operation(reader):
+    event = EventFactory(status=Event.FAILED)
+    assert "All events" in read(reader, LIST, overview=24)
+    html = read(reader, page_of(event))
+    assert "pw-lane" in html
+    assert "formaction" not in html
+    for action in ("replay_events", "resolve_events", "rehearse_events"):
+        before = row_of(event)
+        answer = reader.post(LIST, {"action": action, "_selected_action": [event.pk], "confirmed": 1, "after": 0})
+        assert "pw-page" not in answer.content.decode()
+        assert row_of(event) == before
+    assert not Entry.objects.exists()

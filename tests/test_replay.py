@@ -47,7 +47,7 @@ def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(status
     assert (row.waiting_since, row.finished_at) == (None, None)
     assert is_in(row.due_at, 0)
     assert is_in(row.enqueue_at, 30)
-    assert received_signals.names() == ["event_received", "event_replayed"]
+    assert received_signals.names() == ["event_replayed", "event_received"]
     assert received_signals.of("event_replayed")[0]["event"] is event
     assert published() == [event.pk]
 
@@ -104,8 +104,8 @@ def test_a_replayed_event_has_its_effect_once_it_can(order, shop_state, publishe
     assert shop_state()["ledger"] == [("payment", "A1")]
     assert received_signals.names() == [
         "event_failed",
-        "event_received",
         "event_replayed",
+        "event_received",
         "event_applied",
         "event_processed",
     ]
@@ -222,7 +222,7 @@ def test_a_body_that_can_be_parsed_by_now_becomes_its_event(unparsed, settings, 
     assert event.verified_by == "by-test"
     row = read(unparsed)
     assert (row.status, row.error, row.due_at, row.enqueue_at) == ("processed", "", None, None)
-    assert received_signals.names() == ["event_received", "event_processed", "event_replayed"]
+    assert received_signals.names() == ["event_replayed", "event_received", "event_processed"]
     assert received_signals.of("event_replayed")[0]["event"].pk == unparsed.pk
     assert published() == [event.pk]
     assert Event.objects.count() == 2

@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 from ..models import Event
 from .timeline import Step
 
-COLUMN, ROW, LEFT, TOP = 96, 60, 210, 30
+COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 BAR_HEIGHT, BAR_WIDTH, BAR_SPACE = 160, 22, 28
 STATUSES = tuple(status for status, _ in Event.STATUSES)
 

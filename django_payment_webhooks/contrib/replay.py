@@ -29,20 +29,27 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """
     if event.status not in REPLAYABLE or is_pruned(event.body):
         return False
+    database = router.db_for_write(Event)
+    send = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
     try:
-        if event.type:
-            status = Event.APPLIED if event.idempotency_key else Event.RECEIVED
-            cleared = {"attempts": 0, "error": "", "waiting_since": None, "finished_at": None}
-            event.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE, status=status, **cleared)
-            transaction.on_commit(partial(enqueue, event.pk), using=router.db_for_write(Event))
-        else:
-            receive_events(get_provider(event.provider), {}, bytes(event.body), event.verified_by)
-            event.finish(Event.PROCESSED)
+        with transaction.atomic(using=database):
+            transaction.on_commit(send, using=database)  # before the signal of the status that follows from it
+            put_back(event)
     except Overtaken:
         return False
-    send = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
-    transaction.on_commit(send, using=router.db_for_write(Event))
     return True
+
+
+def put_back(event: Event) -> None:
+    """Make an event due, or receive its body again if it was not parsed."""
+    if event.type:
+        status = Event.APPLIED if event.idempotency_key else Event.RECEIVED
+        cleared = {"attempts": 0, "error": "", "waiting_since": None, "finished_at": None}
+        event.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE, status=status, **cleared)
+        transaction.on_commit(partial(enqueue, event.pk), using=router.db_for_write(Event))
+    else:
+        receive_events(get_provider(event.provider), {}, bytes(event.body), event.verified_by)
+        event.finish(Event.PROCESSED)
 
 
 def resolve(event: Event, by: str, reason: str) -> bool:

@@ -36,7 +36,8 @@ def read_steps(events: Iterable[Event]) -> List[Step]:
         for entry in entries.select_related("other").defer("other__body").order_by("-pk")[:MAX_STEPS]:
             by_event[entry.event_id].insert(0, entry)
     steps = [step for event in events for step in read_event(event, by_event[event.pk])]
-    return sorted(steps, key=lambda step: step.at)
+    # What is to come is last, even if it is due already.
+    return sorted(steps, key=lambda step: (step.verb == "due", step.at))
 
 
 def read_event(event: Event, entries: Iterable[Any]) -> Iterator[Step]:

@@ -1,1 +1,1 @@
-"""The admin in a real browser: Playwright drives Chromium. Run by ``tox -e browser`` and ``tox -e browser-unfold``."""
+"""The admin in a real browser: Playwright drives Chromium. Run by tox, on the oldest and the newest line."""

@@ -15,9 +15,7 @@ from django_payment_webhooks.models import Event
 
 from ..factories import EventFactory, OrderFactory
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Run by tox -e browser, which installs Playwright.")
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 # Nothing is looked up beside the page itself. As root, which a container's user is, Chromium has no sandbox.
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync --font-render-hinting=none"
@@ -31,6 +29,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 @pytest.fixture(scope="session")
 def chromium():
     """Chromium, started once."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="The browser's tests are run by tox: see tox.ini.")
     if not CHROMIUM:
         pytest.fail("There is no Chromium: install it (Debian's package is called chromium), or set CHROMIUM.")
     with playwright.sync_playwright() as driver:
@@ -56,6 +55,9 @@ def page(chromium, live_server, transactional_db, theme):
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
     page, wrong = context.new_page(), []
 
+    # Browsers ask for it by themselves.
+    context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+
     def see(request):
         if not request.url.startswith((live_server.url, "data:", "blob:")):
             wrong.append("it asks for %s" % request.url)
@@ -73,11 +75,13 @@ def page(chromium, live_server, transactional_db, theme):
 def take_picture(page, theme):
     """Take a picture of a page, or of a part of it: ``take_picture("overview")``."""
     style = "unfold-" if os.environ.get("UNFOLD") else ""
+    # The documentation has each page once, and the overview in all its clothes.
+    plain = theme == "light" and not style
 
     def take_picture(name, part=None):
         picture = (part or page).screenshot(**({} if part else {"full_page": True}))
         assert len(picture) > 5000
-        if PICTURES:
+        if PICTURES and (plain or name == "overview"):
             os.makedirs(PICTURES, exist_ok=True)
             with open(os.path.join(PICTURES, "%s%s-%s.png" % (style, name, theme)), "wb") as file:
                 file.write(picture)

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.admin import BATCH
 from django_payment_webhooks.models import Event
@@ -30,7 +31,7 @@ def test_from_the_overview_to_the_cause_to_the_mend(
         if int(event.order_id[1:]) % 3 == 0:
             raise KeyError("warehouse_id")
 
-    handle(settings, parent=type("Broken", (__import__("shop.handlers").handlers.MarkOrderPaid,), {}), deliver=deliver)
+    handle(settings, parent=MarkOrderPaid, deliver=deliver)
     for number, order in enumerate(orders):
         webhook(event_id="evt_B%d" % number, order_id=order.pk, amount="10.00")
     run_due()
@@ -43,9 +44,11 @@ def test_from_the_overview_to_the_cause_to_the_mend(
     take_picture("overview")
 
     page.click("a[href='?status__exact=failed']")
+    page.wait_for_selector("#result_list")
     assert page.locator("#result_list tbody tr").count() == 10
     take_picture("events")
     page.click("text=evt_B3")
+    page.wait_for_selector("svg.pw-drawing")
     assert "KeyError('warehouse_id')" in page.inner_text("body")
     page.click("text=Dry run")
     assert "Only its delivery would be repeated" in page.inner_text(".pw-page")
@@ -88,7 +91,7 @@ def test_the_drawing_shows_what_released_a_refund(page, order, webhook, run_due,
     assert [mark.split()[2] for mark in marks[:3]] == ["received", "waiting", "received"]
     assert "a@b.example" not in page.inner_text("body")
     assert "[redacted]" in page.inner_text("body")
-    take_picture("timeline")
+    take_picture("timeline", drawing)
 
 
 def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(page, order, webhook, run_due, entries):

@@ -46,7 +46,7 @@ def read_text(verb: str, event: Event, facts: Any) -> str:
         return facts.get("reason", "")
     if verb == "retried":
         return repr(facts.get("error"))[:500]
-    return event.error
+    return "" if verb == "released" else event.error
 
 
 def listen(verb: str) -> None:
