@@ -14,11 +14,12 @@ from django.utils import timezone
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.contrib import pruning
 from django_payment_webhooks.contrib.history.models import Entry
-from django_payment_webhooks.contrib.pruning import PruneError, delete, erase, find_final, find_unpruned, prune, walk
+from django_payment_webhooks.contrib.pruning import PruneError, delete, erase, find_final, find_unpruned, prune
 from django_payment_webhooks.contrib.rehearsal import rehearse
 from django_payment_webhooks.contrib.replay import replay, resolve
 from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.management.commands.prune_payment_webhooks import Command
+from django_payment_webhooks.management.walking import walk
 from django_payment_webhooks.models import Event, EventManager, digest
 from django_payment_webhooks.processing import process, receive_events
 from django_payment_webhooks.providers import Provider
@@ -491,7 +492,7 @@ def test_events_without_an_order_are_deleted_whatever_else_has_no_order():
 
 
 @pytest.fixture
-def story(order, webhook, run_due):
+def story(order, webhook, run_due, history):
     """Let an order be paid, repeated, refunded, and paid again, with a name in each event."""
     facts = {"order_id": "A1", "currency": "EUR", "name": CANARY}
     webhook(event_id="evt_charge", amount="10.00", charge_id="ch_1", **facts)

@@ -6,7 +6,7 @@ and its data, so that a repetition that says something else is still noticed. It
 
 from copy import copy
 from datetime import datetime
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Tuple
 
 from django.apps import apps
 from django.db import models, router, transaction
@@ -45,20 +45,6 @@ def find_unpruned(events: models.QuerySet) -> models.QuerySet:
     """Return those of some events whose bodies are still there."""
     start = Substr("body", 1, len(MARK), output_field=models.BinaryField())
     return events.annotate(start=start).exclude(start=MARK)
-
-
-def walk(events: models.QuerySet, batch: int) -> Iterator[Event]:
-    """Give events one by one, the oldest first. They are read in batches, each when it is needed.
-
-    Nothing is kept open in between, so that it may take hours. What becomes of an event does not matter to the next.
-    """
-    last = 0
-    while True:
-        found = list(events.filter(pk__gt=last).order_by("pk")[:batch])
-        yield from found
-        if len(found) < batch:
-            return
-        last = found[-1].pk
 
 
 def prune(event: Event) -> bool:

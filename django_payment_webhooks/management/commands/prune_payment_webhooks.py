@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
-from django.db.models import Max, Min
 from django.utils import timezone
 
 from ...contrib.pruning import (
@@ -19,9 +18,8 @@ from ...contrib.pruning import (
     find_unfinished,
     find_unpruned,
     prune,
-    walk,
 )
-from ..progress import Progress
+from ..walking import Progress, walk
 
 DONE = {prune: "pruned", delete: "deleted", erase: "erased"}
 
@@ -45,7 +43,7 @@ class Command(BaseCommand):
         add("--delete", action="store_true", help=text % RESEND_DAYS)
         add("--force", action="store_true", help="delete younger ones, although a provider may still send them again")
         add("--erase-order", metavar="ID", help="erase what the final events of one order tell about it, of any age")
-        add("--no-input", "--noinput", action="store_false", dest="interactive", help="erase without asking")
+        add("--no-input", action="store_false", dest="interactive", help="erase without asking")
         add("--batch", type=int, default=500, metavar="N", help="read so many events at a time (default: 500)")
         add("--dry-run", action="store_true", help="only say how many events it would be")
         add("--json", action="store_true", help="print the result as JSON")
@@ -104,8 +102,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             counts[DONE[action]] = events.count()
         else:
-            ends = events.aggregate(first=Min("pk"), last=Max("pk"))
-            progress = Progress(self.stderr, ends["first"], ends["last"])
+            progress = Progress(self.stderr, events)
             for event in walk(events, options["batch"]):
                 try:
                     counts[DONE[action] if action(event) else "left"] += 1

@@ -1,6 +1,22 @@
-"""How far a long work has come, on a terminal."""
+"""A long work: it goes through many events, and shows on a terminal how far it has come."""
 
 import time
+
+from django.db.models import Max, Min
+
+
+def walk(events, batch):
+    """Give events one by one, the oldest first. They are read in batches, each when it is needed.
+
+    Nothing is kept open in between, so that it may take hours. What becomes of an event does not matter to the next.
+    """
+    last = 0
+    while True:
+        found = list(events.filter(pk__gt=last).order_by("pk")[:batch])
+        yield from found
+        if len(found) < batch:
+            return
+        last = found[-1].pk
 
 
 class Progress:
@@ -10,9 +26,10 @@ class Progress:
     between the first and the last of all. That costs no counting.
     """
 
-    def __init__(self, stream, first, last):
-        self.stream, self.first, self.last = stream, first or 0, last or 0
-        self.is_shown, self.drawn = stream.isatty(), 0.0
+    def __init__(self, stream, events):
+        self.stream, self.is_shown, self.drawn = stream, stream.isatty(), 0.0
+        ends = events.aggregate(first=Min("pk"), last=Max("pk")) if self.is_shown else {}
+        self.first, self.last = ends.get("first") or 0, ends.get("last") or 0
 
     def show(self, key, count):
         """Draw the line, a few times a second at most: the key of the event that was done, and how many were."""
