@@ -159,8 +159,8 @@ def test_failures_retries_and_replays_are_written_with_their_reason(
         ("INFO", "received", "evt_1"),
         ("WARNING", "retried", "evt_1"),
         ("ERROR", "failed", "evt_1"),
-        ("INFO", "received", "evt_1"),
         ("INFO", "replayed", "evt_1"),
+        ("INFO", "received", "evt_1"),
         ("INFO", "applied", "evt_1"),
         ("INFO", "processed", "evt_1"),
     ]
