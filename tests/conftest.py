@@ -1,6 +1,5 @@
 """What all tests share: fixtures that play the shop's provider, its queue, its worker and its clock."""
 
-import datetime
 import json
 import os
 import queue
@@ -11,13 +10,11 @@ from contextlib import suppress
 import pytest
 from django.db import connections
 from django.dispatch import Signal
-from django.utils import timezone
 from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
-from django_payment_webhooks import processing, signals
+from django_payment_webhooks import processing, signals, testing
 from django_payment_webhooks.contrib.history.receivers import rejections
-from django_payment_webhooks.models import Event
 
 from . import VAR_DIR
 from .factories import OrderFactory, PayloadFactory, sign
@@ -50,7 +47,7 @@ def post(client):
 
 @pytest.fixture
 def webhook(post):
-    """Send a webhook of the default partner, and return the answer.
+    """Send a webhook of the default partner, and return the answer. Written and signed without the code that is tested.
 
     ``webhook(type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")``: the event's own fields are
     ``event_id``, ``type`` and ``created_at``; every other name is a field of its data. ``body`` replaces it all.
@@ -159,34 +156,14 @@ def nothing_left_over(settings):
 
 @pytest.fixture
 def run_due():
-    """Process every event that is due, and what becomes due by that, without a broker. Returns their keys."""
-
-    def run_due():
-        done = []
-        for _ in range(20):
-            keys = list(Event.objects.filter(due_at__lte=timezone.now()).order_by("pk").values_list("pk", flat=True))
-            if not keys:
-                return done
-            for key in keys:
-                processing.process(key)
-            done += keys
-        raise AssertionError("There is always something due: %s" % keys)
-
-    return run_due
+    """Process every event that is due, and what becomes due by that. Returns their keys."""
+    return lambda: [event.pk for event in testing.run_due()]
 
 
 @pytest.fixture
 def pass_time():
     """Let a number of seconds pass for every event that is not finished."""
-
-    def pass_time(seconds):
-        passed = datetime.timedelta(seconds=seconds)
-        for event in Event.objects.filter(finished_at=None):
-            times = {name: getattr(event, name) for name in ("due_at", "enqueue_at", "waiting_since", "received_at")}
-            moved = {name: time - passed for name, time in times.items() if time}
-            Event.objects.filter(pk=event.pk).update(**moved)
-
-    return pass_time
+    return testing.pass_time
 
 
 # ---- the history

@@ -27,13 +27,16 @@ from django.db import connection, models
 from django.dispatch import Signal
 
 import django_payment_webhooks
-from django_payment_webhooks import exceptions, processing, signals
+from django_payment_webhooks import exceptions, processing, signals, testing
+from django_payment_webhooks.contrib.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.contrib.history.receivers import VERBS
 from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers.composition import compose, make_values, sign_webhook
 
 from .test_architecture import CORE, SOURCES, count_code_lines
 
@@ -329,6 +332,9 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
         assert provider.answer([]).content == answer
     with pytest.raises(WebhookRefused):
         provider.verify(headers, body + b" ")
+    sent = sign_webhook(provider, compose(provider, make_values(provider, "charge.succeeded", order_id="A1")))
+    assert provider.verify(sent.meta, sent.body)
+    assert [event["order_id"] for event in provider.parse(sent.meta, sent.body)] == ["A1"]
 
 
 def test_provider_class_is_as_shown():
@@ -505,6 +511,21 @@ def test_every_status_and_column_is_listed():
     assert all('">%s</text>' % status in drawn for status in statuses)
 
 
+def test_every_table_column_and_verb_of_the_history_is_listed():
+    page = read("reference", "history.md")
+    shown = {cells[0] for cells in rows("reference", "history.md")}
+    tables = {model._meta.db_table for model in (Entry, Rejection, Sweep)}
+    columns = {field.name for field in Entry._meta.fields} - {"id"}
+    assert shown == tables | columns
+    assert all("`%s`" % verb in page for verb in VERBS)
+
+
+def test_every_picture_is_shown_and_exists():
+    pictures = set(os.listdir(os.path.join(DOCS, "images")))
+    text = "".join(read(os.pardir, page) for page in PAGES)
+    assert set(re.findall(r"images/([\w-]+\.png)", text)) == pictures
+
+
 def test_final_and_replayable_statuses_are_right():
     shown = {cells[0]: cells[2:4] for cells in rows("reference", "events.md") if len(cells) == 4}
     module = importlib.import_module("django_payment_webhooks.contrib.replay")
@@ -539,6 +560,19 @@ def test_every_handler_is_listed_with_its_key():
     for name in re.findall(r"^class (\w+)\(Handler\)", SOURCES["contrib.handlers"], re.M):
         assert name in listed("reference", "handlers.md")
         assert "`%s`" % name in read("reference", "index.md")
+
+
+def test_everything_for_the_hosts_tests_is_listed():
+    shown = re.findall(r"autofunction:: django_payment_webhooks\.testing\.(\w+)", read("reference", "testing.md"))
+    assert sorted(shown) == sorted(testing.__all__)
+    assert all("`%s`" % name in read("reference", "index.md") for name in shown)
+    fixtures = re.findall(r"^@pytest\.fixture\ndef (\w+)", SOURCES["pytest_plugin"], re.M)
+    assert listed("reference", "testing.md") == set(fixtures)
+
+
+def test_every_reason_for_a_401_is_explained():
+    explained = {name for cells in rows("howto", "401.md") for name in cells[0].split("`, `")}
+    assert explained == set(re.findall(r"^\| 401 \| `(\w+)` \|", read("reference", "http.md"), re.M)) != set()
 
 
 def test_every_exception_is_listed():

@@ -17,6 +17,7 @@ from shop.models import Order, Refund
 
 from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.testing import post_event
 
 from .factories import PayloadFactory, sign
 
@@ -32,33 +33,34 @@ def warehouse(settings):
 
 
 @pytest.fixture
-def charge(webhook):
+def charge(client):
     """Send that the order A1 was paid."""
 
     def charge(event_id="evt_charge", **fields):
-        return webhook(
-            **dict({"event_id": event_id, "order_id": "A1", "charge_id": "ch_1", "amount": "10.00"}, **fields)
-        )
+        values = dict({"order_id": "A1", "charge_id": "ch_1", "amount": "10.00"}, **fields)
+        return post_event("charge.succeeded", client=client, provider_event_id=event_id, **values)
 
     return charge
 
 
 @pytest.fixture
-def refund(webhook):
+def refund(client):
     """Send that 2.50 of the order A1 went back."""
 
     def refund(event_id="evt_refund", refund_id="re_1", amount="2.50"):
-        return webhook(event_id=event_id, type="refund.created", order_id="A1", refund_id=refund_id, amount=amount)
+        values = {"provider_event_id": event_id, "order_id": "A1", "refund_id": refund_id, "amount": amount}
+        return post_event("refund.created", client=client, **values)
 
     return refund
 
 
 @pytest.fixture
-def dispute(webhook):
+def dispute(client):
     """Send that the buyer disputes the payment of the order A1."""
 
     def dispute(event_id="evt_dispute", dispute_id="dp_1"):
-        return webhook(event_id=event_id, type="dispute.opened", order_id="A1", dispute_id=dispute_id)
+        values = {"provider_event_id": event_id, "order_id": "A1", "dispute_id": dispute_id}
+        return post_event("dispute.opened", client=client, **values)
 
     return dispute
 

@@ -7,7 +7,6 @@ from unittest import mock
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.utils.dateparse import parse_datetime
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,9 +15,10 @@ from shop.models import Dispute, LedgerEntry, Order, Refund
 from django_payment_webhooks import processing, signals
 from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.testing import post_body
 
 from .doubles import Clock, WorkerKilled
-from .factories import OrderFactory, PayloadFactory, sign
+from .factories import OrderFactory, PayloadFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,8 +79,7 @@ class Told(Counter):
 
 def deliver(name):
     """Send a webhook, and return the status of the answer."""
-    body = BODIES[name]
-    answer = Client().post("/v1/webhooks/payment", body, "application/json", HTTP_X_SIGNATURE=sign(body))
+    answer = post_body(BODIES[name])
     assert answer.status_code == 200
     return answer.json()["status"]
 

@@ -12,6 +12,7 @@ from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import process
+from django_payment_webhooks.testing import assert_one_outcome, crash_after_effect
 
 from .factories import EventFactory, OrderFactory
 
@@ -257,6 +258,38 @@ def test_a_dispute_without_an_id_or_before_its_charge_is_not_noted(order):
     check_failed(dispute(None), "The event has no dispute_id.")
     assert dispute().status == Event.WAITING
     assert (Dispute.objects.count(), ledger()) == (0, [])
+
+
+# ---- whatever the order of arrival, and whoever dies
+
+
+def know():
+    """Return what the shop knows, but for its keys."""
+    return as_text(Order.objects.values_list("pk", "status")) + sorted(as_text(ledger()))
+
+
+def test_the_shop_knows_the_same_in_whatever_order_its_events_come(order):
+    charge = {"type": "charge.succeeded", "order_id": "A1", "charge_id": "ch_1"}
+    refund = {"type": "refund.created", "order_id": "A1", "refund_id": "re_1", "amount": "2.50"}
+    dispute = {"type": "dispute.opened", "order_id": "A1", "dispute_id": "dp_1", "provider": "timed"}
+    effects = [("dispute", "A1", "dp_1", None), ("payment", "A1", "ch_1", "10.00"), ("refund", "A1", "re_1", "2.50")]
+    assert assert_one_outcome([charge, refund, dispute], know) == [("A1", "paid"), *effects]
+
+
+@pytest.mark.parametrize("happening", [pay, refund, dispute])
+def test_a_worker_that_dies_before_the_commit_leaves_nothing_and_the_next_one_has_each_effect_once(
+    order, settings, pass_time, run_due, happening
+):
+    if happening is not pay:
+        assert pay().status == Event.PROCESSED
+    before = know()
+    with crash_after_effect():
+        happening()
+    assert know() == before
+    pass_time(settings.PAYMENT_WEBHOOKS_LEASE)
+    run_due()
+    assert Event.objects.latest("pk").status == Event.PROCESSED
+    assert len(know()) == len(before) + 1
 
 
 # ---- the warehouse

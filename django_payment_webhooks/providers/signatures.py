@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 import time
-from typing import Any, List, Mapping, Match, Optional
+from typing import Any, Dict, List, Mapping, Match, Optional
 
 from ..exceptions import WebhookRefused
 
@@ -34,6 +34,8 @@ class HMACSignature:
     #: The header with the signatures, and a pattern whose one group finds each of them in it.
     signature_header = "X-Signature"
     signature_pattern = r"\A([0-9a-fA-F]{64})\Z"
+    #: What the header looks like, with ``{signature}`` and ``{timestamp}``. Only for sending: tests and commands.
+    signature_template = "{signature}"
     #: ``hex`` or ``base64``.
     signature_encoding = "hex"
     #: The name of a digest in :mod:`hashlib`.
@@ -91,6 +93,17 @@ class HMACSignature:
         content = re.sub(rb"\{([\w-]+)\}", fill, self.content.encode())
         mac = hmac.new(key, content, self.digest)
         return mac.hexdigest() if self.signature_encoding == "hex" else base64.b64encode(mac.digest()).decode()
+
+    def sign_headers(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> Dict[str, str]:
+        """Return the headers that prove a webhook, by name: the inverse of :meth:`verify`, for sending.
+
+        ``meta`` has the other headers, some of which may be signed. ``timestamp`` is the time of signing in Unix
+        seconds.
+        """
+        signature = self.sign(key, meta, body, timestamp)
+        header = self.signature_template.replace("{timestamp}", timestamp).replace("{signature}", signature)
+        times = {self.timestamp_header: timestamp} if timestamp and self.timestamp_header else {}
+        return dict(times, **{self.signature_header: header})
 
     def normalize(self, signature: str) -> bytes:
         """Return a received signature as :meth:`sign` writes it.

@@ -142,6 +142,7 @@ PAYMENT_WEBHOOKS_PROVIDERS = {
         "SECRETS": env.list("PAYMENT_WEBHOOKS_SECRETS_TIMED", default=[])
         or env.list("PAYMENT_WEBHOOKS_SECRETS", default=[]),
         "SIGNATURE_PATTERN": r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)",
+        "SIGNATURE_TEMPLATE": "t={timestamp},v1={signature}",
         "TIMESTAMP_PATTERN": r"(?:\A|,)t=([^,]*)",
         "CONTENT": "{timestamp}.{body}",
     },
