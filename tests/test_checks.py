@@ -281,7 +281,7 @@ def test_e011_tells_of_what_is_not_a_positive_number(settings, name, value):
     assert found() == ["E011"]
 
 
-@pytest.mark.parametrize("name", ["SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE"])
+@pytest.mark.parametrize("name", ["SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE", "REJECTIONS_INTERVAL"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_e011_tells_of_numbers_that_belong_to_extras(settings, name, value):
     setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
@@ -292,6 +292,18 @@ def test_e011_tells_of_numbers_that_belong_to_extras(settings, name, value):
 @pytest.mark.parametrize("value", [1, 0.5])
 def test_a_positive_number_is_nothing_to_complain_of(settings, name, value):
     setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
+    assert found() == []
+
+
+@pytest.mark.parametrize("value", ["email", None, {"email": 1}, [1], [None]])
+def test_e014_tells_of_fields_to_redact_that_are_no_list_of_names(settings, value):
+    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = value
+    assert found() == ["E014"]
+
+
+@pytest.mark.parametrize("value", [[], ["email"], ("a", "b"), {"email"}])
+def test_a_list_of_fields_to_redact_is_nothing_to_complain_of(settings, value):
+    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = value
     assert found() == []
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from celery import current_app
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, ManagementUtility, call_command
 from django.db import OperationalError
 from shop.models import LedgerEntry
 
@@ -204,3 +204,10 @@ def test_help_tells_what_it_is_for_and_names_every_option(capsys):
 def test_arguments_that_it_does_not_have_are_refused(args):
     with pytest.raises(CommandError):
         sweep(*args)
+
+
+def test_every_command_is_in_the_general_help_under_the_app():
+    text = ManagementUtility(["manage.py"]).main_help_text()
+    section = text.split("[django_payment_webhooks]")[1].split("[")[0]
+    for name in ("payment_webhooks_status", "prune_payment_webhooks", "replay_payment_webhooks", Command.__module__):
+        assert name.split(".")[-1] in section.split()

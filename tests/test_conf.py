@@ -6,7 +6,9 @@ from django.core.exceptions import ImproperlyConfigured
 from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.conf import PaymentWebhooksConf, get_handler, get_provider, settings
+from django_payment_webhooks.contrib.history.receivers import HistoryConf
 from django_payment_webhooks.contrib.overview import OverviewConf
+from django_payment_webhooks.contrib.redaction import RedactionConf
 from django_payment_webhooks.contrib.sweeper import SweeperConf
 from django_payment_webhooks.providers import Provider
 
@@ -23,6 +25,8 @@ DEFAULTS = {
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
+    "REDACTED_FIELDS": ["address", "card_number", "cvc", "cvv", "email", "iban", "pan", "phone"],
+    "REJECTIONS_INTERVAL": 10,
     "HEALTH_DUE_AGE": 300,
     "HEALTH_SWEEP_AGE": 120,
     "SWEEP_GRACE": 30,
@@ -41,7 +45,7 @@ def test_a_setting_that_the_project_leaves_out_has_its_default(name):
 
 
 def test_every_default_is_known_here():
-    classes = (PaymentWebhooksConf, OverviewConf, SweeperConf)
+    classes = (PaymentWebhooksConf, HistoryConf, OverviewConf, RedactionConf, SweeperConf)
     names = {name for conf in classes for name in vars(conf) if name.isupper()}
     assert names == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
     assert DEFAULTS["PUBLISH_PAUSE"] == PaymentWebhooksConf.PUBLISH_PAUSE

@@ -28,6 +28,8 @@ from django.dispatch import Signal
 
 import django_payment_webhooks
 from django_payment_webhooks import exceptions, processing, signals, testing
+from django_payment_webhooks.contrib.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.contrib.history.receivers import VERBS
 from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import WebhookRefused
@@ -507,6 +509,21 @@ def test_every_status_and_column_is_listed():
     with open(os.path.join(DOCS, "explanation", "life-of-an-event.svg"), encoding="utf-8") as diagram:
         drawn = diagram.read()
     assert all('">%s</text>' % status in drawn for status in statuses)
+
+
+def test_every_table_column_and_verb_of_the_history_is_listed():
+    page = read("reference", "history.md")
+    shown = {cells[0] for cells in rows("reference", "history.md")}
+    tables = {model._meta.db_table for model in (Entry, Rejection, Sweep)}
+    columns = {field.name for field in Entry._meta.fields} - {"id"}
+    assert shown == tables | columns
+    assert all("`%s`" % verb in page for verb in VERBS)
+
+
+def test_every_picture_is_shown_and_exists():
+    pictures = set(os.listdir(os.path.join(DOCS, "images")))
+    text = "".join(read(os.pardir, page) for page in PAGES)
+    assert set(re.findall(r"images/([\w-]+\.png)", text)) == pictures
 
 
 def test_final_and_replayable_statuses_are_right():

@@ -20,6 +20,7 @@ from django_payment_webhooks.contrib.overview import (
     read_backlog,
     read_overview,
 )
+from django_payment_webhooks.contrib.probes import Probe
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import process
 
@@ -213,7 +214,7 @@ def test_the_overview_is_json_with_and_without_time_zones(settings, use_tz):
 @pytest.fixture
 def broker(monkeypatch):
     """Put the broker elsewhere: ``broker("redis://127.0.0.1:1")``."""
-    monkeypatch.setattr(overview, "probe", overview.Probe())
+    monkeypatch.setattr(overview, "broker", Probe(overview.ask_broker))
 
     def broker(url, **options):
         monkeypatch.setattr(process.app, "connection_for_write", lambda: Connection(url, connect_timeout=1, **options))

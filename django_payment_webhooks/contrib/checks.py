@@ -104,7 +104,8 @@ def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that sizes, times and limits are positive numbers."""
     names = ["MAX_BODY_SIZE", "PUBLISH_PAUSE", "SWEEP_GRACE", "SWEEP_CEILING", "LEASE", "WAIT_DEADLINE"]
     names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING", "SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE"]
-    # The last three are there only if the module is loaded that they belong to.
+    names += ["REJECTIONS_INTERVAL"]
+    # The last four are there only if the module is loaded that they belong to.
     values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name, 1) for name in names}
     return [
         Error("%s is %r, not a positive number." % (name, value), hint="Times are in seconds.", id=PREFIX + "E011")
@@ -116,6 +117,17 @@ def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
 def is_positive(value: Any) -> bool:
     """Return whether something is a number above zero."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+@register()
+def check_redaction(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that the names of the fields to redact are a list of names."""
+    names = getattr(settings, "PAYMENT_WEBHOOKS_REDACTED_FIELDS", [])
+    if isinstance(names, (list, tuple, set, frozenset)) and all(isinstance(name, str) for name in names):
+        return []
+    hint = 'Set it to a list such as ["email", "card_number"]; to [] if everybody may see everything.'
+    text = "PAYMENT_WEBHOOKS_REDACTED_FIELDS is not a list of names."
+    return [Error(text, hint=hint, id=PREFIX + "E014")]
 
 
 @register()

@@ -4,9 +4,7 @@ All of it is quick however many events there are: it reads a bounded number of r
 last hours by the time of their receipt.
 """
 
-from contextlib import suppress
 from datetime import datetime, timedelta
-from threading import Thread
 from typing import Any, Dict, List, Optional
 
 from appconf import AppConf
@@ -18,6 +16,7 @@ from django.utils import timezone
 from ..conf import settings
 from ..models import Event
 from ..processing import process
+from .probes import Probe
 
 # How many rows of a status are counted. What is more is told as "more than so many".
 BOUND = 10000
@@ -138,31 +137,18 @@ def read_history(name: str) -> Any:
 # ---- the broker
 
 
-class Probe(Thread):
-    """Tries to reach the broker, however long that takes: a silent one may never answer."""
-
-    is_reachable = False
-
-    def run(self) -> None:
-        """Connect to the broker."""
-        with suppress(Exception), process.app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            self.is_reachable = True
+def ask_broker() -> None:
+    """Connect to the broker."""
+    with process.app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0)
 
 
-probe = Probe()
+broker = Probe(ask_broker)
 
 
 def is_broker_reachable(timeout: float = 2) -> bool:
     """Return whether the broker lets us connect within so many seconds."""
-    global probe
-    # A probe that still waits for an answer is shared, so that a silent broker does not cost a thread at each look.
-    trial = probe
-    if not trial.is_alive():
-        trial = probe = Probe(daemon=True)
-        trial.start()
-    trial.join(timeout)
-    return trial.is_reachable
+    return broker.is_answered(timeout)
 
 
 # ---- what is wrong

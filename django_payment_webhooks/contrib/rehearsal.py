@@ -13,6 +13,7 @@ from ..exceptions import NotReady, Overtaken, ParseError, PermanentFailure
 from ..handlers import Handler
 from ..models import Event, digest
 from ..processing import apply
+from ..providers.pruned import is_pruned
 
 Rehearsal = namedtuple("Rehearsal", "outcome explanation statements")
 
@@ -39,6 +40,8 @@ def rehearse(event: Event) -> Rehearsal:
     event = Event.objects.get(pk=event.pk)
     if event.status in (Event.PROCESSED, Event.DUPLICATE):
         return Rehearsal(event.status, "It is %s: nothing would be done." % event.status, [])
+    if is_pruned(event.body):
+        return Rehearsal(event.status, "Its body was pruned: it can't be replayed.", [])
     if not event.type:
         return rehearse_parsing(event)
     if event.idempotency_key:

@@ -11,6 +11,7 @@ from ..conf import get_handler, get_provider, settings
 from ..exceptions import Overtaken
 from ..models import Event, digest
 from ..processing import enqueue, receive_events, release
+from ..providers.pruned import is_pruned
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
 RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
@@ -19,14 +20,14 @@ RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
 def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """Make an event due again, with all its attempts, and return whether that was possible.
 
-    Only a failed, an ignored or a waiting event can be replayed. It can't double an effect: one whose effect is
-    committed is only delivered again. A body that could not be parsed is received again; that raises ``ParseError``
-    if it still can't be.
+    Only a failed, an ignored or a waiting event can be replayed, and only if its body was not pruned. It can't double
+    an effect: one whose effect is committed is only delivered again. A body that could not be parsed is received again;
+    that raises ``ParseError`` if it still can't be.
 
     ``by`` and ``reason`` say who replays it and why. The signal ``event_replayed`` passes them on; the event's row
     does not keep them.
     """
-    if event.status not in REPLAYABLE:
+    if event.status not in REPLAYABLE or is_pruned(event.body):
         return False
     database = router.db_for_write(Event)
     send = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)

@@ -7,6 +7,7 @@ from django.http import HttpResponse, JsonResponse
 
 from ..exceptions import ParseError
 from .payloads import find, load_json, read_text, read_time
+from .pruned import PrunedPayload, is_pruned, read_pruned
 from .signatures import HMACSignature, read_header
 
 # The fields that become columns of the event's row. Only they can come in a header.
@@ -84,11 +85,18 @@ class Provider(HMACSignature):
         }
 
     def payload(self, body: bytes, path: str) -> Any:
-        """Return an event of a stored body: a JSON object with its numbers as int or Decimal."""
+        """Return an event of a stored body: a JSON object with its numbers as int or Decimal.
+
+        Of a pruned body it returns a dictionary that equals the event's payload, and has nothing of it.
+        """
+        if is_pruned(body):
+            return read_pruned(body, self.parse_error_status)
         return find(load_json(body), path)
 
     def read(self, payload: Mapping) -> Dict[str, Any]:
         """Return what an event is about: the fields that its row has no column for, None for a missing one."""
+        if isinstance(payload, PrunedPayload):
+            return payload.data
         return {name: find(payload, path) for name, path in self.fields.items() if name not in ENVELOPE}
 
     def read_field(self, name: str, meta: Mapping[str, Any], payload: Mapping) -> Any:

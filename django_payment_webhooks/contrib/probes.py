@@ -1,0 +1,42 @@
+"""Probes: they find out whether a service answers that may be silent for ever."""
+
+from contextlib import suppress
+from threading import Thread
+from typing import Any, Callable
+
+
+class Trial(Thread):
+    """Asks once, however long the answer takes."""
+
+    is_answered = False
+
+    def __init__(self, ask: Callable[[], Any]):
+        super().__init__(daemon=True)
+        self.ask = ask
+
+    def run(self) -> None:
+        """Ask. An error is no answer."""
+        with suppress(Exception):
+            self.ask()
+            self.is_answered = True
+
+
+class Probe:
+    """Asks by a thread, so that whoever wants to know waits for a bounded time.
+
+    A trial that still waits is shared by all who ask meanwhile: a silent service costs one thread, not one each time.
+    """
+
+    def __init__(self, ask: Callable[[], Any]):
+        self.ask, self.trial = ask, Trial(ask)
+
+    def is_answered(self, timeout: float) -> bool:
+        """Return whether the service answers within so many seconds."""
+        trial = self.trial
+        if not trial.is_alive():  # it has ended, was not started yet, or was left behind by a fork
+            trial = self.trial = Trial(self.ask)
+            with suppress(RuntimeError):  # no thread is left
+                trial.start()
+        if trial.is_alive():
+            trial.join(timeout)
+        return trial.is_answered
