@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from appconf import AppConf
 from django.apps import apps
 from django.db import router
-from django.db.models import Count, Max, Sum
+from django.db.models import Case, Count, IntegerField, Max, Min, Sum, Value, When
 from django.utils import timezone
 
 from ..conf import settings
@@ -39,39 +39,51 @@ def read_backlog() -> Facts:
     """Return what there is to do, as a dictionary.
 
     ``statuses`` has for each status its ``count``, whether that ``is_bounded`` (there are more, which were not
-    counted), and ``oldest_seconds``: how long ago the oldest of those counted was received, None if there is none.
+    counted), and ``oldest_seconds``: how long ago the oldest of those looked at was received, None if there is none.
     ``due`` has the same of the events that a worker may take now; its ``oldest_seconds`` is how long the oldest has
     been due, and ``unswept_seconds`` for how long the sweeper has left an event alone that it should have enqueued;
     both are 0.0 if there is none. ``waiting_past_half`` is how many events wait longer than half the time they have.
     """
     now = timezone.now()
     statuses = {status: read_status(status, now) for status, _ in Event.STATUSES}
-    waiting = Event.objects.filter(status=Event.WAITING).values_list("waiting_since", flat=True)[:BOUND]
-    half = settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2
-    waiting_past_half = sum(1 for since in waiting if since and (now - since).total_seconds() > half)
-    return {"statuses": statuses, "due": read_due(now), "waiting_past_half": waiting_past_half}
+    half = now - timedelta(seconds=settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2)
+    waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
+    past_half = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]
+    return {"statuses": statuses, "due": read_due(now), "waiting_past_half": past_half}
+
+
+def count_if(**conditions: Any) -> Count:
+    """Return an aggregate that counts the rows for which the conditions hold."""
+    return Count(Case(When(then=Value(1), **conditions), output_field=IntegerField()))
 
 
 def read_status(status: str, now: datetime) -> Facts:
     """Return how many events have a status, and how old the oldest is."""
-    # Not by an aggregate or an order: the database would read all rows, or walk the index of another column.
-    received = list(Event.objects.filter(status=status).values_list("received_at", flat=True)[: BOUND + 1])
-    ages = [(now - moment).total_seconds() for moment in received[:BOUND]]
-    return {"count": len(ages), "is_bounded": len(received) > BOUND, "oldest_seconds": max(ages) if ages else None}
+    # The limit comes first: without it the database would read all rows, or walk the index of another column.
+    some = Event.objects.filter(status=status).values("received_at")[: BOUND + 1]
+    found = some.aggregate(count=Count("received_at"), oldest=Min("received_at"))
+    age = (now - found["oldest"]).total_seconds() if found["count"] else None
+    return {"count": min(found["count"], BOUND), "is_bounded": found["count"] > BOUND, "oldest_seconds": age}
 
 
 def read_due(now: datetime) -> Facts:
     """Return how many events are due, and for how long: of those that the sweeper looks at next."""
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
-    rows = list(unfinished.values_list("due_at", "enqueue_at")[: BOUND + 1])
-    ages = [(now - due_at).total_seconds() for due_at, _ in rows[:BOUND] if due_at and due_at <= now]
-    unswept = [(now - enqueue_at).total_seconds() for _, enqueue_at in rows[:1]]
+    some = unfinished.values("due_at", "enqueue_at")[: BOUND + 1]
+    found = some.aggregate(
+        all=Count("enqueue_at"), due=count_if(due_at__lte=now), oldest=Min("due_at"), unswept=Min("enqueue_at")
+    )
     return {
-        "count": len(ages),
-        "is_bounded": len(rows) > BOUND,
-        "oldest_seconds": max([0.0, *ages]),
-        "unswept_seconds": max([0.0, *unswept]),
+        "count": min(found["due"], BOUND),
+        "is_bounded": found["all"] > BOUND,
+        "oldest_seconds": read_age(found["oldest"], now),
+        "unswept_seconds": read_age(found["unswept"], now),
     }
+
+
+def read_age(moment: Optional[datetime], now: datetime) -> float:
+    """Return how many seconds ago something was, 0.0 if it never was or is still to come."""
+    return max((now - moment).total_seconds(), 0.0) if moment else 0.0
 
 
 def read_overview(hours: int = 24) -> Facts:
