@@ -2,6 +2,7 @@
 
 import json
 from collections import namedtuple
+from typing import Any
 
 from django import forms
 from django.apps import apps
@@ -29,7 +30,8 @@ from .contrib.timeline import read_order_timeline, read_timeline
 from .exceptions import ParseError
 from .models import Event, digest
 
-ModelAdmin = import_string("unfold.admin.ModelAdmin") if apps.is_installed("unfold") else admin.ModelAdmin
+UNFOLD = "unfold.admin.ModelAdmin"
+ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin
 
 MAX_COUNT = 1000
 MAX_FOUND = 500
@@ -147,7 +149,7 @@ class EventAdmin(ModelAdmin):
     ordering = ["-id"]
     actions = ["replay_events", "resolve_events", "rehearse_events"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
-    fieldsets = [
+    fieldsets: Any = [
         (
             None,
             {
@@ -203,7 +205,7 @@ class EventAdmin(ModelAdmin):
 
     def changelist_view(self, request, extra_context=None):
         """Show the list, or the overview. That has no address of its own, whose form differs between Djangos."""
-        may_view = getattr(self, "has_view_permission", self.has_change_permission)
+        may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
         if "overview" in request.GET and may_view(request):
             return self.show_overview(request)
         return super().changelist_view(request, extra_context)

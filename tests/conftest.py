@@ -172,16 +172,16 @@ def pass_time():
 @pytest.fixture(autouse=True)
 def quiet_history(request):
     """Keep the history's receivers quiet: only the tests that ask for ``history`` want to see what it writes."""
-    receivers = {signal: list(signal.receivers) for signal in vars(signals).values() if isinstance(signal, Signal)}
-    if "history" not in request.fixturenames:
-        for signal, connected in receivers.items():
-            signal.receivers = [
-                each for each in connected if not str(each[0][0]).startswith("payment_webhooks.history.")
-            ]
+    quiet = {}
+    for signal in [value for value in vars(signals).values() if isinstance(value, Signal)]:
+        listening = [each for each in signal.receivers if str(each[0][0]).startswith("payment_webhooks.history.")]
+        if "history" not in request.fixturenames:
+            quiet[signal] = listening
+            signal.receivers = [each for each in signal.receivers if each not in listening]
             signal.sender_receivers_cache.clear()
     yield
-    for signal, connected in receivers.items():
-        signal.receivers = connected
+    for signal, listening in quiet.items():
+        signal.receivers += listening
         signal.sender_receivers_cache.clear()
 
 
