@@ -191,6 +191,18 @@ def test_a_pruned_payload_is_a_dictionary_that_has_nothing_of_it():
     assert isinstance(event.payload, dict)
 
 
+@pytest.mark.parametrize("event_type", ["charge.succeeded", ""])
+@pytest.mark.parametrize("action", [prune, erase])
+def test_the_admin_shows_what_is_left(admin_client, event_type, action):
+    event = old(data={"name": CANARY}, type=event_type, status=Event.FAILED)
+    assert action(event)
+    response = admin_client.get("/admin/payment_webhooks/event/%d/change/" % event.pk)
+    assert response.status_code == 200
+    assert "pruned:" in response.content.decode() or "&quot;pruned&quot;" in response.content.decode()
+    assert CANARY not in response.content.decode()
+    assert admin_client.get("/admin/payment_webhooks/event/").status_code == 200
+
+
 # ---- a pruned event can't be replayed
 
 
