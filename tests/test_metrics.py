@@ -143,3 +143,10 @@ def test_promtool_accepts_the_rules():
     if not promtool:
         pytest.skip("There is no promtool: the rules' expressions were not parsed.")
     subprocess.check_call([promtool, "check", "rules", RULES])
+
+
+def test_alerts_fire_when_they_should_and_only_then():
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("There is no promtool: no alert was tried.")
+    subprocess.check_call([promtool, "test", "rules", os.path.join(os.path.dirname(__file__), "alerts.yml")])
