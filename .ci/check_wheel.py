@@ -12,7 +12,8 @@ import venv
 import zipfile
 
 PACKAGE = "django_payment_webhooks"
-# Imports every module of the package, as a project that has nothing else does.
+FIXTURE = "\npayment_webhooks -- "
+# Imports every module of the package, as a project that has nothing else does; but the one that pytest imports.
 IMPORT = """
 import pkgutil
 import django
@@ -28,6 +29,7 @@ django.setup()
 import django_payment_webhooks as package
 
 names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+names.remove(package.__name__ + ".pytest_plugin")
 for name in names:
     __import__(name)
 print("django-payment-webhooks %s: imported %d modules of %s" % (package.__version__, len(names), package.__path__[0]))
@@ -54,6 +56,12 @@ def main(folder):
         subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics]"])
         subprocess.check_call([python, "-m", "pip", "check"])
         subprocess.check_call([python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty)
+        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, "pytest"])
+        project = os.path.join(empty, "project")
+        os.mkdir(project)
+        fixtures = subprocess.check_output([python, "-m", "pytest", "--fixtures"], cwd=project, universal_newlines=True)
+        if FIXTURE not in fixtures:
+            sys.exit("pytest does not find the fixture of the package by itself.")
 
 
 if __name__ == "__main__":

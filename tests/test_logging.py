@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import structlog
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger import jsonlogger
 
 from django_payment_webhooks import signals
 from django_payment_webhooks.contrib.logging import LEVELS, MAX_LENGTH, safe
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 commits = pytest.mark.django_db(transaction=True)
 
 LOGGER = "django_payment_webhooks"
-FACTS = {"provider", "event_id", "event_type", "order_id", "attempts", "error", "other", "released_by"}
+FACTS = {"provider", "event_id", "event_type", "order_id", "attempts", "error", "other", "released_by", "replayed_by"}
 CARD, HOLDER = "4242424242424242", "Erika Mustermann"
 # What ends a line or moves the cursor somewhere, what turns the text around, and what is not seen.
 FORGERY = "x\r\nINFO forged\x1b[2J\x9b1m\x85y\u2028z\u2029\u202e\u200b\x0b\x0c\x1c\t\x7f"
@@ -77,7 +77,18 @@ def test_one_line_is_written_for_each_verb_with_its_facts(lines, verb):
         "error": "",
         "other": "",
         "released_by": "",
+        "replayed_by": "",
     }
+
+
+@commits
+def test_who_replays_an_event_is_told_and_the_reason_is_not(lines):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    assert replay(event, by="alice\n", reason=HOLDER)
+    record, _ = lines()
+    assert (record.verb, record.replayed_by, record.released_by) == ("replayed", "alice\\n", "")
+    assert record.getMessage().endswith("provider=default replayed_by=alice\\n")
+    assert HOLDER not in str(vars(record))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +381,7 @@ def formatters():
     extra = structlog.stdlib.ExtraAdder()
     return {
         "plain": logging.Formatter("%(levelname)s %(message)s"),
-        "python-json-logger": JsonFormatter(),
+        "python-json-logger": jsonlogger.JsonFormatter(),
         "structlog": structlog.stdlib.ProcessorFormatter(
             processor=structlog.processors.JSONRenderer(), foreign_pre_chain=[extra]
         ),

@@ -34,7 +34,7 @@ FACTS = {
     "event_conflicted": {"event", "other"},
     "event_released": {"event", "by"},
     "event_retried": {"event", "error"},
-    "event_replayed": {"event"},
+    "event_replayed": {"event", "by", "reason"},
     "enqueue_failed": {"error"},
     "sweep_finished": {"enqueued"},
 }

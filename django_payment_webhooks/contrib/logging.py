@@ -54,7 +54,10 @@ def connect(verb: str) -> None:
 
     @receiver(getattr(signals, "event_" + verb), weak=False, dispatch_uid="payment_webhooks.logging." + verb)
     def log(event: Event, error: object = None, other: object = None, by: object = None, **_: Any) -> None:
-        facts = {"error": error or event.error, "other": other or "", "released_by": by or ""}
+        facts = {"error": error or event.error, "other": other or "", "released_by": "", "replayed_by": ""}
+        if by:
+            # An event released it, or a person replayed it. Why is for the history: people write names into a reason.
+            facts[verb + "_by"] = by
         log_event(verb, event, **{name: safe(value) for name, value in facts.items()})
 
 

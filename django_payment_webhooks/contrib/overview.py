@@ -211,4 +211,4 @@ def tell_time(seconds: float) -> str:
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return "%d %s" % (seconds // size, unit)
-    return "%d seconds" % seconds
+    return "a second" if int(seconds) == 1 else "%d seconds" % seconds
