@@ -377,30 +377,6 @@ def test_log_is_configured_for_the_logger_that_is_used():
     assert 'getLogger("%s")' % list(found["LOGGING"]["loggers"])[0] in SOURCES["contrib.logging"]
 
 
-def test_metrics_are_fed(webhook, order, run_due):
-    prometheus_client = pytest.importorskip("prometheus_client")
-    (block,) = [block for block in read_blocks("howto", "monitoring.md") if block.caption]
-    receivers = {name: list(each.receivers) for name, each in ALL_SIGNALS.items()}
-    collectors = list(prometheus_client.REGISTRY._collector_to_names)
-    exec(block.text, {})
-    try:
-        webhook(order_id="A1", amount="10.00", currency="EUR")
-        webhook(signature="0" * 64)
-        due = prometheus_client.REGISTRY.get_sample_value("payment_webhooks_due_events_age_seconds")
-        run_due()
-        sample = prometheus_client.REGISTRY.get_sample_value
-        assert sample("payment_webhooks_answer_seconds_count", {"status": "200", "reason": ""}) == 1
-        assert sample("payment_webhooks_answer_seconds_count", {"status": "401", "reason": "mismatch"}) == 1
-        assert sample("payment_webhooks_event_attempts_total", {"outcome": "processed"}) == 1
-        assert 0 < due < 10
-        assert sample("payment_webhooks_due_events_age_seconds") == 0
-    finally:
-        for name, each in ALL_SIGNALS.items():
-            each.receivers[:] = receivers[name]
-        for collector in set(prometheus_client.REGISTRY._collector_to_names) - set(collectors):
-            prometheus_client.REGISTRY.unregister(collector)
-
-
 # ---- the reference
 
 ALL_SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
@@ -475,6 +451,18 @@ def test_signals_have_the_arguments_that_are_listed(webhook, order, run_due, rec
     for told in received_signals:
         for argument in set(told.facts) - {"sender", "event"}:
             assert "`%s`" % argument in texts[told.name], told
+
+
+def test_every_metric_is_listed_with_its_type_and_labels(db):
+    prometheus_client = pytest.importorskip("prometheus_client")
+    exposition = importlib.import_module("django_payment_webhooks.contrib.metrics.exposition")
+    families = [*prometheus_client.REGISTRY.collect(), *exposition.BacklogCollector().collect()]
+    found = {family.name: family for family in families if family.name.startswith("payment_webhooks_")}
+    shown = {cells[0]: cells[1:3] for cells in rows("reference", "metrics.md")}
+    assert {name: kind for name, (kind, _) in shown.items()} == {name: each.type for name, each in found.items()}
+    for name, family in found.items():
+        for each in family.samples:
+            assert set(each.labels) - {"le"} == set(shown[name][1].split(", ")) - {"none"}, each
 
 
 def test_every_check_is_listed():
@@ -629,10 +617,10 @@ def test_lines_of_the_core_are_counted_right():
 
 
 def test_design_has_three_metrics_and_at_most_ten_next_steps():
-    design, module = read("explanation", "design.md"), read("howto", "monitoring.md")
+    design, reference = read("explanation", "design.md"), read("reference", "metrics.md")
     metrics = re.findall(r"^`(payment_webhooks_\w+)`", design, re.M)
     assert len(metrics) == 3
-    assert all('"%s"' % metric in module for metric in metrics)
+    assert all("`%s`" % re.sub("_total$", "", metric) in reference for metric in metrics)
     steps = design.split("## Next steps before real production")[1]
     assert 1 <= len(re.findall(r"^\d+\. ", steps, re.M)) <= 10
 

@@ -4,6 +4,8 @@ import json
 import logging
 
 import pytest
+import structlog
+from pythonjsonlogger import jsonlogger
 
 from django_payment_webhooks import signals
 from django_payment_webhooks.contrib.logging import LEVELS, MAX_LENGTH, safe
@@ -372,3 +374,28 @@ def test_a_line_has_a_bounded_length(webhook, lines, run_due):
     run_due()
     for record in lines():
         assert len(record.getMessage()) < 8 * MAX_LENGTH
+
+
+def formatters():
+    """Return a formatter of plain text, and those of the two libraries that write JSON."""
+    extra = structlog.stdlib.ExtraAdder()
+    return {
+        "plain": logging.Formatter("%(levelname)s %(message)s"),
+        "python-json-logger": jsonlogger.JsonFormatter(),
+        "structlog": structlog.stdlib.ProcessorFormatter(
+            processor=structlog.processors.JSONRenderer(), foreign_pre_chain=[extra]
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["plain", "python-json-logger", "structlog"])
+def test_identifiers_can_not_forge_a_line_of_any_formatter(lines, name):
+    signals.event_failed.send(Event, event=EventFactory(provider_event_id=FORGERY, order_id=FORGERY, error=FORGERY))
+    (record,) = lines()
+    text = formatters()[name].format(record)
+    assert text.isprintable()
+    assert len(text.splitlines()) == 1
+    if name != "plain":
+        facts = json.loads(text)
+        assert (facts["verb"], facts["event_id"], facts["order_id"]) == ("failed", record.event_id, record.order_id)
+        assert facts["event_id"].isprintable()
