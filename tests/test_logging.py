@@ -115,13 +115,13 @@ def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order,
     about_charge = "event_id=evt_charge event_type=charge.succeeded order_id=A1 provider=default"
     assert messages(lines()) == [
         "event received attempts=0 " + about_refund,
-        "webhook received provider=default events=1 new=1",
+        "webhook received provider=default events=1 new=1 event_ids=evt_refund order_ids=A1",
         "event waiting attempts=0 error=It waits for charge.succeeded. " + about_refund,
         "event received attempts=0 " + about_charge,
-        "webhook received provider=default events=1 new=1",
+        "webhook received provider=default events=1 new=1 event_ids=evt_charge order_ids=A1",
         "event conflicted attempts=0 %s other=charge.succeeded evt_charge provider=default"
         % about_charge.replace(" provider=default", ""),
-        "webhook received provider=default events=1 new=0",
+        "webhook received provider=default events=1 new=0 event_ids=evt_charge order_ids=A1",
         "event applied attempts=1 " + about_charge,
         "event released attempts=0 error=It waits for charge.succeeded. %s released_by=charge.succeeded evt_charge"
         % about_refund,
@@ -209,10 +209,15 @@ def test_a_rejected_webhook_is_one_line_with_the_reason(webhook, lines, request_
 
 
 def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):
-    outcomes = [(EventFactory(), True), (EventFactory(), False), (EventFactory(), True)]
+    events = [
+        EventFactory(provider_event_id="evt_%d" % number, order_id=order)
+        for number, order in enumerate(["B", "A", "A"])
+    ]
+    outcomes = list(zip(events, [True, False, True]))
     signals.webhook_received.send(None, provider="default", outcomes=outcomes, seconds=0.0125)
     (record,) = lines()
-    assert record.getMessage() == "webhook received provider=default events=3 new=2"
+    ids = "event_ids=evt_0,evt_1,evt_2 order_ids=A,B"
+    assert record.getMessage() == "webhook received provider=default events=3 new=2 " + ids
     facts = (record.levelname, record.verb, record.provider, record.events, record.new, record.seconds)
     assert facts == ("INFO", "received", "default", 3, 2, 0.0125)
 

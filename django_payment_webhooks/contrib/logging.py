@@ -69,8 +69,12 @@ for name in LEVELS:
 def log_received(provider: str, outcomes: List[Tuple[Event, bool]], seconds: float, **_: Any) -> None:
     """Write one line about a webhook that was answered with 200."""
     facts = {"provider": provider, "events": len(outcomes), "new": sum(created for _, created in outcomes)}
+    events = [event for event, _ in outcomes]
+    facts["event_ids"] = safe(",".join(event.provider_event_id for event in events))
+    facts["order_ids"] = safe(",".join(sorted({event.order_id for event in events if event.order_id})))
     logger.info(
-        "webhook received provider=%(provider)s events=%(events)d new=%(new)d",
+        "webhook received provider=%(provider)s events=%(events)d new=%(new)d event_ids=%(event_ids)s "
+        "order_ids=%(order_ids)s",
         facts,
         extra=dict(facts, verb="received", seconds=seconds),
     )
