@@ -153,6 +153,11 @@ PAYMENT_WEBHOOKS_HANDLERS = {
     "refund.created": "shop.handlers.RecordRefund",
     "dispute.opened": "shop.handlers.OpenDispute",
 }
+# Metrics for Prometheus, at /metrics.
+METRICS = env.bool("METRICS", False)
+if METRICS:
+    names = ("checks", "connections", "logging", "metrics", "sweeper")
+    PAYMENT_WEBHOOKS_EXTENSIONS = ["django_payment_webhooks.contrib." + name for name in names]
 for name, read in [
     ("MAX_BODY_SIZE", env.int),
     ("PUBLISH_PAUSE", env.float),
