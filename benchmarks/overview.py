@@ -89,6 +89,32 @@ def measure_all():
     assert all(found)
 
 
+def measure_admin():
+    """Open the admin's pages, as an operator does."""
+    users = import_string("django.contrib.auth.models.User").objects
+    operator = users.filter(username="operator").first() or users.create_superuser("operator", "", "x")
+    browser = import_string("django.test.Client")(HTTP_HOST="localhost")
+    browser.force_login(operator)
+    newest = import_string("django_payment_webhooks.models.Event").objects.order_by("-pk").values_list("pk")[0][0]
+    for name, address in [
+        ("admin: the list", ""),
+        ("admin: failed events", "?status__exact=failed"),
+        ("admin: processed events", "?status__exact=processed"),
+        ("admin: of today, of a type", "?received_at__gte=2000-01-01+00:00:00%2B00:00&type=charge.succeeded"),
+        ("admin: search by event id", "?q=evt_%d" % (newest // 2)),
+        ("admin: search by order id", "?q=A%d" % (newest // 6)),
+        ("admin: search finds nothing", "?q=nothing"),
+        ("admin: one event", "%d/change/" % (newest // 2)),
+        ("admin: the overview", "?overview=24"),
+    ]:
+
+        def look(address=address):
+            answer = browser.get("/admin/payment_webhooks/event/" + address)
+            assert answer.status_code == 200, answer
+
+        measure(name, look)
+
+
 def main():
     """Fill the table, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -109,6 +135,7 @@ def main():
                 " FROM payment_webhooks_event"
             )
             sys.stdout.write("%d events, %s\n" % cursor.fetchone())
+        measure_admin()
         measure_all()
 
 
