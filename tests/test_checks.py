@@ -2,6 +2,7 @@
 
 import pytest
 from celery import current_app
+from django.apps import apps
 from django.core import checks
 from django.db import connection
 
@@ -305,6 +306,12 @@ def test_e014_tells_of_fields_to_redact_that_are_no_list_of_names(settings, valu
 def test_a_list_of_fields_to_redact_is_nothing_to_complain_of(settings, value):
     settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = value
     assert found() == []
+
+
+def test_e015_tells_of_a_history_without_its_configuration(monkeypatch):
+    assert found() == []
+    monkeypatch.setattr(apps.get_app_config("payment_webhooks_history"), "label", "history")
+    assert found() == ["E015"]
 
 
 # ---- the sweeper

@@ -6,6 +6,7 @@ import re
 from typing import Any, Iterator, List
 
 from celery import current_app
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections, router
 from django.utils.module_loading import import_string
@@ -17,6 +18,7 @@ from ..providers import Provider
 from ..providers.signatures import DECODERS
 
 PREFIX = "payment_webhooks."
+HISTORY = "django_payment_webhooks.contrib.history"
 SECRETS_HINT = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
 
 
@@ -128,6 +130,17 @@ def check_redaction(app_configs: Any, **_: Any) -> List[CheckMessage]:
     hint = 'Set it to a list such as ["email", "card_number"]; to [] if everybody may see everything.'
     text = "PAYMENT_WEBHOOKS_REDACTED_FIELDS is not a list of names."
     return [Error(text, hint=hint, id=PREFIX + "E014")]
+
+
+@register()
+def check_history(app_configs: Any, **_: Any) -> List[CheckMessage]:
+    """Check that the history is installed by its configuration: Django before 3.2 does not find that by itself."""
+    app = apps.get_containing_app_config(HISTORY)
+    if app is None or app.name != HISTORY or app.label == "payment_webhooks_history":
+        return []
+    text = "The history is installed as %r, without its configuration: it writes nothing." % app.label
+    hint = 'In INSTALLED_APPS write "%s.apps.HistoryConfig".' % HISTORY
+    return [Error(text, hint=hint, id=PREFIX + "E015")]
 
 
 @register()
