@@ -104,8 +104,9 @@ def test_an_entry_that_can_not_be_written_does_not_stop_the_event(webhook, order
 def test_an_entry_that_the_database_refuses_does_not_spoil_a_transaction_around_it(db):
     event = EventFactory(status=Event.FAILED, due_at=None)
     with transaction.atomic():
-        signals.event_replayed.send_robust(Event, event=event, by=None, reason="x")
-        event.order_id = "A7"
+        event.attempts = None
+        ((_, error),) = [told for told in signals.event_replayed.send_robust(Event, event=event) if told[1]]
+        assert isinstance(error, DatabaseError)
         Event.objects.filter(pk=event.pk).update(order_id="A7")
     assert Event.objects.get().order_id == "A7"
 
