@@ -53,7 +53,7 @@ def main(folder):
         venv.create(empty, with_pip=True)
         python = os.path.join(empty, "bin", "python")
         constraints = ["-c", "constraints/py%d%d.txt" % sys.version_info[:2], "-c", "constraints/django.txt"]
-        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics]"])
+        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,tracing]"])
         subprocess.check_call([python, "-m", "pip", "check"])
         subprocess.check_call([python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty)
         subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, "pytest"])

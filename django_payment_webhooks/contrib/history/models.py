@@ -4,6 +4,9 @@ from django.db import models
 
 from ...models import Event
 
+# Said here as well: imported where it is not installed, the module must not add its models to the app around it.
+APP_LABEL = "payment_webhooks_history"
+
 
 class Entry(models.Model):
     """Something that happened to an event. Its receipt has none: the event's row says all about it."""
@@ -19,6 +22,7 @@ class Entry(models.Model):
     other = models.ForeignKey(Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False)
 
     class Meta:
+        app_label = APP_LABEL
         verbose_name_plural = "entries"
 
     def __str__(self) -> str:
@@ -36,6 +40,7 @@ class Rejection(models.Model):
     count = models.PositiveIntegerField(default=0)
 
     class Meta:
+        app_label = APP_LABEL
         unique_together = [["hour", "provider", "status", "reason"]]
 
     def __str__(self) -> str:
@@ -48,6 +53,9 @@ class Sweep(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True)
     finished_at = models.DateTimeField()
     enqueued = models.PositiveIntegerField()
+
+    class Meta:
+        app_label = APP_LABEL
 
     def __str__(self) -> str:
         return "%d enqueued" % self.enqueued
