@@ -175,7 +175,11 @@ class Demo:
         page = session.post(login, data=user).text
         action = {"action": "replay_events", "csrfmiddlewaretoken": session.cookies["csrftoken"]}
         action["_selected_action"] = re.findall(r'name="_selected_action" value="(\d+)"', page)
-        session.post(events, data=action).raise_for_status()
+        asked = session.post(events, data=action).text
+        # The page that asks for the reason repeats in hidden fields what was chosen.
+        fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked)
+        reason = [("reason", "The order is there now."), ("confirmed", "1")]
+        session.post(events, data=fields + reason).raise_for_status()
         self.note("replayed", "at " + events)
 
     # ---- the story
