@@ -47,6 +47,19 @@ DATABASES = ("PostgreSQL", "MariaDB")
 # Tests that start the shop on every database by themselves, whichever database the other tests have.
 END_TO_END = ("tests/services/e2e/", "tests/faults/")
 SHOP = "the whole shop"
+# Tests in which no database plays a part, or only as a place to look into: on SQLite alone.
+ONCE = [
+    "architecture",
+    "checks",
+    "conf",
+    "docs",
+    "payloads",
+    "providers",
+    "send_command",
+    "settings_shop",
+    "signatures",
+]
+ONCE = ["tests/test_%s.py" % name for name in [*ONCE, "testing", "tracing", "urls", "verify_command"]] + ["tests/fuzz"]
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
@@ -214,7 +227,7 @@ def run_all(names, run):
 
 
 def test(arguments):
-    """Run all tests on each database that is there. Returns 0 if nothing is wrong."""
+    """Run all tests, and those in which a database plays a part on each that is there. Returns 0 if nothing is wrong."""
     here = arguments[:1] == ["--here"]
     python = sys.executable if here else install()
     arguments = arguments[1:] if here else arguments
@@ -231,6 +244,7 @@ def test(arguments):
 
         def run(name, output):
             left = [] if name == "SQLite" and not everything else ["--deselect=" + path for path in END_TO_END]
+            left += ["--ignore=" + path for path in ONCE if name in DATABASES and everything]
             chosen = list(END_TO_END) if name == SHOP else left
             environment = dict(addresses, DATABASE_URL=found.get(name, ""), DJANGO_SETTINGS_MODULE="")
             return run_pytest(name, command + chosen + arguments, folder, output, **environment)
@@ -250,6 +264,8 @@ def test(arguments):
 
     left_out = Counter(reason for case, reason in skipped.items() if case not in ran)
     print("\nDatabases: %s." % ", ".join(databases))
+    if everything and len(databases) > 1:
+        print("On SQLite only, as no database plays a part in them: %s." % ", ".join(ONCE))
     for service, reason in missing.items():
         what = "all tests on it" if service in DATABASES else "the tests that need it"
         print("There is no %s (%s): %s were left out." % (service, reason, what))
