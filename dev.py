@@ -48,8 +48,9 @@ DATABASES = ("PostgreSQL", "MariaDB")
 END_TO_END = ("tests/services/e2e/", "tests/faults/")
 SHOP = "the whole shop"
 # Tests in which no database plays a part, or only as a place to look into: on SQLite alone.
-ONCE = "architecture checks conf docs payloads providers send_command settings_shop signatures testing tracing urls"
-ONCE = ["tests/fuzz"] + ["tests/test_%s.py" % name for name in (ONCE + " verify_command").split()]
+ONCE = "apps architecture checks commands conf docs logging metrics payloads providers send_command settings_shop"
+ONCE += " signals signatures status testing tracing urls verify_command"
+ONCE = ["tests/fuzz"] + ["tests/test_%s.py" % name for name in ONCE.split()]
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
