@@ -79,8 +79,10 @@ def take_picture(page, theme):
     plain = theme == "light" and not style
 
     def take_picture(name, part=None):
+        page.wait_for_load_state("networkidle")
+        page.wait_for_selector("#content, .pw-page, #changelist", state="visible")
         picture = (part or page).screenshot(**({} if part else {"full_page": True}))
-        assert len(picture) > 5000
+        assert len(picture) > 10000  # an empty page has 5500 bytes
         if PICTURES and (plain or name == "overview"):
             os.makedirs(PICTURES, exist_ok=True)
             with open(os.path.join(PICTURES, "%s%s-%s.png" % (style, name, theme)), "wb") as file:
