@@ -21,8 +21,9 @@ from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
 
 from .conf import settings
+from .contrib import history
 from .contrib.drawing import draw_hours, draw_timeline
-from .contrib.overview import HISTORY, read_overview, tell_time
+from .contrib.overview import read_overview, tell_time
 from .contrib.redaction import redact
 from .contrib.rehearsal import rehearse
 from .contrib.replay import REPLAYABLE, RESOLVABLE, replay, resolve
@@ -276,7 +277,8 @@ class EventAdmin(ModelAdmin):
         statuses = [(status, facts, told(facts["oldest_seconds"])) for status, facts in overview["statuses"].items()]
         providers = [(name, told(seconds)) for name, seconds in sorted(overview["providers"].items())]
         context = {"statuses": statuses, "providers": providers, "sweeper": told(overview["sweeper"])}
-        context.update(due=told(overview["due"]["oldest_seconds"] or None), has_history=apps.is_installed(HISTORY))
+        context["due"] = told(overview["due"]["oldest_seconds"] or None)
+        context["has_history"] = apps.is_installed(history.__name__)
         plot = draw_hours(overview["hours"])
         choices = [6, 24, 72, 168]
         return self.show(request, "overview", "Overview", overview=overview, plot=plot, choices=choices, **context)

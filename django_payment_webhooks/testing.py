@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from . import processing
 from .conf import get_handler
+from .contrib import history
 from .handlers import Handler
 from .models import Event
 from .providers.composition import Webhook, compose, find_provider, forge_webhook, make_values, sign_webhook
@@ -39,7 +40,6 @@ __all__ = [
     "without_broker",
 ]
 
-HISTORY = "django_payment_webhooks.contrib.history"
 MAX_ROUNDS = 100
 MAX_EVENTS = 5  # in every order, which are 120
 
@@ -137,8 +137,8 @@ def without_broker() -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere))
             stack.enter_context(mock.patch.object(processing.process, "apply_async"))
-            if apps.is_installed(HISTORY):
-                rejections = import_module(HISTORY + ".receivers").rejections
+            if apps.is_installed(history.__name__):
+                rejections = import_module(history.__name__ + ".receivers").rejections
                 stack.enter_context(mock.patch.object(rejections, "count"))
             yield
     finally:

@@ -11,7 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from kombu import Connection
 
-from django_payment_webhooks.contrib import overview
+from django_payment_webhooks.contrib import history, overview
 from django_payment_webhooks.contrib.history.models import Rejection, Sweep
 from django_payment_webhooks.contrib.overview import (
     find_critical_problems,
@@ -30,7 +30,6 @@ from .factories import EventFactory
 pytestmark = pytest.mark.django_db
 
 FINAL = {"due_at": None, "enqueue_at": None}
-HISTORY = "django_payment_webhooks.contrib.history"
 
 
 def ago(seconds):
@@ -46,7 +45,7 @@ def is_about(seconds, expected):
 @pytest.fixture
 def without_history(settings):
     """Take the history out of the project."""
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(HISTORY)]
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)]
 
 
 # ---- the backlog

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib import pruning
+from django_payment_webhooks.contrib import history
 from django_payment_webhooks.contrib.history.models import Entry
 from django_payment_webhooks.contrib.pruning import PruneError, delete, erase, find_final, find_unpruned, prune
 from django_payment_webhooks.contrib.rehearsal import rehearse
@@ -615,6 +615,5 @@ def test_the_event_that_a_worker_has_is_not_erased_under_its_hands(settings, ord
 
 
 def test_without_the_history_an_order_is_erased_as_well(settings):
-    history = pruning.HISTORY
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(history)]
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)]
     assert erase(old())

@@ -16,9 +16,9 @@ from ..handlers import Handler
 from ..models import Event
 from ..providers import Provider
 from ..providers.signatures import DECODERS
+from . import history
 
 PREFIX = "payment_webhooks."
-HISTORY = "django_payment_webhooks.contrib.history"
 SECRETS_HINT = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
 
 
@@ -135,11 +135,11 @@ def check_redaction(app_configs: Any, **_: Any) -> List[CheckMessage]:
 @register()
 def check_history(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that the history is installed by its configuration: Django before 3.2 does not find that by itself."""
-    app = apps.get_containing_app_config(HISTORY)
-    if app is None or app.name != HISTORY or app.label == "payment_webhooks_history":
+    app = apps.get_containing_app_config(history.__name__)
+    if app is None or app.name != history.__name__ or app.label == "payment_webhooks_history":
         return []
     text = "The history is installed as %r, without its configuration: it writes nothing." % app.label
-    hint = 'In INSTALLED_APPS write "%s.apps.HistoryConfig".' % HISTORY
+    hint = 'In INSTALLED_APPS write "%s.apps.HistoryConfig".' % history.__name__
     return [Error(text, hint=hint, id=PREFIX + "E015")]
 
 

@@ -16,11 +16,11 @@ from django.utils import timezone
 from ..conf import settings
 from ..models import Event
 from ..processing import process
+from . import history
 from .probes import Probe
 
 # How many rows of a status are counted. What is more is told as "more than so many".
 BOUND = 10000
-HISTORY = "django_payment_webhooks.contrib.history"
 
 Facts = Dict[str, Any]
 
@@ -127,7 +127,7 @@ def read_hours(hours: int, now: datetime) -> Facts:
 
 def read_rejected(since: datetime) -> List[Facts]:
     """Return how many webhooks were rejected, by provider, status and reason, the commonest first."""
-    if not apps.is_installed(HISTORY):
+    if not apps.is_installed(history.__name__):
         return []
     within = read_history("Rejection").filter(hour__gte=since)
     groups = within.values("provider", "status", "reason").annotate(total=Sum("count")).order_by("-total")
@@ -136,7 +136,7 @@ def read_rejected(since: datetime) -> List[Facts]:
 
 def read_last_sweep(now: datetime) -> Optional[float]:
     """Return how many seconds ago the last sweep was, None if that is not recorded."""
-    sweep = read_history("Sweep").first() if apps.is_installed(HISTORY) else None
+    sweep = read_history("Sweep").first() if apps.is_installed(history.__name__) else None
     return (now - sweep.finished_at).total_seconds() if sweep else None
 
 

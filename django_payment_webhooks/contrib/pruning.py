@@ -16,6 +16,7 @@ from ..conf import settings
 from ..exceptions import Overtaken
 from ..models import Event, digest
 from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_body
+from . import history
 
 # Replayed, an ignored event may have its effect after all: until it is pruned, which is what its age is for.
 PRUNABLE = (Event.PROCESSED, Event.DUPLICATE, Event.IGNORED)
@@ -28,7 +29,6 @@ RESEND_DAYS = 90
 # In the place of a body that nobody can read any more, as its provider is gone from the settings.
 UNREADABLE = MARK + ("%s:%s" % (ANYTHING, ANYTHING)).encode()
 ERASED = "erased"
-HISTORY = "django_payment_webhooks.contrib.history"
 
 
 class PruneError(Exception):
@@ -147,7 +147,7 @@ def erase(event: Event) -> bool:
     # Whoever guesses the order's id must not find the event by it. It no longer counts for what requires it.
     if not change(event, order_key=digest(ERASED, event.dedup_key), **values):
         return False
-    if apps.is_installed(HISTORY):
+    if apps.is_installed(history.__name__):
         entries = apps.get_model("payment_webhooks_history", "Entry")
         entries._default_manager.using(router.db_for_write(entries)).filter(event_id=event.pk).update(text="")
     return True
