@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from unittest import mock
 
 import django
 import pytest
@@ -671,6 +672,57 @@ def test_the_page_tells_each_step_with_its_reason_and_who_it_was(operator, histo
     for text in ["It waits for charge.succeeded.", "Let us see.", "<td>root</td>", "More would be refunded"]:
         assert text in html
     assert 'by <a href="%s">charge.succeeded evt_ch</a>' % page_of(charge) in html
+
+
+class WorkerIsKilled(BaseException):
+    """What no worker survives."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_tells_which_attempts_were_lost_with_their_worker(
+    operator, history, order, webhook, run_due, pass_time, monkeypatch
+):
+    def read_steps():
+        step = r"<td><span class=\"pw-status pw-(\w+)\".*?</td><td>(.*?)</td>"
+        return re.findall(step, read(operator, page_of(event)))
+
+    webhook(event_id="evt_ch")
+    event = Event.objects.get()
+    with monkeypatch.context() as patch:
+        patch.setattr("shop.handlers.MarkOrderPaid.apply", mock.Mock(side_effect=WorkerIsKilled))
+        for verbs in (["received", "taken", "due"], ["received", "lost", "taken", "due"]):
+            with pytest.raises(WorkerIsKilled):
+                run_due()
+            assert [verb for verb, _ in read_steps()] == verbs
+            pass_time(3600)
+    assert read_steps()[1:3] == [
+        ("lost", "Attempt 1: no end was written. The worker was killed, or too slow."),
+        ("taken", "Attempt 2: a worker has it, or was killed."),
+    ]
+    run_due()
+    assert [verb for verb, _ in read_steps()] == ["received", "lost", "applied", "processed"]
+    assert read_steps()[1][1].startswith("Attempts 1 to 2: ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_attempt_is_called_lost_that_has_an_end_or_is_not_known(
+    operator, history, order, webhook, run_due, pass_time, monkeypatch, settings
+):
+    monkeypatch.setattr("shop.handlers.MarkOrderPaid.deliver", lambda *_: 1 / 0)
+    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
+    for _ in range(2):
+        run_due()
+        pass_time(3600)
+    webhook(event_id="evt_ch")
+    for _ in range(2):
+        run_due()
+        pass_time(3600)
+    for event in Event.objects.all():
+        html = read(operator, page_of(event))
+        assert "pw-lost" not in html
+        assert "pw-taken" not in html
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "history" not in app]
+    assert "pw-taken" not in read(operator, page_of(Event.objects.get(provider_event_id="evt_ch")))
 
 
 @pytest.mark.django_db(transaction=True)
