@@ -37,6 +37,7 @@ ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admi
 MAX_COUNT = 1000
 MAX_FOUND = 500
 MAX_REHEARSED = 20
+MAX_TOLD = 5
 BATCH = 200
 
 #: What an operator can do with many events: ``run(event, by, reason)`` returns whether it was possible.
@@ -120,6 +121,7 @@ class OperationForm(forms.Form):
     total = forms.IntegerField(widget=forms.HiddenInput)
     done = forms.IntegerField(widget=forms.HiddenInput)
     left = forms.IntegerField(widget=forms.HiddenInput)
+    unparsed = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, operation, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -327,9 +329,7 @@ class EventAdmin(ModelAdmin):
         progress = dict(form.cleaned_data)
         batch = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")[:BATCH]
         for event in batch:
-            is_done = self.operate_on(request, event, operation, progress["reason"])
-            progress["done"] += is_done is True
-            progress["left"] += is_done is False
+            progress[self.operate_on(request, event, operation, progress)] += 1
             progress["after"] = event.pk
         if len(batch) == BATCH:
             form = OperationForm(operation, progress)
@@ -345,7 +345,7 @@ class EventAdmin(ModelAdmin):
         across = request.POST.get("select_across") == "1"
         left = 0 if across else queryset.count() - total
         if not form.is_bound:
-            initial = {"after": 0, "until": last, "total": total, "done": 0, "left": left}
+            initial = {"after": 0, "until": last, "total": total, "done": 0, "left": left, "unparsed": 0}
             form = OperationForm(operation, initial=initial)
         facts = {
             "operation": operation,
@@ -362,16 +362,19 @@ class EventAdmin(ModelAdmin):
         values = {name: request.POST.get(name, "") for name in names}
         return {"choice": dict(values, index=0), "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME)}
 
-    def operate_on(self, request, event, operation, reason):
-        """Do it with one event, and write it down. Returns whether that was possible, None if the reason is told."""
+    def operate_on(self, request, event, operation, progress):
+        """Do it with one event, and write it down. Returns as what it counts: done, left or unparsed."""
+        reason = progress["reason"]
         try:
             is_done = operation.run(event, by=request.user.get_username(), reason=reason)
         except ParseError as error:
-            self.message_user(request, "%s still can't be parsed. %s" % (event, error), messages.ERROR)
-            return None
-        if is_done:
-            self.log_change(request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + ".")
-        return is_done
+            if progress["unparsed"] < MAX_TOLD:
+                self.message_user(request, "%s still can't be parsed. %s" % (event, error), messages.ERROR)
+            return "unparsed"
+        if not is_done:
+            return "left"
+        self.log_change(request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + ".")
+        return "done"
 
     def tell(self, request, operation, progress):
         """Tell what was done, and return to where it was asked for."""
@@ -379,6 +382,9 @@ class EventAdmin(ModelAdmin):
             self.message_user(request, operation.done % progress["done"], messages.SUCCESS)
         if progress["left"]:
             self.message_user(request, operation.left % progress["left"], messages.WARNING)
+        if progress["unparsed"] > MAX_TOLD:
+            text = "%d events in all still can't be parsed." % progress["unparsed"]
+            self.message_user(request, text, messages.ERROR)
         origin = request.POST.get("from_event", "")
         if not origin.isdecimal():
             return HttpResponseRedirect(request.get_full_path())

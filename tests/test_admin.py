@@ -591,6 +591,30 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
     assert LogEntry.objects.count() == 25
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_counted(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.BATCH", 5)
+    for number in range(12):
+        with pytest.raises(ParseError):
+            receive_events(get_provider("default"), {}, b"{%d" % number, "by-test")
+    address = LIST + "?type="
+    fields = {"action": "replay_events", "_selected_action": list(Event.objects.values_list("pk", flat=True))}
+    fields.update(operator.post(address, dict(fields, index=0)).context["form"].initial, confirmed=1)
+    texts = []
+    while True:
+        answer = operator.post(address, fields)
+        if answer.status_code == 302:
+            break
+        texts += [text for _, text in told(answer)]
+        fields.update(answer.context["form"].data)
+        assert '<progress max="12" value="%d">' % fields["unparsed"] in answer.content.decode()
+        assert "%d can't be parsed." % fields["unparsed"] in answer.content.decode()
+    texts += [text for _, text in told(operator.get(address))]
+    assert ["still can't be parsed. The body can't be read" in text for text in texts] == [True] * 5 + [False]
+    assert texts[5:] == ["12 events in all still can't be parsed."]
+    assert Event.objects.filter(status=Event.FAILED).count() == 12
+
+
 # ---- handled by hand
 
 
