@@ -5,8 +5,8 @@
     DATABASE_URL=postgres://.../an_empty_database python -m benchmarks.overview [--events 1000000] [--days 30]
 
 The database is migrated and filled: the events came evenly over the days; of a thousand 970 are processed, 10
-duplicates, 10 ignored, 4 failed, 3 wait, 2 are applied and 1 is received. Each body has about 500 bytes. Nothing is
-removed afterwards.
+duplicates, 14 ignored, 3 wait, 2 are applied and 1 is received. Only those of the first thirtieth failed, on a bad day
+long ago: to find the newest of them is the hardest question. Each body has about 500 bytes. Nothing is removed.
 """
 
 import argparse
@@ -38,9 +38,9 @@ FROM (
     SELECT n, status, status IN ('processed', 'duplicate', 'ignored', 'failed') AS is_final,
         now() - %(days)s * interval '1 day' * (%(count)s - n) / %(count)s AS moment
     FROM (
-        SELECT n, CASE WHEN n %% 1000 < 970 THEN 'processed' WHEN n %% 1000 < 980 THEN 'duplicate'
-            WHEN n %% 1000 < 990 THEN 'ignored' WHEN n %% 1000 < 994 THEN 'failed' WHEN n %% 1000 < 997 THEN 'waiting'
-            WHEN n %% 1000 < 999 THEN 'applied' ELSE 'received' END AS status
+        SELECT n, CASE WHEN n < %(count)s / 30 THEN 'failed' WHEN n %% 1000 < 970 THEN 'processed'
+            WHEN n %% 1000 < 980 THEN 'duplicate' WHEN n %% 1000 < 994 THEN 'ignored'
+            WHEN n %% 1000 < 997 THEN 'waiting' WHEN n %% 1000 < 999 THEN 'applied' ELSE 'received' END AS status
         FROM generate_series(1, %(count)s) AS n
     ) AS numbered
 ) AS timed
@@ -98,7 +98,7 @@ def measure_admin():
     newest = import_string("django_payment_webhooks.models.Event").objects.order_by("-pk").values_list("pk")[0][0]
     for name, address in [
         ("admin: the list", ""),
-        ("admin: failed events", "?status__exact=failed"),
+        ("admin: failed long ago", "?status__exact=failed"),
         ("admin: processed events", "?status__exact=processed"),
         ("admin: of today, of a type", "?received_at__gte=2000-01-01+00:00:00%2B00:00&type=charge.succeeded"),
         ("admin: search by event id", "?q=evt_%d" % (newest // 2)),

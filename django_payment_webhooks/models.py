@@ -12,6 +12,9 @@ from . import signals
 from .conf import get_provider
 from .exceptions import Overtaken
 
+# With the id, as the oldest and the newest of a status are asked for: see migration 0003.
+INDEXES = (["order_key"], ["status", "id"])
+
 
 def digest(*names: str) -> str:
     """Return a key for names. Unlike them it is short, and the same text for every collation of a database."""
@@ -60,7 +63,7 @@ class Event(models.Model):
     class Meta:
         # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
-        indexes = [models.Index(fields=[name], name="payment_webhooks_" + name) for name in ("order_key", "status")]
+        indexes = [models.Index(fields=names, name="payment_webhooks_" + names[0]) for names in INDEXES]
 
     def __str__(self) -> str:
         return "%s %s" % (self.type or "unparsed", self.provider_event_id)

@@ -79,8 +79,7 @@ def pause_if_transient(error: DatabaseError, *_: Any) -> float:
     Even a single INSERT can be the victim of a deadlock. An IntegrityError tells that somebody else was first,
     whose row the next look sees.
     """
-    cause = error.__cause__
-    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+    codes = {getattr(error.__cause__, "sqlstate", None), getattr(error.__cause__, "pgcode", None), *error.args[:1]}
     if not (isinstance(error, IntegrityError) or codes & TRANSIENT_ERRORS or "is locked" in str(error)):
         raise error
     return random.uniform(0.01, 0.1)

@@ -30,8 +30,8 @@ def test_each_indexed_column_has_one_index(db):
         constraints = connection.introspection.get_constraints(cursor, Event._meta.db_table).values()
     indexes = Counter(tuple(found["columns"]) for found in constraints if found["index"] or found["unique"])
     indexes.pop(("id",), None)
-    columns = ["dedup_key", "idempotency_key", "enqueue_at", "order_key", "received_at", "status"]
-    assert indexes == {(column,): 1 for column in columns}
+    columns = ["dedup_key", "idempotency_key", "enqueue_at", "order_key", "received_at"]
+    assert indexes == {("status", "id"): 1, **{(column,): 1 for column in columns}}
     unique = {tuple(found["columns"]) for found in constraints if found["unique"] and not found["primary_key"]}
     assert unique - {("id",)} == {("dedup_key",), ("idempotency_key",)}
 
