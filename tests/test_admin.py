@@ -20,7 +20,7 @@ from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import receive_events
 
-from .doubles import recorded_statements
+from .doubles import WorkerKilled, recorded_statements
 from .factories import EventFactory
 
 LIST = "/admin/payment_webhooks/event/"
@@ -698,10 +698,6 @@ def test_the_page_tells_each_step_with_its_reason_and_who_it_was(operator, histo
     assert 'by <a href="%s">charge.succeeded evt_ch</a>' % page_of(charge) in html
 
 
-class WorkerIsKilled(BaseException):
-    """What no worker survives."""
-
-
 @pytest.mark.django_db(transaction=True)
 def test_the_page_tells_which_attempts_were_lost_with_their_worker(
     operator, history, order, webhook, run_due, pass_time, monkeypatch
@@ -713,9 +709,9 @@ def test_the_page_tells_which_attempts_were_lost_with_their_worker(
     webhook(event_id="evt_ch")
     event = Event.objects.get()
     with monkeypatch.context() as patch:
-        patch.setattr("shop.handlers.MarkOrderPaid.apply", mock.Mock(side_effect=WorkerIsKilled))
+        patch.setattr("shop.handlers.MarkOrderPaid.apply", mock.Mock(side_effect=WorkerKilled))
         for verbs in (["received", "taken", "due"], ["received", "lost", "taken", "due"]):
-            with pytest.raises(WorkerIsKilled):
+            with pytest.raises(WorkerKilled):
                 run_due()
             assert [verb for verb, _ in read_steps()] == verbs
             pass_time(3600)
