@@ -80,7 +80,10 @@ def constraint_file():
     folder = os.path.join(ROOT, "constraints")
     known = [re.match(r"py(\d)(\d+)\.txt$", name) for name in os.listdir(folder)]
     versions = sorted((int(found.group(1)), int(found.group(2))) for found in known if found)
-    return os.path.join(folder, "py%d%d.txt" % max(version for version in versions if version <= sys.version_info[:2]))
+    return os.path.join(
+        folder,
+        "py%d%d.txt" % max(version for version in versions if version <= sys.version_info[:2]),
+    )
 
 
 def requirements():
@@ -102,7 +105,9 @@ def read(path):
 
 def quietly(*command, **options):
     """Run a command. Shows what it printed only if it fails, and then ends this program."""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
     if done.returncode:
         sys.stderr.write(done.stdout.decode(errors="replace"))
         sys.exit("This failed: " + " ".join(command))
@@ -112,7 +117,9 @@ def runs_this_python(python):
     """Return whether an interpreter is there, has pip, and is of the version that runs this."""
     ask = [python, "-c", "import pip, sys; print(sys.version)"]
     try:
-        return subprocess.check_output(ask, stderr=subprocess.DEVNULL).decode().strip() == sys.version
+        return (
+            subprocess.check_output(ask, stderr=subprocess.DEVNULL).decode().strip() == sys.version
+        )
     except (OSError, subprocess.CalledProcessError):
         return False
 
@@ -143,7 +150,9 @@ def create_venv(python):
     has_installer = importlib.util.find_spec("ensurepip") is not None
     venv.create(VENV, symlinks=True, with_pip=has_installer)
     if not has_installer:
-        where = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+        where = subprocess.check_output(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        )
         quietly(sys.executable, "-m", "pip", "install", "--target", where.decode().strip(), "pip")
 
 
@@ -167,10 +176,14 @@ def find_services(python):
             missing[service] = "%s is empty" % variable
             continue
         probe = [python, "-c", PROBE, url]
-        done = subprocess.run(probe, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        done = subprocess.run(
+            probe, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        )
         if done.returncode:
             # The traceback's end, without the indented lines in which some clients go on.
-            missing[service] = re.findall(r"^\S.*", done.stdout.decode(errors="replace"), re.MULTILINE)[-1]
+            missing[service] = re.findall(
+                r"^\S.*", done.stdout.decode(errors="replace"), re.MULTILINE
+            )[-1]
         else:
             found[service] = url
     return found, missing
@@ -190,13 +203,22 @@ def run_pytest(name, command, folder, output, **environment):
         if not environment.get(name):
             environment.pop(name, None)
     command = [*command, "--junitxml=" + report]
-    status, outcomes = subprocess.call(command, cwd=ROOT, env=environment, stdout=output, stderr=output), {}
+    status, outcomes = (
+        subprocess.call(command, cwd=ROOT, env=environment, stdout=output, stderr=output),
+        {},
+    )
     if os.path.exists(report):
         for case in ElementTree.parse(report).iter("testcase"):
             bad = case.find("failure") is not None or case.find("error") is not None
             skip = case.find("skipped")
-            reason = "" if skip is None or skip.get("type") == "pytest.xfail" else skip.get("message") or "no reason"
-            outcomes[case.get("classname"), case.get("name")] = "failed" if bad else reason or "passed"
+            reason = (
+                ""
+                if skip is None or skip.get("type") == "pytest.xfail"
+                else skip.get("message") or "no reason"
+            )
+            outcomes[case.get("classname"), case.get("name")] = (
+                "failed" if bad else reason or "passed"
+            )
     return status, outcomes
 
 
@@ -226,7 +248,11 @@ def test(arguments):
     addresses = {variable: found.get(service, "") for service, (variable, _) in SERVICES.items()}
     everything = not [argument for argument in arguments if not argument.startswith("-")]
     is_measured = everything and not here
-    command = [python, "-m", "coverage", "run", "-m", "pytest"] if is_measured else [python, "-m", "pytest"]
+    command = (
+        [python, "-m", "coverage", "run", "-m", "pytest"]
+        if is_measured
+        else [python, "-m", "pytest"]
+    )
     required = os.environ.get("REQUIRE_SERVICES", "") not in ("", "0")
     started, problems, counts, ran, skipped = time.monotonic(), [], Counter(), set(), {}
     databases = ["SQLite"] + [name for name in DATABASES if name in found]
@@ -234,10 +260,16 @@ def test(arguments):
     with tempfile.TemporaryDirectory() as folder:
 
         def run(name, output):
-            left = [] if name == "SQLite" and not everything else ["--deselect=" + path for path in END_TO_END.values()]
+            left = (
+                []
+                if name == "SQLite" and not everything
+                else ["--deselect=" + path for path in END_TO_END.values()]
+            )
             left += ["--ignore=" + path for path in ONCE if name in DATABASES and everything]
             chosen = [END_TO_END[name]] if name in END_TO_END else left
-            environment = dict(addresses, DATABASE_URL=found.get(name, ""), DJANGO_SETTINGS_MODULE="")
+            environment = dict(
+                addresses, DATABASE_URL=found.get(name, ""), DJANGO_SETTINGS_MODULE=""
+            )
             return run_pytest(name, command + chosen + arguments, folder, output, **environment)
 
         for name, (status, outcomes) in run_all(databases + list(END_TO_END) * everything, run):
@@ -264,11 +296,19 @@ def test(arguments):
         print("Left out on every database: %d tests. %s" % (count, reason))
     wanted = [reason for reason in left_out if re.match(r"(Skipped: )?needs ", reason)]
     if required and (missing or wanted):
-        problems.append("REQUIRE_SERVICES is set, and something was left out: %s." % ", ".join([*missing, *wanted]))
+        problems.append(
+            "REQUIRE_SERVICES is set, and something was left out: %s."
+            % ", ".join([*missing, *wanted])
+        )
     for problem in problems:
         print("FAILED: " + problem)
-    total = ", ".join("%d %s" % (counts[word], word) for word in ("failed", "passed", "skipped") if counts[word])
-    print("==== %s in %.2fs (all databases) ====" % (total or "no tests ran", time.monotonic() - started))
+    total = ", ".join(
+        "%d %s" % (counts[word], word) for word in ("failed", "passed", "skipped") if counts[word]
+    )
+    print(
+        "==== %s in %.2fs (all databases) ===="
+        % (total or "no tests ran", time.monotonic() - started)
+    )
     return 1 if problems else 0
 
 
@@ -280,8 +320,15 @@ def report_coverage(python, folder):
     print(flush=True)
     subprocess.call(coverage + ["report"], cwd=ROOT, env=environment)
     omitted = ",".join("*/django_payment_webhooks/%s.py" % name for name in EXTRAS)
-    core = ["report", "--include=*/django_payment_webhooks/*.py", "--omit=" + omitted, "--fail-under=100"]
-    done = subprocess.run(coverage + core, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    core = [
+        "report",
+        "--include=*/django_payment_webhooks/*.py",
+        "--omit=" + omitted,
+        "--fail-under=100",
+    ]
+    done = subprocess.run(
+        coverage + core, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if done.returncode:
         return ["The tests do not cover the whole core:\n" + done.stdout.decode(errors="replace")]
     print("\nThe core: every line and every branch is covered.")
@@ -297,8 +344,13 @@ def faults(arguments):
     found, missing = find_services(python)
     for service, reason in missing.items():
         print("There is no %s (%s)." % (service, reason))
-    environment = dict(os.environ, **{variable: found.get(service, "") for service, (variable, _) in SERVICES.items()})
-    return subprocess.call([python, "-m", "tests.faults.campaign", *arguments], cwd=ROOT, env=environment)
+    environment = dict(
+        os.environ,
+        **{variable: found.get(service, "") for service, (variable, _) in SERVICES.items()},
+    )
+    return subprocess.call(
+        [python, "-m", "tests.faults.campaign", *arguments], cwd=ROOT, env=environment
+    )
 
 
 def main():

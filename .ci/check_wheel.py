@@ -48,18 +48,31 @@ def main(folder):
     listed = subprocess.check_output(["git", "ls-files", PACKAGE], universal_newlines=True)
     differing = packaged_files(wheel) ^ set(listed.split())
     if differing:
-        sys.exit("In the wheel or in the checkout, but not in both: " + ", ".join(sorted(differing)))
+        sys.exit(
+            "In the wheel or in the checkout, but not in both: " + ", ".join(sorted(differing))
+        )
     with tempfile.TemporaryDirectory() as empty:
         venv.create(empty, with_pip=True)
         python = os.path.join(empty, "bin", "python")
-        constraints = ["-c", "constraints/py%d%d.txt" % sys.version_info[:2], "-c", "constraints/django.txt"]
-        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,tracing]"])
+        constraints = [
+            "-c",
+            "constraints/py%d%d.txt" % sys.version_info[:2],
+            "-c",
+            "constraints/django.txt",
+        ]
+        subprocess.check_call(
+            [python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,tracing]"]
+        )
         subprocess.check_call([python, "-m", "pip", "check"])
-        subprocess.check_call([python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty)
+        subprocess.check_call(
+            [python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty
+        )
         subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, "pytest"])
         project = os.path.join(empty, "project")
         os.mkdir(project)
-        fixtures = subprocess.check_output([python, "-m", "pytest", "--fixtures"], cwd=project, universal_newlines=True)
+        fixtures = subprocess.check_output(
+            [python, "-m", "pytest", "--fixtures"], cwd=project, universal_newlines=True
+        )
         if FIXTURE not in fixtures:
             sys.exit("pytest does not find the fixture of the package by itself.")
 

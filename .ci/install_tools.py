@@ -14,11 +14,16 @@ PACKAGES = {"chromium": "chromium", "promtool": "prometheus"}
 def main():
     """Install them, or say how."""
     wanted = sys.argv[1:] or list(PACKAGES)
-    missing = [name for name in wanted if not shutil.which(name) and not os.environ.get(name.upper())]
+    missing = [
+        name for name in wanted if not shutil.which(name) and not os.environ.get(name.upper())
+    ]
     if not missing:
         return
     if not shutil.which("apt-get") or os.getuid():
-        sys.exit("There is no %s. Install it; CHROMIUM can be the path of another Chromium." % " and no ".join(missing))
+        sys.exit(
+            "There is no %s. Install it; CHROMIUM can be the path of another Chromium."
+            % " and no ".join(missing)
+        )
     packages = [PACKAGES[name] for name in missing]
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):

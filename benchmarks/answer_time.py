@@ -28,7 +28,16 @@ from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import kombu
-from processes import PATH, make_event, manage, shop_environment, shop_state, sign, start_server, start_worker
+from processes import (
+    PATH,
+    make_event,
+    manage,
+    shop_environment,
+    shop_state,
+    sign,
+    start_server,
+    start_worker,
+)
 
 from . import ROOT
 
@@ -49,7 +58,12 @@ def create_database(url):
     driver = __import__("psycopg" if importlib.util.find_spec("psycopg") else "psycopg2")
 
     def execute(statement):
-        place = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password}
+        place = {
+            "host": parts.hostname,
+            "port": parts.port,
+            "user": parts.username,
+            "password": parts.password,
+        }
         place = {name: value for name, value in place.items() if value}
         with closing(driver.connect(dbname="postgres", **place)) as connection:
             connection.autocommit = True
@@ -68,7 +82,9 @@ def stacks():
     postgres, rabbitmq = os.environ.get("TEST_POSTGRES_URL"), os.environ.get("TEST_RABBITMQ_URL")
     found = {"SQLite, embedded broker": {}}
     if not postgres or not rabbitmq:
-        say("Without TEST_POSTGRES_URL and TEST_RABBITMQ_URL, PostgreSQL with RabbitMQ is left out.")
+        say(
+            "Without TEST_POSTGRES_URL and TEST_RABBITMQ_URL, PostgreSQL with RabbitMQ is left out."
+        )
         yield found
     else:
         with create_database(postgres) as url:
@@ -98,7 +114,9 @@ def post_in_turn(base_url, orders):
     seconds = {view: [] for view in VIEWS}
     for order in orders:
         for view in random.sample(sorted(VIEWS), len(VIEWS)):
-            body = json.dumps(make_event("charge.succeeded", order, charge_id="ch_" + order)).encode()
+            body = json.dumps(
+                make_event("charge.succeeded", order, charge_id="ch_" + order)
+            ).encode()
             headers = {"Content-Type": "application/json", "X-Signature": sign(body)}
             started = time.perf_counter()
             connection.request("POST", VIEWS[view], body, headers)
@@ -122,7 +140,10 @@ def measure(env, requests, clients):
     manage(env, "shell", "-c", "from benchmarks.baseline import create_table; create_table()")
     count = requests // clients + WARM_UP
     manage(env, "create_orders", "--count", str(count * clients), "--prefix", "b")
-    shares = [["b%d" % (client * count + number + 1) for number in range(count)] for client in range(clients)]
+    shares = [
+        ["b%d" % (client * count + number + 1) for number in range(count)]
+        for client in range(clients)
+    ]
     with start_server(env) as server, start_worker(env) as worker:
         used, started = cpu_seconds(worker), time.perf_counter()
         with ThreadPoolExecutor(clients) as pool:
@@ -131,29 +152,46 @@ def measure(env, requests, clients):
         used = (cpu_seconds(worker) - used) / elapsed
         processed = count_processed(env)
     seconds = {view: sum((result[view] for result in results), []) for view in VIEWS}
-    return seconds, "%d webhooks in %.0f s; the worker processed %d of them meanwhile, with %.0f %% of a core" % (
-        count * clients,
-        elapsed,
-        processed,
-        used * 100,
+    return (
+        seconds,
+        "%d webhooks in %.0f s; the worker processed %d of them meanwhile, with %.0f %% of a core"
+        % (
+            count * clients,
+            elapsed,
+            processed,
+            used * 100,
+        ),
     )
 
 
 def main():
     """Measure every stack, and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--requests", type=int, default=1000, help="how many are counted for each view (default: 1000)")
-    parser.add_argument("--clients", type=int, default=2, help="how many post at the same time (default: 2)")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=1000,
+        help="how many are counted for each view (default: 1000)",
+    )
+    parser.add_argument(
+        "--clients", type=int, default=2, help="how many post at the same time (default: 2)"
+    )
     options = parser.parse_args()
     line = "| %-23s | %-8s | %11s | %8s | %15s | %12s |"
-    table = [line % ("stack", "view", "median [ms]", "p95 [ms]", "ratio of medians", "ratio of p95")]
+    table = [
+        line % ("stack", "view", "median [ms]", "p95 [ms]", "ratio of medians", "ratio of p95")
+    ]
     table.append(line % ("---", "---", "---:", "---:", "---:", "---:"))
     with stacks() as found:
         for name, urls in found.items():
             with tempfile.TemporaryDirectory() as folder:
-                env = shop_environment(folder, CELERY_QUEUE="benchmark_" + uuid.uuid4().hex[:12], **urls)
+                env = shop_environment(
+                    folder, CELERY_QUEUE="benchmark_" + uuid.uuid4().hex[:12], **urls
+                )
                 env.update(DJANGO_SETTINGS_MODULE="benchmarks.baseline_settings")
-                env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.path.join(ROOT, "testproject"), ROOT])
+                env["PYTHONPATH"] = os.pathsep.join(
+                    [env["PYTHONPATH"], os.path.join(ROOT, "testproject"), ROOT]
+                )
                 try:
                     seconds, remark = measure(env, options.requests, options.clients)
                 finally:
@@ -161,10 +199,17 @@ def main():
                         delete_queue(urls["CELERY_BROKER_URL"], env["CELERY_QUEUE"])
             say("%s: %s." % (name, remark))
             median = {view: statistics.median(values) * 1000 for view, values in seconds.items()}
-            p95 = {view: sorted(values)[int(len(values) * 0.95)] * 1000 for view, values in seconds.items()}
+            p95 = {
+                view: sorted(values)[int(len(values) * 0.95)] * 1000
+                for view, values in seconds.items()
+            }
             for view in VIEWS:
-                ratios = ["%.2f" % (numbers[view] / numbers["baseline"]) for numbers in (median, p95)]
-                table.append(line % (name, view, "%.1f" % median[view], "%.1f" % p95[view], *ratios))
+                ratios = [
+                    "%.2f" % (numbers[view] / numbers["baseline"]) for numbers in (median, p95)
+                ]
+                table.append(
+                    line % (name, view, "%.1f" % median[view], "%.1f" % p95[view], *ratios)
+                )
     say("\n" + "\n".join(table))
 
 

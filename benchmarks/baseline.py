@@ -39,7 +39,9 @@ def receive_baseline(request):
 def create_table():
     """Create the table that the view inserts into."""
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE baseline (id %s, body text NOT NULL)" % ID_COLUMN[connection.vendor])
+        cursor.execute(
+            "CREATE TABLE baseline (id %s, body text NOT NULL)" % ID_COLUMN[connection.vendor]
+        )
 
 
 urlpatterns = shop_urlpatterns + [re_path(r"^baseline$", receive_baseline)]

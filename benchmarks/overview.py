@@ -61,7 +61,9 @@ def measure(name, function):
         started = time.monotonic()
         function()
         times.append(time.monotonic() - started)
-    sys.stdout.write("%-34s first %8.0f ms, best %8.0f ms\n" % (name, times[0] * 1000, min(times) * 1000))
+    sys.stdout.write(
+        "%-34s first %8.0f ms, best %8.0f ms\n" % (name, times[0] * 1000, min(times) * 1000)
+    )
 
 
 def run(command, *args):
@@ -78,11 +80,22 @@ def measure_all():
     measure("read_overview(24)", read_overview)
     measure("read_overview(1)", lambda: read_overview(1))
     measure("the health view's question", import_string(prefix + "health.ask_database"))
-    measure("prune --dry-run, all old", lambda: run("prune_payment_webhooks", "--days", "7", "--dry-run"))
-    prune, find_unpruned = (import_string(prefix + "pruning." + name) for name in ("prune", "find_unpruned"))
-    find_final, now = import_string(prefix + "pruning.find_final"), import_string("django.utils.timezone.now")
+    measure(
+        "prune --dry-run, all old",
+        lambda: run("prune_payment_webhooks", "--days", "7", "--dry-run"),
+    )
+    prune, find_unpruned = (
+        import_string(prefix + "pruning." + name) for name in ("prune", "find_unpruned")
+    )
+    find_final, now = (
+        import_string(prefix + "pruning.find_final"),
+        import_string("django.utils.timezone.now"),
+    )
     events = find_unpruned(find_final(now())).order_by("pk")
-    for name, function in (("to read 1000 events", list), ("to prune them", lambda found: [prune(e) for e in found])):
+    for name, function in (
+        ("to read 1000 events", list),
+        ("to prune them", lambda found: [prune(e) for e in found]),
+    ):
         started = time.monotonic()
         found = function(events[:1000])
         sys.stdout.write("%-34s %14.0f ms\n" % (name, (time.monotonic() - started) * 1000))
@@ -92,15 +105,24 @@ def measure_all():
 def measure_admin():
     """Open the admin's pages, as an operator does."""
     users = import_string("django.contrib.auth.models.User").objects
-    operator = users.filter(username="operator").first() or users.create_superuser("operator", "", "x")
+    operator = users.filter(username="operator").first() or users.create_superuser(
+        "operator", "", "x"
+    )
     browser = import_string("django.test.Client")(HTTP_HOST="localhost")
     browser.force_login(operator)
-    newest = import_string("django_payment_webhooks.models.Event").objects.order_by("-pk").values_list("pk")[0][0]
+    newest = (
+        import_string("django_payment_webhooks.models.Event")
+        .objects.order_by("-pk")
+        .values_list("pk")[0][0]
+    )
     for name, address in [
         ("admin: the list", ""),
         ("admin: failed long ago", "?status__exact=failed"),
         ("admin: processed events", "?status__exact=processed"),
-        ("admin: of today, of a type", "?received_at__gte=2000-01-01+00:00:00%2B00:00&type=charge.succeeded"),
+        (
+            "admin: of today, of a type",
+            "?received_at__gte=2000-01-01+00:00:00%2B00:00&type=charge.succeeded",
+        ),
         ("admin: search by event id", "?q=evt_%d" % (newest // 2)),
         ("admin: search by order id", "?q=A%d" % (newest // 6)),
         ("admin: search finds nothing", "?q=nothing"),
@@ -118,13 +140,21 @@ def measure_admin():
 def main():
     """Fill the table, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--events", type=int, default=1000000, help="how many events there are (default: 1000000)")
-    parser.add_argument("--days", type=float, default=30, help="over how many days they came (default: 30)")
+    parser.add_argument(
+        "--events", type=int, default=1000000, help="how many events there are (default: 1000000)"
+    )
+    parser.add_argument(
+        "--days", type=float, default=30, help="over how many days they came (default: 30)"
+    )
     parser.add_argument("--filled", action="store_true", help="the table was filled before")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(shop_environment(folder, DATABASE_URL=os.environ["DATABASE_URL"], LOG_LEVEL="ERROR"))
-        os.environ.update(DJANGO_SETTINGS_MODULE="testproject.settings", CELERY_BROKER_URL="memory://")
+        os.environ.update(
+            shop_environment(folder, DATABASE_URL=os.environ["DATABASE_URL"], LOG_LEVEL="ERROR")
+        )
+        os.environ.update(
+            DJANGO_SETTINGS_MODULE="testproject.settings", CELERY_BROKER_URL="memory://"
+        )
         django.setup()
         if not options.filled:
             call_command("migrate", verbosity=0)

@@ -38,18 +38,28 @@ class Clock:
 
 def store(count, moment):
     """Store events that have just been received."""
-    event, digest = apps.get_model("payment_webhooks", "Event"), import_string("django_payment_webhooks.models.digest")
-    common = {"provider": "default", "type": "charge.succeeded", "body": b"{}", "order_key": digest("A1")}
+    event, digest = (
+        apps.get_model("payment_webhooks", "Event"),
+        import_string("django_payment_webhooks.models.digest"),
+    )
+    common = {
+        "provider": "default",
+        "type": "charge.succeeded",
+        "body": b"{}",
+        "order_key": digest("A1"),
+    }
     common.update(order_id="A1", occurred_at=moment, received_at=moment, due_at=moment)
     common.update(enqueue_at=moment + timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_GRACE))
     names = ["benchmark-%d-%d" % (os.getpid(), number) for number in range(count)]
-    rows = [event(provider_event_id=name, dedup_key=digest("default", name), **common) for name in names]
+    rows = [
+        event(provider_event_id=name, dedup_key=digest("default", name), **common) for name in names
+    ]
     event.objects.bulk_create(rows, batch_size=50)
 
 
 def simulate(count, hours):
     """Let the hours pass. Returns how often each event was enqueued, and how many messages each sweep sent."""
-    sweep = import_string("django_payment_webhooks.contrib.sweeper.sweep")
+    sweep = import_string("django_payment_webhooks.sweeper.sweep")
     clock = Clock()
     timezone.now = clock.now
     store(count, clock.time)
@@ -63,13 +73,19 @@ def simulate(count, hours):
 def main():
     """Simulate, and print what was counted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--events", type=int, default=10000, help="how many events are due (default: 10000)")
-    parser.add_argument("--hours", type=float, default=1, help="how long no worker takes them (default: 1)")
+    parser.add_argument(
+        "--events", type=int, default=10000, help="how many events are due (default: 10000)"
+    )
+    parser.add_argument(
+        "--hours", type=float, default=1, help="how long no worker takes them (default: 1)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         defaults = dict.fromkeys(QUICK)
         url = os.environ.get("DATABASE_URL") or None
-        os.environ.update(shop_environment(folder, DATABASE_URL=url, LOG_LEVEL="WARNING", **defaults))
+        os.environ.update(
+            shop_environment(folder, DATABASE_URL=url, LOG_LEVEL="WARNING", **defaults)
+        )
         os.environ.update(DJANGO_SETTINGS_MODULE="testproject.settings")
         django.setup()
         call_command("migrate", verbosity=0)
@@ -82,7 +98,8 @@ def main():
         % (sum(sweeps) / options.events, min(enqueued.values()), max(enqueued.values())),
         "one message for each event in each sweep would be: %d" % len(sweeps),
         "messages in one sweep: %d at most" % max(sweeps),
-        "time for one message: %.2f ms, so the whole took %.0f s" % (seconds / sum(sweeps) * 1000, seconds),
+        "time for one message: %.2f ms, so the whole took %.0f s"
+        % (seconds / sum(sweeps) * 1000, seconds),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -3,8 +3,12 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.utils.module_loading import module_has_submodule
 
 from .conf import settings
+
+# What stands beside the core and always loads. The core imports none of it, and runs without it.
+PLUGINS = ("checks", "logging", "sweeper", "worker")
 
 
 class PaymentWebhooksAppConfig(AppConfig):
@@ -15,6 +19,10 @@ class PaymentWebhooksAppConfig(AppConfig):
     verbose_name = "Payment webhooks"
 
     def ready(self) -> None:
-        """Register the task, and load the extensions that the settings name."""
-        for module in (self.name + ".processing", *settings.PAYMENT_WEBHOOKS_EXTENSIONS):
-            import_module(module)
+        """Register the task, and load the plug-ins and what the settings add to them."""
+        import_module(f"{self.name}.processing")
+        for plugin in PLUGINS:
+            if module_has_submodule(self.module, plugin):
+                import_module(f"{self.name}.{plugin}")
+        for extension in settings.PAYMENT_WEBHOOKS_EXTENSIONS:
+            import_module(extension)

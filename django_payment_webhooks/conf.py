@@ -13,8 +13,8 @@ class PaymentWebhooksConf(AppConf):
     # Who may send, and which class handles each type of event.
     PROVIDERS: dict = {}
     HANDLERS: dict = {}
-    # Modules beside the core that are imported once Django is ready. The core never needs them.
-    EXTENSIONS = ["django_payment_webhooks.contrib." + name for name in ("checks", "connections", "logging", "sweeper")]
+    # Modules that are imported once Django is ready, beside those that always are.
+    EXTENSIONS: list = []
     # The largest body of a webhook, in bytes.
     MAX_BODY_SIZE = 1024 * 1024
     # How long a process leaves the broker alone after it failed.
@@ -38,7 +38,9 @@ class PaymentWebhooksConf(AppConf):
 def get_provider(name: str) -> Any:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
-    return import_string(options.pop("BACKEND", "django_payment_webhooks.providers.Provider"))(name, **options)
+    return import_string(options.pop("BACKEND", "django_payment_webhooks.providers.Provider"))(
+        name, **options
+    )
 
 
 def get_handler(event_type: str) -> Any:

@@ -17,8 +17,12 @@ class Handler(abc.ABC):
 
     def is_ready(self, event: Event) -> bool:
         """Return whether the event can be applied; until then it waits. Called in the transaction."""
-        applied = Event.objects.filter(order_key=event.order_key, idempotency_key__isnull=False).exclude(order_id="")
-        return not self.requires or set(self.requires) <= set(applied.values_list("type", flat=True))
+        applied = Event.objects.filter(
+            order_key=event.order_key, idempotency_key__isnull=False
+        ).exclude(order_id="")
+        return not self.requires or set(self.requires) <= set(
+            applied.values_list("type", flat=True)
+        )
 
     def prepare(self, event: Event) -> None:
         """Read what takes long, such as the provider's own view of the payment. Called without a transaction."""

@@ -34,7 +34,9 @@ class Event(models.Model):
 
     RECEIVED, WAITING, APPLIED = "received", "waiting", "applied"
     PROCESSED, DUPLICATE, IGNORED, FAILED = "processed", "duplicate", "ignored", "failed"
-    STATUSES = [(name, name) for name in (RECEIVED, WAITING, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED)]
+    STATUSES = [
+        (name, name) for name in (RECEIVED, WAITING, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED)
+    ]
 
     id = models.BigAutoField(primary_key=True)
     provider = models.CharField(max_length=64)
@@ -63,7 +65,9 @@ class Event(models.Model):
     class Meta:
         # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
-        indexes = [models.Index(fields=names, name="payment_webhooks_" + names[0]) for names in INDEXES]
+        indexes = [
+            models.Index(fields=names, name="payment_webhooks_" + names[0]) for names in INDEXES
+        ]
 
     def __str__(self) -> str:
         return "%s %s" % (self.type or "unparsed", self.provider_event_id)
@@ -101,4 +105,6 @@ class Event(models.Model):
 
     def finish(self, status: str, error: str = "") -> None:
         """Give the event a final status: nothing is due any more."""
-        self.change(status=status, error=error, finished_at=timezone.now(), due_at=None, enqueue_at=None)
+        self.change(
+            status=status, error=error, finished_at=timezone.now(), due_at=None, enqueue_at=None
+        )

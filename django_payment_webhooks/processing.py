@@ -23,13 +23,21 @@ from .exceptions import NotReady, Overtaken, ParseError, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
 
-TRANSIENT_ERRORS = {1020, 1205, 1213, "40001", "40P01"}  # changed, locked, deadlock: MySQL's and PostgreSQL's codes
+TRANSIENT_ERRORS = {
+    1020,
+    1205,
+    1213,
+    "40001",
+    "40P01",
+}  # changed, locked, deadlock: MySQL's and PostgreSQL's codes
 
 unpublished: SimpleQueue = SimpleQueue()
 publisher = Thread()
 
 
-def receive_events(provider: Any, meta: Mapping, body: bytes, verified_by: str = "") -> List[Tuple[Event, bool]]:
+def receive_events(
+    provider: Any, meta: Mapping, body: bytes, verified_by: str = ""
+) -> List[Tuple[Event, bool]]:
     """Store and enqueue the events of a webhook that is known to come from its provider.
 
     The view calls this once it has verified a webhook. Call it with what you learned on another road, too: on
@@ -46,7 +54,9 @@ def receive_events(provider: Any, meta: Mapping, body: bytes, verified_by: str =
         row.update(occurred_at=now, status=Event.FAILED, error=str(error), finished_at=now)
         receive_event(provider_event_id="unparsed:" + digest(body.hex()), **row)
         raise
-    row.update(due_at=now, enqueue_at=now + timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_GRACE))
+    row.update(
+        due_at=now, enqueue_at=now + timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
+    )
     return [receive_event(**row, **values) for values in events]
 
 
@@ -70,7 +80,9 @@ def store(**row: Any) -> Tuple[Event, bool]:
     if stored:
         return stored, False
     with transaction.atomic(using=router.db_for_write(Event)):
-        return Event.objects.create(dedup_key=key, order_key=digest(row.get("order_id", "")), **row), True
+        return Event.objects.create(
+            dedup_key=key, order_key=digest(row.get("order_id", "")), **row
+        ), True
 
 
 def pause_if_transient(error: DatabaseError, *_: Any) -> float:
@@ -79,14 +91,22 @@ def pause_if_transient(error: DatabaseError, *_: Any) -> float:
     Even a single INSERT can be the victim of a deadlock. An IntegrityError tells that somebody else was first,
     whose row the next look sees.
     """
-    codes = {getattr(error.__cause__, "sqlstate", None), getattr(error.__cause__, "pgcode", None), *error.args[:1]}
-    if not (isinstance(error, IntegrityError) or codes & TRANSIENT_ERRORS or "is locked" in str(error)):
+    codes = {
+        getattr(error.__cause__, "sqlstate", None),
+        getattr(error.__cause__, "pgcode", None),
+        *error.args[:1],
+    }
+    if not (
+        isinstance(error, IntegrityError) or codes & TRANSIENT_ERRORS or "is locked" in str(error)
+    ):
         raise error
     return random.uniform(0.01, 0.1)
 
 
 # Bounded in time, too: what has waited long for a lock does not wait for it again.
-retry: Any = partial(retry_over_time, catch=DatabaseError, errback=pause_if_transient, max_retries=5, timeout=3)
+retry: Any = partial(
+    retry_over_time, catch=DatabaseError, errback=pause_if_transient, max_retries=5, timeout=3
+)
 
 
 def enqueue(pk: int) -> None:
@@ -147,7 +167,9 @@ def advance(event: Event) -> None:
             retry(apply, args=(event, handler))
         except NotReady as unmet:
             wait(event, unmet)
-            retry(apply, args=(event, handler))  # what it requires may have come before the wait was committed
+            retry(
+                apply, args=(event, handler)
+            )  # what it requires may have come before the wait was committed
     if event.status == Event.APPLIED:
         release(event)
         handler.deliver(event)
@@ -173,7 +195,9 @@ def apply(event: Event, handler: Handler) -> None:
             fenced.schedule(settings.PAYMENT_WEBHOOKS_LEASE, status=Event.APPLIED, error="")
         except Overtaken:
             # MySQL has undone the fence and everything up to the deadlock.
-            raise transaction.TransactionManagementError("The handler hid an error of the database.") from None
+            raise transaction.TransactionManagementError(
+                "The handler hid an error of the database."
+            ) from None
     event.__dict__.update(fenced.__dict__)
 
 
@@ -189,7 +213,9 @@ def wait(event: Event, unmet: NotReady) -> None:
 
 def release(event: Event) -> None:
     """Make the events due that wait for this event's order, and are not due already."""
-    for other in Event.objects.filter(order_key=event.order_key, status=Event.WAITING, due_at__gt=timezone.now()):
+    for other in Event.objects.filter(
+        order_key=event.order_key, status=Event.WAITING, due_at__gt=timezone.now()
+    ):
         with suppress(Overtaken):
             other.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
             signals.event_released.send_robust(Event, event=other, by=event)
@@ -201,17 +227,29 @@ def fail(event: Event, error: Exception) -> None:
     response = getattr(error, "response", None)  # as requests and httpx have it
     status = getattr(response, "status_code", 0)
     rejected = 400 <= status < 500 and status not in (408, 425, 429)
-    if rejected or isinstance(error, PermanentFailure) or event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS:
+    if (
+        rejected
+        or isinstance(error, PermanentFailure)
+        or event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
+    ):
         return event.finish(Event.FAILED, repr(error)[:500])
     ceiling = settings.PAYMENT_WEBHOOKS_BACKOFF_CEILING
     backoff = min(settings.PAYMENT_WEBHOOKS_BACKOFF_BASE * 2 ** (event.attempts - 1), ceiling)
-    asked = getattr(response, "headers", {}).get("Retry-After", "")  # seconds or a date: RFC 9110, 10.2.3
-    pause = int(asked[:9]) if asked.isdecimal() else (parse_http_date_safe(asked) or 0) - time.time()
-    event.schedule(max(random.uniform(backoff / 2, backoff), min(pause, ceiling)), error=repr(error)[:500])
+    asked = getattr(response, "headers", {}).get(
+        "Retry-After", ""
+    )  # seconds or a date: RFC 9110, 10.2.3
+    pause = (
+        int(asked[:9]) if asked.isdecimal() else (parse_http_date_safe(asked) or 0) - time.time()
+    )
+    event.schedule(
+        max(random.uniform(backoff / 2, backoff), min(pause, ceiling)), error=repr(error)[:500]
+    )
     signals.event_retried.send_robust(Event, event=event, error=error)
 
 
 def gap(since: datetime) -> float:
     """Return how many seconds to leave an event alone: as many as since then, within bounds."""
     age = (timezone.now() - since).total_seconds()
-    return min(max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE), settings.PAYMENT_WEBHOOKS_SWEEP_CEILING)
+    return min(
+        max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE), settings.PAYMENT_WEBHOOKS_SWEEP_CEILING
+    )

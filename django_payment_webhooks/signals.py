@@ -21,7 +21,9 @@ event_ignored = Signal()
 event_failed = Signal()
 
 # Something else happened to an event: event
-event_conflicted = Signal()  # other: an event of the same id or the same effect that says something else
+event_conflicted = (
+    Signal()
+)  # other: an event of the same id or the same effect that says something else
 event_released = Signal()  # by: the event that it waited for
 event_retried = Signal()  # error
 event_replayed = Signal()

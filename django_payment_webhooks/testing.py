@@ -22,12 +22,18 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from . import processing
+from . import history, processing
 from .conf import get_handler
-from .contrib import history
 from .handlers import Handler
 from .models import Event
-from .providers.composition import Webhook, compose, find_provider, forge_webhook, make_values, sign_webhook
+from .providers.sending import (
+    Webhook,
+    compose,
+    find_provider,
+    forge_webhook,
+    make_values,
+    sign_webhook,
+)
 
 __all__ = [
     "assert_one_outcome",
@@ -62,9 +68,13 @@ def sign(
     return make_signed(body, provider, headers, age, forged).headers
 
 
-def make_signed(body: bytes, provider: str, headers: Optional[Mapping[str, str]], age: float, forged: bool) -> Webhook:
+def make_signed(
+    body: bytes, provider: str, headers: Optional[Mapping[str, str]], age: float, forged: bool
+) -> Webhook:
     """Return a signed webhook."""
-    return (forge_webhook if forged else sign_webhook)(find_provider(provider), Webhook(body, dict(headers or {})), age)
+    return (forge_webhook if forged else sign_webhook)(
+        find_provider(provider), Webhook(body, dict(headers or {})), age
+    )
 
 
 def post_body(
@@ -84,7 +94,9 @@ def post_body(
     webhook = make_signed(body, provider, headers, age, forged)
     default = [] if provider == "default" else [provider]
     path = path or reverse("payment_webhooks:receive" + ("_from" if default else ""), args=default)
-    return (client or Client()).post(path, data=body, content_type="application/json", **webhook.meta)
+    return (client or Client()).post(
+        path, data=body, content_type="application/json", **webhook.meta
+    )
 
 
 def post_event(
@@ -135,7 +147,9 @@ def without_broker() -> Iterator[None]:
     nowhere = Nowhere()
     try:
         with ExitStack() as stack:
-            stack.enter_context(mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere))
+            stack.enter_context(
+                mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere)
+            )
             stack.enter_context(mock.patch.object(processing.process, "apply_async"))
             if apps.is_installed(history.__name__):
                 rejections = import_module(history.__name__ + ".receivers").rejections
@@ -153,22 +167,33 @@ def run_due() -> List[Event]:
     """
     done: List[int] = []
     for _ in range(MAX_ROUNDS):
-        due = list(Event.objects.filter(due_at__lte=timezone.now()).order_by("pk").values_list("pk", flat=True))
+        due = list(
+            Event.objects.filter(due_at__lte=timezone.now())
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
         if not due:
             events = Event.objects.in_bulk(done)
             return [events[pk] for pk in done]
         for pk in due:
             processing.process(pk)
         done += due
-    raise AssertionError("After %d rounds there is still something due: the events %s." % (MAX_ROUNDS, due))
+    raise AssertionError(
+        "After %d rounds there is still something due: the events %s." % (MAX_ROUNDS, due)
+    )
 
 
 def pass_time(seconds: float) -> None:
     """Let a number of seconds pass for every event that is not finished: its times move into the past."""
     passed = timedelta(seconds=seconds)
     for event in Event.objects.filter(finished_at=None):
-        times = {name: getattr(event, name) for name in ("due_at", "enqueue_at", "waiting_since", "received_at")}
-        Event.objects.filter(pk=event.pk).update(**{name: time - passed for name, time in times.items() if time})
+        times = {
+            name: getattr(event, name)
+            for name in ("due_at", "enqueue_at", "waiting_since", "received_at")
+        }
+        Event.objects.filter(pk=event.pk).update(
+            **{name: time - passed for name, time in times.items() if time}
+        )
 
 
 # ---- what must not matter
@@ -197,7 +222,9 @@ def crash_after_effect() -> Iterator[None]:
             yield
         except Crash:
             return
-    raise AssertionError("No worker was killed, as no handler was applied: is an event due, and what is its status?")
+    raise AssertionError(
+        "No worker was killed, as no handler was applied: is an event due, and what is its status?"
+    )
 
 
 def die_after(apply: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -232,7 +259,9 @@ def assert_one_outcome(events: List[Mapping[str, Any]], read_state: Callable[[],
         if first is None:
             first = told, outcome
         elif outcome != first[1]:
-            ends = "".join("\n\n%s:\n%s" % (how, pprint.pformat(end)) for how, end in (first, (told, outcome)))
+            ends = "".join(
+                "\n\n%s:\n%s" % (how, pprint.pformat(end)) for how, end in (first, (told, outcome))
+            )
             raise AssertionError("Two orders end differently." + ends)
     return first[1]["state"] if first else read_state()
 
@@ -251,7 +280,9 @@ def list_orders(events: List[Dict[str, Any]]) -> Iterator[List[Dict[str, Any]]]:
         yield [*order, *order]
 
 
-def play(events: List[Dict[str, Any]], at_once: bool, read_state: Callable[[], Any]) -> Dict[str, Any]:
+def play(
+    events: List[Dict[str, Any]], at_once: bool, read_state: Callable[[], Any]
+) -> Dict[str, Any]:
     """Post the events, work on them, and return what is known then. Undo it all."""
     database = router.db_for_write(Event)
     with transaction.atomic(using=database):
@@ -259,7 +290,9 @@ def play(events: List[Dict[str, Any]], at_once: bool, read_state: Callable[[], A
             answer = post_event(**event)
             if answer.status_code != 200:
                 text = "%(type)s %(provider_event_id)s" % event
-                raise AssertionError("%s was answered with %d: %s" % (text, answer.status_code, answer.content[:500]))
+                raise AssertionError(
+                    "%s was answered with %d: %s" % (text, answer.status_code, answer.content[:500])
+                )
             if at_once:
                 run_due()
         run_due()

@@ -44,7 +44,9 @@ class Demo:
 
     def __init__(self, folder, **overrides):
         self.env = shop_environment(folder, **overrides)
-        self.run = uuid.uuid4().hex[:4]  # ends each order's id, since the database may know an earlier demo
+        self.run = uuid.uuid4().hex[
+            :4
+        ]  # ends each order's id, since the database may know an earlier demo
         self.password = uuid.uuid4().hex[:12]
         self.scenes = 0
         self.sent = []  # what was sent, the event's id, the answers
@@ -68,7 +70,10 @@ class Demo:
         self.worker = start_worker(self.env)
         get_user_model().objects.create_superuser("demo-" + self.run, "", self.password)
         parts = [
-            ("web server", "gunicorn, process %d, %s%s" % (self.server.pid, self.server.base_url, PATH)),
+            (
+                "web server",
+                "gunicorn, process %d, %s%s" % (self.server.pid, self.server.base_url, PATH),
+            ),
             ("worker", "Celery, process %d" % self.worker.pid),
             ("warehouse", "process %d, %s" % (self.warehouse.pid, self.warehouse.base_url)),
             ("database", self.env.get("DATABASE_URL", "SQLite")),
@@ -92,7 +97,9 @@ class Demo:
     def state(self):
         """Return the shop's state without what earlier demos left in the database."""
         state = self.read()
-        state["events"] = [row for row in state["events"] if row["provider_event_id"] not in self.earlier]
+        state["events"] = [
+            row for row in state["events"] if row["provider_event_id"] not in self.earlier
+        ]
         state["orders"] = [row for row in state["orders"] if row["id"].endswith(self.run)]
         for name in ("refunds", "disputes", "ledger"):
             state[name] = [row for row in state[name] if row["order_id"].endswith(self.run)]
@@ -103,7 +110,9 @@ class Demo:
     def scene(self, text):
         """Begin a scene: say what happens, and why it matters."""
         self.scenes += 1
-        text = textwrap.fill(text, 110, initial_indent="%2d  " % self.scenes, subsequent_indent="    ")
+        text = textwrap.fill(
+            text, 110, initial_indent="%2d  " % self.scenes, subsequent_indent="    "
+        )
         print("\n" + text, flush=True)
 
     def note(self, verb, text):
@@ -143,7 +152,9 @@ class Demo:
 
     def find(self, event):
         """Return the row of an event."""
-        rows = [row for row in self.state()["events"] if row["provider_event_id"] == event["event_id"]]
+        rows = [
+            row for row in self.state()["events"] if row["provider_event_id"] == event["event_id"]
+        ]
         return rows[0] if rows else {"status": "not stored"}
 
     def unparsed(self):
@@ -155,9 +166,14 @@ class Demo:
         state = self.state()
         statuses = [row["status"] for row in state["orders"] if row["id"] == order_id]
         ledger = Counter(row["kind"] for row in state["ledger"] if row["order_id"] == order_id)
-        calls = [str(call["status"] or "nothing") for call in self.warehouse.control.history(order_id)]
+        calls = [
+            str(call["status"] or "nothing") for call in self.warehouse.control.history(order_id)
+        ]
         facts = ["Order: %s" % (statuses[0] if statuses else "unknown")]
-        facts += ["ledger: " + (", ".join("%d %s" % (ledger[kind], kind) for kind in sorted(ledger)) or "empty")]
+        facts += [
+            "ledger: "
+            + (", ".join("%d %s" % (ledger[kind], kind) for kind in sorted(ledger)) or "empty")
+        ]
         facts += ["warehouse answered: " + ", ".join(calls)] if calls else []
         return "; ".join(facts)
 
@@ -186,19 +202,29 @@ class Demo:
 
     def play(self):
         """Play all scenes."""
-        self.scene("A customer pays: the order is marked as paid, and the warehouse is told to ship it.")
+        self.scene(
+            "A customer pays: the order is marked as paid, and the warehouse is told to ship it."
+        )
         self.expect(self.charge(self.order("simple")), "processed", "payment")
 
-        self.scene("Somebody without the secret claims that an order was paid. It must leave no trace.")
+        self.scene(
+            "Somebody without the secret claims that an order was paid. It must leave no trace."
+        )
         order = self.order("forged")
         guess = "what somebody takes for the secret"
         self.forged = self.charge(order, ", wrong signature", secret=guess)
         self.note("became", "%s. %s" % (self.find(self.forged)["status"], self.describe(order)))
 
-        self.scene("A provider that misses an answer sends again. Here the same event comes twenty times at once.")
-        self.expect(self.charge(self.order("burst"), ", 20 times at once", times=20), "processed", "payment")
+        self.scene(
+            "A provider that misses an answer sends again. Here the same event comes twenty times at once."
+        )
+        self.expect(
+            self.charge(self.order("burst"), ", 20 times at once", times=20), "processed", "payment"
+        )
 
-        self.scene("The provider sends two events, with two ids, for one payment. The order must be paid once.")
+        self.scene(
+            "The provider sends two events, with two ids, for one payment. The order must be paid once."
+        )
         order = self.order("twice")
         self.expect(self.charge(order), "processed", "payment")
         self.expect(self.charge(order, ", another event"), "duplicate")
@@ -232,15 +258,22 @@ class Demo:
         crash = self.charge(order)
         wait_until(lambda: self.warehouse.control.history(order), PATIENCE)
         self.worker.kill()
-        self.note("killed", "process %d, with SIGKILL; %s" % (self.worker.pid, self.describe(order)))
+        self.note(
+            "killed", "process %d, with SIGKILL; %s" % (self.worker.pid, self.describe(order))
+        )
         meanwhile = self.charge(self.order("later"), ", without a worker")
         self.worker = start_worker(self.env)
         self.note("started", "process %d, a new worker" % self.worker.pid)
         self.expect(meanwhile, "processed", "payment")
         self.expect(crash, "processed", "payment")
 
-        self.scene("The signature is right, but the body is cut off. The provider is told, and the body is kept.")
-        self.send("half a charge", ('{"event_id": "evt_half_%s", "type": "charge.succ' % self.run).encode())
+        self.scene(
+            "The signature is right, but the body is cut off. The provider is told, and the body is kept."
+        )
+        self.send(
+            "half a charge",
+            ('{"event_id": "evt_half_%s", "type": "charge.succ' % self.run).encode(),
+        )
         for row in self.unparsed():
             self.note("became", "%(status)s, and is kept under the id %(provider_event_id)s" % row)
 
@@ -287,14 +320,18 @@ class Demo:
         answers = [(event_id, answer) for _, event_id, answers in self.sent for answer in answers]
         refused = [event_id for event_id, answer in answers if answer.status == 401]
         accepted = [(event_id, answer) for event_id, answer in answers if answer.status == 200]
-        firsts = Counter(event_id for event_id, answer in accepted if answer.data["status"] == "accepted")
+        firsts = Counter(
+            event_id for event_id, answer in accepted if answer.data["status"] == "accepted"
+        )
         stored = {row["provider_event_id"]: row["status"] for row in state["events"]}
         at_end = [event_id for event_id in firsts if stored.get(event_id) in FINAL]
         ledger = Counter((row["kind"], row["order_id"]) for row in state["ledger"])
         refunds = [row for row in state["refunds"] if row["amount"] == "4.00"]
         silent = [row for row in state["events"] if row["status"] == "failed" and not row["error"]]
         paid = {row["id"] for row in state["orders"] if row["status"] == "paid"}
-        calls = [call for call in self.warehouse.control.history() if call["order_id"].endswith(self.run)]
+        calls = [
+            call for call in self.warehouse.control.history() if call["order_id"].endswith(self.run)
+        ]
         keys = {(call["order_id"], call["key"]) for call in calls}
         shipped = {call["order_id"] for call in calls if call["status"] == 200}
         # The burst shows in the table: how long it takes depends on the machine, and on this process.
@@ -303,21 +340,54 @@ class Demo:
 
         forged = self.forged["event_id"]
         seen = "%d refused, %d stored" % (refused.count(forged), list(stored).count(forged))
-        yield "A forged webhook leaves no trace.", refused == [forged] and forged not in stored, seen
+        yield (
+            "A forged webhook leaves no trace.",
+            refused == [forged] and forged not in stored,
+            seen,
+        )
         seen = "%d events accepted, %d of them at their end" % (len(firsts), len(at_end))
-        yield "An accepted webhook is never lost.", len(at_end) == len({event_id for event_id, _ in accepted}), seen
+        yield (
+            "An accepted webhook is never lost.",
+            len(at_end) == len({event_id for event_id, _ in accepted}),
+            seen,
+        )
         rows = [row for row in state["events"] if row["provider_event_id"] in firsts]
-        seen = "%d webhooks accepted, %d rows for %d events" % (len(accepted), len(rows), len(firsts))
+        seen = "%d webhooks accepted, %d rows for %d events" % (
+            len(accepted),
+            len(rows),
+            len(firsts),
+        )
         yield "An event is stored once.", len(rows) == len(firsts) == sum(firsts.values()), seen
-        seen = "%d effects wanted, %d in the ledger" % (sum(self.effects.values()), sum(ledger.values()))
+        seen = "%d effects wanted, %d in the ledger" % (
+            sum(self.effects.values()),
+            sum(ledger.values()),
+        )
         yield "An effect happens once.", ledger == self.effects, seen
-        yield "The order of arrival does not matter.", len(refunds) == 1, "%d early refund booked" % len(refunds)
-        seen = ", ".join("%d %s" % (count, status) for status, count in sorted(Counter(stored.values()).items()))
-        yield "Nothing waits for ever, or fails in silence.", set(stored.values()) <= FINAL and not silent, seen
-        seen = "90 %% of those sent alone within %d ms, all within %d ms (limit: %d ms)" % (p90, times[-1], LIMIT)
+        yield (
+            "The order of arrival does not matter.",
+            len(refunds) == 1,
+            "%d early refund booked" % len(refunds),
+        )
+        seen = ", ".join(
+            "%d %s" % (count, status) for status, count in sorted(Counter(stored.values()).items())
+        )
+        yield (
+            "Nothing waits for ever, or fails in silence.",
+            set(stored.values()) <= FINAL and not silent,
+            seen,
+        )
+        seen = "90 %% of those sent alone within %d ms, all within %d ms (limit: %d ms)" % (
+            p90,
+            times[-1],
+            LIMIT,
+        )
         yield "The answer is quick.", p90 <= LIMIT, seen
         seen = "%d orders paid, %d calls under %d keys" % (len(paid), len(calls), len(keys))
-        yield "The warehouse learns of each paid order.", shipped == paid and len(keys) == len(paid), seen
+        yield (
+            "The warehouse learns of each paid order.",
+            shipped == paid and len(keys) == len(paid),
+            seen,
+        )
         seen = "; ".join(self.surprises) or "%d scenes" % self.scenes
         yield "Every scene ended as it should.", not self.surprises, seen
 
@@ -325,7 +395,10 @@ class Demo:
 def summarize(answers):
     """Return the answers in a few words: ``1 x 200 accepted, 19 x 200 duplicate``."""
     counts = Counter("%d %s" % (answer.status, answer.data.get("status", "")) for answer in answers)
-    texts = [text.strip() if count == len(answers) else "%d x %s" % (count, text) for text, count in counts.items()]
+    texts = [
+        text.strip() if count == len(answers) else "%d x %s" % (count, text)
+        for text, count in counts.items()
+    ]
     return ", ".join(sorted(texts))
 
 
@@ -349,7 +422,9 @@ def read_options():
         help="a broker instead of the embedded one, such as amqp://user:password@host// or redis://host/0 "
         "(default: CELERY_BROKER_URL of the environment)",
     )
-    parser.add_argument("--stay", action="store_true", help="leave everything running at the end, until Ctrl-C")
+    parser.add_argument(
+        "--stay", action="store_true", help="leave everything running at the end, until Ctrl-C"
+    )
     return parser.parse_args()
 
 
@@ -397,7 +472,10 @@ def main():
     status = 1
     try:
         versions = (platform.python_version(), django.get_version(), celery.__version__)
-        print("A shop that takes payments, on Python %s, Django %s and Celery %s:" % versions, flush=True)
+        print(
+            "A shop that takes payments, on Python %s, Django %s and Celery %s:" % versions,
+            flush=True,
+        )
         queue = os.environ.get("CELERY_QUEUE") or "payment-webhooks-demo"
         urls = {"DATABASE_URL": options.database_url, "CELERY_BROKER_URL": options.broker_url}
         demo = Demo(folder, CELERY_QUEUE=queue, **urls)

@@ -146,7 +146,9 @@ class Answer(BaseHTTPRequestHandler):
         data = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self.path == "/control":
             if set(data) - RULE:
-                return self.send(400, {"error": "A rule has only these names: %s." % ", ".join(sorted(RULE))})
+                return self.send(
+                    400, {"error": "A rule has only these names: %s." % ", ".join(sorted(RULE))}
+                )
             with downstream.lock:
                 downstream.rules.append(data)
             return self.send(200, {})
@@ -157,7 +159,11 @@ class Answer(BaseHTTPRequestHandler):
             return
         record["status"] = rule.get("status", 200)
         retry_after = rule.get("retry_after")
-        self.send(record["status"], {}, {"Retry-After": str(retry_after)} if retry_after is not None else {})
+        self.send(
+            record["status"],
+            {},
+            {"Retry-After": str(retry_after)} if retry_after is not None else {},
+        )
 
     def send(self, status, data, headers=()):
         """Send JSON, if the client is still there."""
@@ -178,9 +184,15 @@ class Answer(BaseHTTPRequestHandler):
 
 def main():
     """Run the service until it is stopped."""
-    parser = argparse.ArgumentParser(description="The warehouse, which can be told to misbehave: see the docstring.")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8001, help="the port, 0 for any free one (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description="The warehouse, which can be told to misbehave: see the docstring."
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8001, help="the port, 0 for any free one (default: %(default)s)"
+    )
     options = parser.parse_args()
     with Downstream(options.host, options.port) as downstream:
         print(downstream.url, flush=True)

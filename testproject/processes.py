@@ -72,15 +72,25 @@ def shop_environment(var_dir, **overrides):
     are environment variables by their names, for example ``DATABASE_URL="postgres://..."``; None leaves one out.
     Every variable of ``.env.example`` that the caller's own environment has is left out, and timing is ``QUICK``.
     """
-    names = set(re.findall(r"^#?([A-Z_]+)=", read_file(os.path.join(FOLDER, ".env.example")), re.MULTILINE))
+    names = set(
+        re.findall(r"^#?([A-Z_]+)=", read_file(os.path.join(FOLDER, ".env.example")), re.MULTILINE)
+    )
     # They talk to nobody beyond this machine, so a proxy would only be in the way.
-    env = {name: value for name, value in os.environ.items() if name not in names and "_proxy" not in name.lower()}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in names and "_proxy" not in name.lower()
+    }
     # The processes import what this one imports, from wherever they are started.
-    folders = [os.path.abspath(folder) for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    folders = [
+        os.path.abspath(folder) for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder
+    ]
     if ROOT in map(os.path.abspath, sys.path):
         folders.append(ROOT)
     values = dict(QUICK, VAR_DIR=var_dir, ENV_FILE=os.devnull, SECRET_KEY=uuid.uuid4().hex)
-    values.update(PAYMENT_WEBHOOKS_SECRETS=SECRET, PYTHONPATH=os.pathsep.join(folders), PYTHONUNBUFFERED=1)
+    values.update(
+        PAYMENT_WEBHOOKS_SECRETS=SECRET, PYTHONPATH=os.pathsep.join(folders), PYTHONUNBUFFERED=1
+    )
     values.update(overrides)
     env.update((name, str(value)) for name, value in values.items() if value is not None)
     return env
@@ -91,7 +101,9 @@ def manage(env, *arguments):
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True)
     if done.returncode:
-        raise RuntimeError("manage.py %s failed: %s" % (" ".join(arguments), done.stderr.decode(errors="replace")))
+        raise RuntimeError(
+            "manage.py %s failed: %s" % (" ".join(arguments), done.stderr.decode(errors="replace"))
+        )
     return done.stdout.decode()
 
 
@@ -102,7 +114,11 @@ def shop_state(env):
 
 def read_status(env, event):
     """Return the status of an event that :func:`make_event` made, or None if it is not stored."""
-    found = [row["status"] for row in shop_state(env)["events"] if row["provider_event_id"] == event["event_id"]]
+    found = [
+        row["status"]
+        for row in shop_state(env)["events"]
+        if row["provider_event_id"] == event["event_id"]
+    ]
     return found[0] if found else None
 
 
@@ -135,7 +151,9 @@ class Process:
         with open(self.log, "wb") as file:
             options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
             # A group of its own: it can be killed as a whole, and Ctrl-C is not for it.
-            self.popen = subprocess.Popen(command, cwd=FOLDER, env=env, start_new_session=True, **options)
+            self.popen = subprocess.Popen(
+                command, cwd=FOLDER, env=env, start_new_session=True, **options
+            )
         self.running.append(self)
 
     @property
@@ -241,9 +259,24 @@ def start_worker(env, concurrency=2, name="worker"):
 
     ``name`` is what its log is called. The embedded broker is good for one worker at a time.
     """
-    command = ["-m", "celery", "-A", "testproject", "worker", "--loglevel", "INFO", "--concurrency", str(concurrency)]
+    command = [
+        "-m",
+        "celery",
+        "-A",
+        "testproject",
+        "worker",
+        "--loglevel",
+        "INFO",
+        "--concurrency",
+        str(concurrency),
+    ]
     # A name that nobody has had at this broker: it locks the queue of a name, for a while after a death, too.
-    command += ["--hostname", "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]), "--without-gossip", "--without-mingle"]
+    command += [
+        "--hostname",
+        "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]),
+        "--without-gossip",
+        "--without-mingle",
+    ]
     worker = Process(name, [sys.executable, *command], env)
     return worker.wait_until(lambda: " ready." in worker.output())
 
@@ -296,11 +329,15 @@ def post_webhook(base_url, event, secret=SECRET, path=PATH, headers=(), chunked=
     have it. ``chunked`` sends the body without a ``Content-Length``. Raises what :mod:`http.client` raises.
     """
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    sent = dict({"Content-Type": "application/json", "X-Signature": sign(body, secret)}, **dict(headers))
+    sent = dict(
+        {"Content-Type": "application/json", "X-Signature": sign(body, secret)}, **dict(headers)
+    )
     connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=timeout)
     started = time.monotonic()
     try:
-        connection.request("POST", path, iter([body]) if chunked else body, sent, encode_chunked=chunked)
+        connection.request(
+            "POST", path, iter([body]) if chunked else body, sent, encode_chunked=chunked
+        )
         response = connection.getresponse()
         return Answer(response.status, response.read(), time.monotonic() - started)
     finally:

@@ -12,12 +12,18 @@ import django
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Last, so that an installed package is what is tested.
-sys.path[:] = [path for path in sys.path if path != ROOT] + [os.path.join(ROOT, "testproject"), ROOT]
+sys.path[:] = [path for path in sys.path if path != ROOT] + [
+    os.path.join(ROOT, "testproject"),
+    ROOT,
+]
 
 VAR_DIR = tempfile.TemporaryDirectory(prefix="payment-webhooks-tests-")
 
 # Only the database may differ between two runs: whatever else is set where they run would change what they see.
-for name in [name for name in os.environ if name.startswith("PAYMENT_WEBHOOKS_")] + ["DOWNSTREAM_URL", "DEBUG"]:
+for name in [name for name in os.environ if name.startswith("PAYMENT_WEBHOOKS_")] + [
+    "DOWNSTREAM_URL",
+    "DEBUG",
+]:
     os.environ.pop(name, None)
 os.environ.update(
     DJANGO_SETTINGS_MODULE="testproject.settings",

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import processing, signals, testing
-from django_payment_webhooks.contrib.history.receivers import rejections
+from django_payment_webhooks.history.receivers import rejections
 
 from . import VAR_DIR
 from .factories import OrderFactory, PayloadFactory, sign
@@ -57,7 +57,9 @@ def webhook(post):
 
     def webhook(body=None, provider=None, signature="genuine", headers=(), **fields):
         if body is None:
-            payload = PayloadFactory(**{name if name in own else "data__" + name: fields[name] for name in fields})
+            payload = PayloadFactory(
+                **{name if name in own else "data__" + name: fields[name] for name in fields}
+            )
             body = json.dumps(payload).encode()
         headers = dict(headers)
         if signature is not None:
@@ -93,7 +95,9 @@ class Unpublished(queue.Queue):
 
     def settle(self):
         """Wait until everything was sent. The next message starts another publisher."""
-        publishers = {thread for thread in self.publishers | {processing.publisher} if thread.is_alive()}
+        publishers = {
+            thread for thread in self.publishers | {processing.publisher} if thread.is_alive()
+        }
         for _ in publishers:
             self.put(self.END)
         for thread in publishers:
@@ -174,7 +178,11 @@ def quiet_history(request):
     """Keep the history's receivers quiet: only the tests that ask for ``history`` want to see what it writes."""
     quiet = {}
     for signal in [value for value in vars(signals).values() if isinstance(value, Signal)]:
-        listening = [each for each in signal.receivers if str(each[0][0]).startswith("payment_webhooks.history.")]
+        listening = [
+            each
+            for each in signal.receivers
+            if str(each[0][0]).startswith("payment_webhooks.history.")
+        ]
         if "history" not in request.fixturenames:
             quiet[signal] = listening
             signal.receivers = [each for each in signal.receivers if each not in listening]

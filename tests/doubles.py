@@ -38,7 +38,9 @@ def handle(settings, event_type="charge.succeeded", parent=Handler, **members):
     handler = type(name, (parent,), members)
     setattr(sys.modules[__name__], name, handler)
     path = "%s.%s" % (__name__, name)
-    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(settings.PAYMENT_WEBHOOKS_HANDLERS, **{event_type: path})
+    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(
+        settings.PAYMENT_WEBHOOKS_HANDLERS, **{event_type: path}
+    )
     return handler
 
 

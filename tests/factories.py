@@ -60,7 +60,10 @@ class EventFactory(factory.django.DjangoModelFactory):
             lambda event: PayloadFactory(
                 event_id=event.provider_event_id,
                 type=event.type,
-                **{"data__" + name: value for name, value in dict({"order_id": event.order_id}, **event.data).items()},
+                **{
+                    "data__" + name: value
+                    for name, value in dict({"order_id": event.order_id}, **event.data).items()
+                },
             )
         )
 
@@ -74,4 +77,6 @@ class EventFactory(factory.django.DjangoModelFactory):
     received_at = factory.LazyFunction(timezone.now)
     body = factory.LazyAttribute(lambda event: json.dumps(event.payload).encode())
     due_at = factory.LazyFunction(timezone.now)
-    enqueue_at = factory.LazyAttribute(lambda event: event.due_at and event.due_at + datetime.timedelta(seconds=30))
+    enqueue_at = factory.LazyAttribute(
+        lambda event: event.due_at and event.due_at + datetime.timedelta(seconds=30)
+    )

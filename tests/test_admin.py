@@ -15,8 +15,8 @@ from django.utils.html import escape
 
 from django_payment_webhooks.admin import EventAdmin
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.history.models import Entry, Rejection
 from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.history.models import Entry, Rejection
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import receive_events
 
@@ -68,7 +68,10 @@ def read(browser, url, **parameters):
 
 def row_of(event):
     """Return an event's row as plain values."""
-    return dict(Event.objects.filter(pk=event.pk).values().get(), body=bytes(Event.objects.get(pk=event.pk).body))
+    return dict(
+        Event.objects.filter(pk=event.pk).values().get(),
+        body=bytes(Event.objects.get(pk=event.pk).body),
+    )
 
 
 def operate(browser, action, *events, **answers):
@@ -102,10 +105,23 @@ def unparsed(db):
 
 
 def test_the_list_shows_what_became_of_each_event(operator):
-    EventFactory(provider_event_id="evt_1", status=Event.FAILED, error="It was too late.", attempts=7)
-    EventFactory(provider_event_id="evt_2", status=Event.PROCESSED, type="refund.created", order_id="A2")
+    EventFactory(
+        provider_event_id="evt_1", status=Event.FAILED, error="It was too late.", attempts=7
+    )
+    EventFactory(
+        provider_event_id="evt_2", status=Event.PROCESSED, type="refund.created", order_id="A2"
+    )
     html = read(operator, LIST)
-    for text in ["evt_1", "failed", "It was too late.", "evt_2", "processed", "refund.created", "A2", ">7<"]:
+    for text in [
+        "evt_1",
+        "failed",
+        "It was too late.",
+        "evt_2",
+        "processed",
+        "refund.created",
+        "A2",
+        ">7<",
+    ]:
         assert text in html
 
 
@@ -124,7 +140,9 @@ def test_the_list_is_filtered_by_status_provider_and_type(operator):
     assert found(operator.get(LIST, {"status__exact": "processed"})) == {"evt_2", "evt_3"}
     assert found(operator.get(LIST, {"provider": "timed"})) == {"evt_2"}
     assert found(operator.get(LIST, {"type": "refund.created"})) == {"evt_3"}
-    assert found(operator.get(LIST, {"type": "charge.succeeded", "status__exact": "processed"})) == {"evt_2"}
+    assert found(
+        operator.get(LIST, {"type": "charge.succeeded", "status__exact": "processed"})
+    ) == {"evt_2"}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +178,12 @@ def test_the_search_asks_for_the_keys_which_have_indexes(operator):
     conditions = [sql.partition(" WHERE ")[2] for sql in statements if Event._meta.db_table in sql]
     for key in ("dedup_key", "order_key"):
         assert any(key in condition for condition in conditions)
-    assert not any("dedup_key" in condition and "order_key" in condition for condition in conditions)
-    assert not any("provider_event_id" in condition or "order_id" in condition for condition in conditions)
+    assert not any(
+        "dedup_key" in condition and "order_key" in condition for condition in conditions
+    )
+    assert not any(
+        "provider_event_id" in condition or "order_id" in condition for condition in conditions
+    )
 
 
 def test_the_search_can_be_combined_with_a_filter(operator):
@@ -172,11 +194,14 @@ def test_the_search_can_be_combined_with_a_filter(operator):
 
 def test_the_search_finds_an_unparsed_event_by_the_id_that_it_was_given(operator, unparsed):
     EventFactory()
-    assert found(operator.get(LIST, {"q": unparsed.provider_event_id})) == {unparsed.provider_event_id}
+    assert found(operator.get(LIST, {"q": unparsed.provider_event_id})) == {
+        unparsed.provider_event_id
+    }
 
 
 @pytest.mark.parametrize(
-    "query", [{}, {"status__exact": "failed"}, {"q": "A1"}, {"provider": "timed"}, {"_facets": "True"}]
+    "query",
+    [{}, {"status__exact": "failed"}, {"q": "A1"}, {"provider": "timed"}, {"_facets": "True"}],
 )
 def test_the_list_counts_no_further_than_it_shows(operator, monkeypatch, query):
     monkeypatch.setattr("django_payment_webhooks.admin.MAX_COUNT", 60)
@@ -218,7 +243,11 @@ def test_a_long_error_is_shortened_in_the_list_and_whole_on_the_page(operator):
 
 
 def test_the_page_shows_the_payload_for_reading(operator):
-    event = EventFactory(provider_event_id="evt_1", verified_by="fingerprint1", data={"amount": "10.00", "note": "für"})
+    event = EventFactory(
+        provider_event_id="evt_1",
+        verified_by="fingerprint1",
+        data={"amount": "10.00", "note": "für"},
+    )
     html = read(operator, page_of(event))
     assert escape(json.dumps(event.payload, indent=2, ensure_ascii=False)) in html
     for text in ["evt_1", "charge.succeeded", "A1", "fingerprint1", event.dedup_key, "für"]:
@@ -235,8 +264,14 @@ def test_numbers_are_shown_as_they_were_sent(operator):
 
 def test_what_a_payload_contains_is_shown_and_never_run(operator):
     script = "</pre><script>alert('A1')</script>"
-    event = EventFactory(provider_event_id=script, type=script, order_id=script, data={"note": script}, error=script)
-    for html in (read(operator, page_of(event)), read(operator, LIST), read(operator, LIST, q=script)):
+    event = EventFactory(
+        provider_event_id=script, type=script, order_id=script, data={"note": script}, error=script
+    )
+    for html in (
+        read(operator, page_of(event)),
+        read(operator, LIST),
+        read(operator, LIST, q=script),
+    ):
         assert script not in html
         assert "&lt;script&gt;alert(" in html
 
@@ -263,7 +298,9 @@ def test_a_body_of_the_size_limit_can_be_read(operator):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_whose_handler_is_gone_can_be_read_and_replayed(operator, settings, published, run_due):
+def test_an_event_whose_handler_is_gone_can_be_read_and_replayed(
+    operator, settings, published, run_due
+):
     event = EventFactory(status=Event.FAILED, due_at=None)
     settings.PAYMENT_WEBHOOKS_HANDLERS = {}
     assert event.provider_event_id in read(operator, page_of(event))
@@ -273,9 +310,13 @@ def test_an_event_whose_handler_is_gone_can_be_read_and_replayed(operator, setti
     assert row_of(event)["status"] == Event.IGNORED
 
 
-def test_an_event_of_a_provider_that_the_settings_no_longer_name_can_still_be_read(operator, settings):
+def test_an_event_of_a_provider_that_the_settings_no_longer_name_can_still_be_read(
+    operator, settings
+):
     event = EventFactory(provider="timed", data={"note": "a note of the past"})
-    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": settings.PAYMENT_WEBHOOKS_PROVIDERS["default"]}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "default": settings.PAYMENT_WEBHOOKS_PROVIDERS["default"]
+    }
     assert "a note of the past" in read(operator, page_of(event))
     assert "timed" in read(operator, LIST)
 
@@ -313,7 +354,10 @@ def test_saving_a_page_does_not_undo_what_a_worker_did_since_it_was_opened(opera
 
 def test_nobody_can_add_an_event(operator):
     assert operator.get(LIST + "add/").status_code == 403
-    assert operator.post(LIST + "add/", {"provider_event_id": "evt_1", "_save": "Save"}).status_code == 403
+    assert (
+        operator.post(LIST + "add/", {"provider_event_id": "evt_1", "_save": "Save"}).status_code
+        == 403
+    )
     assert not Event.objects.exists()
     assert LIST + "add/" not in read(operator, LIST)
 
@@ -332,7 +376,11 @@ def test_nobody_can_delete_an_event(operator):
 def test_a_stranger_sees_nothing_and_does_nothing(client, db, published):
     event = EventFactory(status=Event.FAILED, due_at=None)
     before = row_of(event)
-    for answer in (client.get(LIST), client.get(page_of(event)), replay_without_following(client, event)):
+    for answer in (
+        client.get(LIST),
+        client.get(page_of(event)),
+        replay_without_following(client, event),
+    ):
         assert answer.status_code == 302
         assert answer["Location"].startswith("/admin/login/?next=")
         assert event.provider_event_id not in answer.content.decode()
@@ -353,7 +401,11 @@ def test_a_user_of_the_shop_who_is_no_staff_sees_nothing(db):
 
 def test_staff_without_permission_for_events_sees_nothing(db):
     clerk, event = log_in("clerk", is_staff=True), EventFactory(status=Event.FAILED)
-    for answer in (clerk.get(LIST), clerk.get(page_of(event)), replay_without_following(clerk, event)):
+    for answer in (
+        clerk.get(LIST),
+        clerk.get(page_of(event)),
+        replay_without_following(clerk, event),
+    ):
         assert answer.status_code == 403
     assert row_of(event)["status"] == Event.FAILED
 
@@ -396,8 +448,12 @@ def test_an_action_without_a_token_of_the_page_is_refused(db):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("status", [Event.FAILED, Event.IGNORED, Event.WAITING])
-def test_replayed_events_are_due_again_and_published(operator, order, published, run_due, received_signals, status):
-    events = EventFactory.create_batch(2, status=status, due_at=None, attempts=25, error="It was too late.")
+def test_replayed_events_are_due_again_and_published(
+    operator, order, published, run_due, received_signals, status
+):
+    events = EventFactory.create_batch(
+        2, status=status, due_at=None, attempts=25, error="It was too late."
+    )
     published()
     answer = replay(operator, *events)
     assert told(answer) == [("success", "2 events are due again.")]
@@ -406,7 +462,9 @@ def test_replayed_events_are_due_again_and_published(operator, order, published,
         row = row_of(event)
         assert (row["status"], row["attempts"], row["error"]) == (Event.RECEIVED, 0, "")
         assert row["due_at"] < row["enqueue_at"]
-    assert sorted(facts["event"].pk for facts in received_signals.of("event_replayed")) == [row.pk for row in events]
+    assert sorted(facts["event"].pk for facts in received_signals.of("event_replayed")) == [
+        row.pk for row in events
+    ]
 
     run_due()
     assert sorted(row_of(event)["status"] for event in events) == [Event.DUPLICATE, Event.PROCESSED]
@@ -417,18 +475,28 @@ def test_a_replay_is_recorded_with_the_name_of_who_did_it(operator):
     event, other = EventFactory(status=Event.FAILED), EventFactory(status=Event.PROCESSED)
     replay(operator, event, other)
     entry = LogEntry.objects.get()
-    assert (entry.user.username, entry.action_flag, entry.object_id) == ("root", CHANGE, str(event.pk))
+    assert (entry.user.username, entry.action_flag, entry.object_id) == (
+        "root",
+        CHANGE,
+        str(event.pk),
+    )
     assert entry.get_change_message() == "Replayed."
     assert entry.content_type.model_class() is Event
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE])
-def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_told(operator, published, received_signals, status):
+@pytest.mark.parametrize(
+    "status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE]
+)
+def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_told(
+    operator, published, received_signals, status
+):
     event = EventFactory(status=status)
     before = row_of(event)
     answer = replay(operator, event)
-    text = "1 events were left as they are: only failed, ignored and waiting events can be replayed."
+    text = (
+        "1 events were left as they are: only failed, ignored and waiting events can be replayed."
+    )
     assert told(answer) == [("warning", text)]
     assert row_of(event) == before
     assert published() == []
@@ -464,10 +532,14 @@ def test_of_a_mixed_choice_each_part_is_told(operator, unparsed, published):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_whose_effect_is_committed_is_only_delivered_again(operator, order, run_due, shop_state, published):
+def test_an_event_whose_effect_is_committed_is_only_delivered_again(
+    operator, order, run_due, shop_state, published
+):
     event = EventFactory()
     run_due()
-    Event.objects.filter(pk=event.pk).update(status=Event.FAILED, due_at=None, error="The warehouse said no.")
+    Event.objects.filter(pk=event.pk).update(
+        status=Event.FAILED, due_at=None, error="The warehouse said no."
+    )
     replay(operator, event)
     assert row_of(event)["status"] == Event.APPLIED
     run_due()
@@ -476,11 +548,15 @@ def test_an_event_whose_effect_is_committed_is_only_delivered_again(operator, or
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_still_can_not_be_parsed_is_told_with_the_reason(operator, unparsed, published, received_signals):
+def test_what_still_can_not_be_parsed_is_told_with_the_reason(
+    operator, unparsed, published, received_signals
+):
     before = row_of(unparsed)
     ((level, text),) = told(replay(operator, unparsed))
     assert level == "error"
-    assert text.startswith("unparsed %s still can't be parsed. The body can't be read: " % unparsed.provider_event_id)
+    assert text.startswith(
+        "unparsed %s still can't be parsed. The body can't be read: " % unparsed.provider_event_id
+    )
     assert row_of(unparsed) == before
     assert published() == []
     assert not received_signals.of("event_replayed")
@@ -489,17 +565,25 @@ def test_what_still_can_not_be_parsed_is_told_with_the_reason(operator, unparsed
 
 @pytest.mark.django_db(transaction=True)
 def test_what_can_be_parsed_now_is_received_again(operator, settings, published, received_signals):
-    body = json.dumps({"id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}).encode()
+    body = json.dumps(
+        {"id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
+    ).encode()
     with pytest.raises(ParseError):
         receive_events(get_provider("default"), {}, body, "by-test")
     unparsed = Event.objects.get()
-    default = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS["default"], FIELDS={"provider_event_id": "id"})
+    default = dict(
+        settings.PAYMENT_WEBHOOKS_PROVIDERS["default"], FIELDS={"provider_event_id": "id"}
+    )
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": default}
 
     assert told(replay(operator, unparsed)) == [("success", "1 events are due again.")]
     assert row_of(unparsed)["status"] == Event.PROCESSED
     received = Event.objects.get(provider_event_id="evt_1")
-    assert (received.status, received.order_id, received.verified_by) == (Event.RECEIVED, "A1", "by-test")
+    assert (received.status, received.order_id, received.verified_by) == (
+        Event.RECEIVED,
+        "A1",
+        "by-test",
+    )
     assert published() == [received.pk]
     assert LogEntry.objects.get().object_id == str(unparsed.pk)
 
@@ -541,7 +625,9 @@ def test_nothing_is_done_before_it_is_confirmed(operator, published, received_si
 
 def test_a_choice_of_which_nothing_can_be_done_offers_no_button(operator):
     event = EventFactory(status=Event.PROCESSED)
-    html = operator.post(LIST, {"action": "replay_events", "_selected_action": [event.pk]}).content.decode()
+    html = operator.post(
+        LIST, {"action": "replay_events", "_selected_action": [event.pk]}
+    ).content.decode()
     assert "None of the selected events" in html
     assert 'name="confirmed"' not in html
 
@@ -556,7 +642,9 @@ def test_a_replay_is_told_with_its_reason_to_the_log_and_to_the_signal(operator,
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("forged", [{"after": "x"}, {"until": ""}, {"total": "1e9"}, {"reason": "r" * 201}])
+@pytest.mark.parametrize(
+    "forged", [{"after": "x"}, {"until": ""}, {"total": "1e9"}, {"reason": "r" * 201}]
+)
 def test_a_form_that_is_not_ours_does_nothing(operator, published, forged):
     event = EventFactory(status=Event.FAILED)
     before = row_of(event)
@@ -572,7 +660,12 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
     events = EventFactory.create_batch(25, status=Event.FAILED)
     EventFactory.create_batch(2, status=Event.PROCESSED)
     address = LIST + "?status__exact=failed"
-    selected = {"action": "replay_events", "_selected_action": [events[0].pk], "select_across": 1, "index": 0}
+    selected = {
+        "action": "replay_events",
+        "_selected_action": [events[0].pk],
+        "select_across": 1,
+        "index": 0,
+    }
     fields = operator.post(address, selected).context["form"].initial
     assert (fields["total"], fields["left"]) == (25, 0)
     late = EventFactory(status=Event.FAILED)  # it failed after the operator had confirmed
@@ -592,14 +685,21 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_counted(operator, monkeypatch):
+def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_counted(
+    operator, monkeypatch
+):
     monkeypatch.setattr("django_payment_webhooks.admin.BATCH", 5)
     for number in range(12):
         with pytest.raises(ParseError):
             receive_events(get_provider("default"), {}, b"{%d" % number, "by-test")
     address = LIST + "?type="
-    fields = {"action": "replay_events", "_selected_action": list(Event.objects.values_list("pk", flat=True))}
-    fields.update(operator.post(address, dict(fields, index=0)).context["form"].initial, confirmed=1)
+    fields = {
+        "action": "replay_events",
+        "_selected_action": list(Event.objects.values_list("pk", flat=True)),
+    }
+    fields.update(
+        operator.post(address, dict(fields, index=0)).context["form"].initial, confirmed=1
+    )
     texts = []
     while True:
         answer = operator.post(address, fields)
@@ -610,7 +710,9 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_cou
         assert '<progress max="12" value="%d">' % fields["unparsed"] in answer.content.decode()
         assert "%d can't be parsed." % fields["unparsed"] in answer.content.decode()
     texts += [text for _, text in told(operator.get(address))]
-    assert ["still can't be parsed. The body can't be read" in text for text in texts] == [True] * 5 + [False]
+    assert ["still can't be parsed. The body can't be read" in text for text in texts] == [
+        True
+    ] * 5 + [False]
     assert texts[5:] == ["12 events in all still can't be parsed."]
     assert Event.objects.filter(status=Event.FAILED).count() == 12
 
@@ -619,7 +721,9 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_cou
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_that_was_handled_by_hand_is_processed_and_its_refund_goes_on(operator, order, webhook, run_due):
+def test_an_event_that_was_handled_by_hand_is_processed_and_its_refund_goes_on(
+    operator, order, webhook, run_due
+):
     webhook(event_id="evt_ch", amount="7.00")
     webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
     run_due()
@@ -648,7 +752,9 @@ def test_without_a_reason_nothing_is_marked_as_handled_by_hand(operator, reason)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_dry_run_shows_what_would_be_done_and_does_nothing(operator, order, shop_state, published, received_signals):
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
+    operator, order, shop_state, published, received_signals
+):
     events = [EventFactory(), EventFactory(type="refund.created"), EventFactory(type="unknown")]
     before = [row_of(event) for event in events], shop_state()
     data = {"action": "rehearse_events", "_selected_action": [event.pk for event in events]}
@@ -674,8 +780,12 @@ def test_a_dry_run_tries_a_bounded_number_of_events(operator, monkeypatch):
 
 
 def test_the_page_tells_what_happened_to_an_event_from_its_row_alone(operator):
-    event = EventFactory(status=Event.FAILED, error="It was too late.", verified_by="fingerprint1", due_at=None)
-    Event.objects.filter(pk=event.pk).update(waiting_since=event.received_at, finished_at=event.received_at)
+    event = EventFactory(
+        status=Event.FAILED, error="It was too late.", verified_by="fingerprint1", due_at=None
+    )
+    Event.objects.filter(pk=event.pk).update(
+        waiting_since=event.received_at, finished_at=event.received_at
+    )
     html = read(operator, page_of(event))
     verbs = re.findall(r"<td><span class=\"pw-status pw-(\w+)\"", html)
     assert verbs == ["received", "waiting", "failed"]
@@ -683,7 +793,9 @@ def test_the_page_tells_what_happened_to_an_event_from_its_row_alone(operator):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_page_tells_each_step_with_its_reason_and_who_it_was(operator, history, order, webhook, run_due):
+def test_the_page_tells_each_step_with_its_reason_and_who_it_was(
+    operator, history, order, webhook, run_due
+):
     webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="50.00")
     run_due()
     webhook(event_id="evt_ch")
@@ -693,7 +805,12 @@ def test_the_page_tells_each_step_with_its_reason_and_who_it_was(operator, histo
     html = read(operator, page_of(refund))
     verbs = re.findall(r"<td><span class=\"pw-status pw-(\w+)\"", html)
     assert verbs == ["received", "waiting", "released", "failed", "replayed", "due"]
-    for text in ["It waits for charge.succeeded.", "Let us see.", "<td>root</td>", "More would be refunded"]:
+    for text in [
+        "It waits for charge.succeeded.",
+        "Let us see.",
+        "<td>root</td>",
+        "More would be refunded",
+    ]:
         assert text in html
     assert 'by <a href="%s">charge.succeeded evt_ch</a>' % page_of(charge) in html
 
@@ -746,16 +863,32 @@ def test_no_attempt_is_called_lost_that_has_an_end_or_is_not_known(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_order_is_drawn_with_all_its_events_and_no_other(operator, history, order, webhook, run_due):
+def test_the_order_is_drawn_with_all_its_events_and_no_other(
+    operator, history, order, webhook, run_due
+):
     webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
     run_due()
     webhook(event_id="evt_ch")
     webhook(event_id="evt_other", order_id="A2")
     run_due()
-    drawing = re.search("<svg.*</svg>", read(operator, page_of(Event.objects.get(provider_event_id="evt_ch"))), re.S)
-    assert re.findall(r'<text [^>]*class="pw-small">(evt_\w+)<', drawing.group()) == ["evt_re", "evt_ch"]
+    drawing = re.search(
+        "<svg.*</svg>", read(operator, page_of(Event.objects.get(provider_event_id="evt_ch"))), re.S
+    )
+    assert re.findall(r'<text [^>]*class="pw-small">(evt_\w+)<', drawing.group()) == [
+        "evt_re",
+        "evt_ch",
+    ]
     assert re.findall(r"<g class=\"pw-(\w+)\"", drawing.group()) == [
-        *("received", "waiting", "received", "applied", "released", "processed", "applied", "processed"),
+        *(
+            "received",
+            "waiting",
+            "received",
+            "applied",
+            "released",
+            "processed",
+            "applied",
+            "processed",
+        ),
     ]
     assert drawing.group().count('class="pw-link"') == 1
 
@@ -774,7 +907,12 @@ def test_what_an_event_without_an_order_shares_with_others_is_not_drawn(operator
 
 
 def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
-    data = {"Email": "ada@example.com", "card": {"cvc": 123, "last4": "4242"}, "list": [{"IBAN": "DE00"}], "id": "x"}
+    data = {
+        "Email": "ada@example.com",
+        "card": {"cvc": 123, "last4": "4242"},
+        "list": [{"IBAN": "DE00"}],
+        "id": "x",
+    }
     event = EventFactory(data=data)
     html = read(operator, page_of(event))
     for text in ("ada@example.com", "DE00", ": 123"):
@@ -802,7 +940,13 @@ def test_an_operation_that_began_on_an_events_page_ends_there(operator):
     event = EventFactory(status=Event.FAILED)
     answer = operate(operator, "resolve_events", event, reason="Paid in cash.", from_event=event.pk)
     assert answer.redirect_chain == [(page_of(event), 302)]
-    answer = operate(operator, "resolve_events", EventFactory(), reason="Paid in cash.", from_event="//evil.example")
+    answer = operate(
+        operator,
+        "resolve_events",
+        EventFactory(),
+        reason="Paid in cash.",
+        from_event="//evil.example",
+    )
     assert answer.redirect_chain == [(LIST, 302)]
 
 
@@ -810,13 +954,24 @@ def test_an_operation_that_began_on_an_events_page_ends_there(operator):
 
 
 def test_the_overview_shows_how_all_is_and_what_is_wrong(operator, monkeypatch):
-    monkeypatch.setattr("django_payment_webhooks.contrib.overview.is_broker_reachable", lambda: False)
+    monkeypatch.setattr(
+        "django_payment_webhooks.monitoring.overview.is_broker_reachable", lambda: False
+    )
     EventFactory.create_batch(3, status=Event.FAILED, due_at=None)
-    EventFactory(received_at=timezone.now() - timedelta(hours=3), status=Event.PROCESSED, due_at=None)
+    EventFactory(
+        received_at=timezone.now() - timedelta(hours=3), status=Event.PROCESSED, due_at=None
+    )
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     Rejection.objects.create(hour=hour, provider="default", status=401, reason="mismatch", count=17)
     html = read(operator, LIST, overview="6")
-    for text in ["3 events have failed", "can&#39;t be reached", "mismatch", ">17<", "Last sweep", "timed"]:
+    for text in [
+        "3 events have failed",
+        "can&#39;t be reached",
+        "mismatch",
+        ">17<",
+        "Last sweep",
+        "timed",
+    ]:
         assert text in html.replace("&#x27;", "&#39;")
     assert len(re.findall(r"<rect [^>]*class=\"pw-(\w+)\"", html)) == 2
     assert html.count("<g><title>") == 6
@@ -842,7 +997,9 @@ def test_a_reader_sees_the_overview_and_the_timelines_and_no_operation(reader):
     assert "formaction" not in html
     for action in ("replay_events", "resolve_events", "rehearse_events"):
         before = row_of(event)
-        answer = reader.post(LIST, {"action": action, "_selected_action": [event.pk], "confirmed": 1, "after": 0})
+        answer = reader.post(
+            LIST, {"action": action, "_selected_action": [event.pk], "confirmed": 1, "after": 0}
+        )
         assert "pw-page" not in answer.content.decode()
         assert row_of(event) == before
     assert not Entry.objects.exists()

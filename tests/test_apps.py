@@ -25,7 +25,9 @@ def test_the_version_is_a_version():
     assert all(part.isdigit() for part in django_payment_webhooks.__version__.split("."))
 
 
-@pytest.mark.parametrize("name", ["payment_webhooks.process_event", "payment_webhooks.sweep_events"])
+@pytest.mark.parametrize(
+    "name", ["payment_webhooks.process_event", "payment_webhooks.sweep_events"]
+)
 def test_the_tasks_have_names_that_never_change(name):
     assert name in processing.process.app.tasks
 

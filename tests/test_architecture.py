@@ -26,7 +26,17 @@ BELOW = {
     "pytest_plugin": {"contrib", "providers", "testing"},
 }
 # A module imports only what stands after it.
-LAYERS = ["apps", "urls", "views", "processing", "handlers", "models", "conf", "signals", "exceptions"]
+LAYERS = [
+    "apps",
+    "urls",
+    "views",
+    "processing",
+    "handlers",
+    "models",
+    "conf",
+    "signals",
+    "exceptions",
+]
 
 
 def find_sources():
@@ -54,7 +64,9 @@ def count_code_lines(source):
     lines = set()
     for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None]):
         starts_line = before is None or before.type in starts
-        is_docstring = token.type == tokenize.STRING and starts_line and after.type == tokenize.NEWLINE
+        is_docstring = (
+            token.type == tokenize.STRING and starts_line and after.type == tokenize.NEWLINE
+        )
         if token.type not in ignored and not is_docstring:
             lines.update(range(token.start[0], token.end[0] + 1))
     return len(lines)
@@ -136,13 +148,19 @@ def test_an_extra_imports_the_core_and_the_extras_below_it(name):
 
 def find_functions(source):
     """Return every function of a module."""
-    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_no_function_imports(name):
     for function in find_functions(SOURCES[name]):
-        imports = [node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
+        imports = [
+            node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
         assert not imports, function.name
 
 
@@ -154,19 +172,35 @@ def test_no_function_has_more_than_40_lines(name):
 
 
 def test_two_shims_are_enough_for_ten_years_of_django():
-    pattern = r"django\.VERSION|get_version\(|sys\.version_info|except (ImportError|ModuleNotFoundError)"
-    shims = [(name, found) for name, source in SOURCES.items() for found in re.findall(pattern, source)]
+    pattern = (
+        r"django\.VERSION|get_version\(|sys\.version_info|except (ImportError|ModuleNotFoundError)"
+    )
+    shims = [
+        (name, found) for name, source in SOURCES.items() for found in re.findall(pattern, source)
+    ]
     assert len(shims) <= 2, shims
 
 
 def test_every_module_is_named_after_what_it_does():
     words = {word for name in SOURCES for word in name.split(".")}
-    assert not words & {"utils", "util", "helpers", "helper", "base", "compat", "common", "misc", "tools"}
+    assert not words & {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "base",
+        "compat",
+        "common",
+        "misc",
+        "tools",
+    }
 
 
 def test_nothing_is_left_to_be_done():
     for name, source in SOURCES.items():
-        assert not re.search("T[O]DO|F[I]XME|X[X]X|no[q]a|type: i[g]nore|pragma: no cover", source), name
+        assert not re.search(
+            "T[O]DO|F[I]XME|X[X]X|no[q]a|type: i[g]nore|pragma: no cover", source
+        ), name
 
 
 # ---- the core without its extras
@@ -301,7 +335,12 @@ def test_the_core_runs_without_its_extras(tmp_path):
     facts = json.loads(output.decode().splitlines()[-1])
     assert os.path.realpath(facts["file"]).startswith(os.path.realpath(str(copy)))
     assert not {name.split(".")[1] for name in facts["loaded"]} & EXTRAS
-    answers = [(401, '{"error": "Wrong token."}'), (200, "new"), (200, "old"), (400, '{"error": "No JSON."}')]
+    answers = [
+        (401, '{"error": "Wrong token."}'),
+        (200, "new"),
+        (200, "old"),
+        (400, '{"error": "No JSON."}'),
+    ]
     assert facts["answers"] == [list(answer) for answer in answers]
     (paid, failed) = facts["events"]
     assert (paid, failed[1]) == (["1", "processed"], "failed")

@@ -4,15 +4,15 @@ import inspect
 
 import pytest
 
-from django_payment_webhooks.contrib.handlers import (
+from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.handlers import Handler
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.payments import (
     DisputeOpenedHandler,
     OrderPaidHandler,
     RefundCreatedHandler,
     require,
 )
-from django_payment_webhooks.exceptions import PermanentFailure
-from django_payment_webhooks.handlers import Handler
-from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import process
 
 from .doubles import handle
@@ -68,7 +68,9 @@ def test_an_order_is_paid_once_whoever_says_it():
     assert handler.idempotency_key(other) == "order-paid:A1"
 
 
-@pytest.mark.parametrize("parent, name", [(RefundCreatedHandler, "refund"), (DisputeOpenedHandler, "dispute")])
+@pytest.mark.parametrize(
+    "parent, name", [(RefundCreatedHandler, "refund"), (DisputeOpenedHandler, "dispute")]
+)
 def test_a_refund_or_a_dispute_has_its_providers_name_for_it(parent, name):
     handler, field = concrete(parent), name + "_id"
     assert handler.idempotency_key(event_about(**{field: "x_1"})) == name + ":default:x_1"
@@ -78,7 +80,9 @@ def test_a_refund_or_a_dispute_has_its_providers_name_for_it(parent, name):
     assert handler.idempotency_key(other) == name + ":timed:x_1"
 
 
-@pytest.mark.parametrize("parent, field", [(RefundCreatedHandler, "refund_id"), (DisputeOpenedHandler, "dispute_id")])
+@pytest.mark.parametrize(
+    "parent, field", [(RefundCreatedHandler, "refund_id"), (DisputeOpenedHandler, "dispute_id")]
+)
 @pytest.mark.parametrize("missing", [{}, {"it": None}, {"it": ""}, {"it": "x_1", "order_id": ""}])
 def test_an_event_without_its_id_or_its_order_is_a_permanent_failure(parent, field, missing):
     data = {field if name == "it" else name: value for name, value in missing.items()}
@@ -93,7 +97,11 @@ def test_a_payment_without_an_order_is_a_permanent_failure():
 
 def test_a_required_field_is_returned_as_text():
     event = event_about(refund_id=17, charge_id="ch_1")
-    assert [require(event, name) for name in ("refund_id", "charge_id", "order_id")] == ["17", "ch_1", "A1"]
+    assert [require(event, name) for name in ("refund_id", "charge_id", "order_id")] == [
+        "17",
+        "ch_1",
+        "A1",
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

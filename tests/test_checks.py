@@ -6,8 +6,8 @@ from django.apps import apps
 from django.core import checks
 from django.db import connection
 
-from django_payment_webhooks.contrib.handlers import OrderPaidHandler
 from django_payment_webhooks.handlers import Handler
+from django_payment_webhooks.payments import OrderPaidHandler
 
 from .factories import SECRET
 
@@ -22,7 +22,9 @@ def _good_database(monkeypatch):
 
 def found():
     """Return the ids of all messages of the app."""
-    messages = [message for message in checks.run_checks() if message.id.startswith("payment_webhooks.")]
+    messages = [
+        message for message in checks.run_checks() if message.id.startswith("payment_webhooks.")
+    ]
     for message in messages:
         assert message.hint
         assert message.level == (checks.ERROR if ".E" in message.id else checks.WARNING)
@@ -112,7 +114,9 @@ def test_e004_tells_of_a_provider_without_the_option(settings):
     assert found() == ["E004"]
 
 
-@pytest.mark.parametrize("secret", ["", " " * 20, "fifteen-bytes-x", None, 17, SECRET.encode(), [SECRET]])
+@pytest.mark.parametrize(
+    "secret", ["", " " * 20, "fifteen-bytes-x", None, 17, SECRET.encode(), [SECRET]]
+)
 def test_e005_tells_of_one_bad_secret_among_good_ones(provider, secret):
     provider(SECRETS=[SECRET, secret])
     assert found() == ["E005"]
@@ -124,7 +128,9 @@ def test_e005_tells_of_a_secret_that_can_not_be_decoded(provider, encoding):
     assert found() == ["E005"]
 
 
-@pytest.mark.parametrize("secrets", [["sixteen-bytes-xx"], [SECRET, "another-secret-of-the-partner"], (SECRET,)])
+@pytest.mark.parametrize(
+    "secrets", [["sixteen-bytes-xx"], [SECRET, "another-secret-of-the-partner"], (SECRET,)]
+)
 def test_good_secrets_are_nothing_to_complain_of(provider, secrets):
     provider(SECRETS=secrets)
     assert found() == []
@@ -156,7 +162,12 @@ def test_a_pattern_with_one_group_is_nothing_to_complain_of(provider, pattern):
 
 @pytest.mark.parametrize(
     "options",
-    [{"KEY_ENCODING": "utf8"}, {"DIGEST": "sha257"}, {"SIGNATURE_ENCODING": "b64"}, {"TOLERANCE": "300"}],
+    [
+        {"KEY_ENCODING": "utf8"},
+        {"DIGEST": "sha257"},
+        {"SIGNATURE_ENCODING": "b64"},
+        {"TOLERANCE": "300"},
+    ],
     ids=lambda options: list(options)[0],
 )
 def test_an_option_that_would_fail_with_the_first_webhook_is_told_of(provider, options):
@@ -164,7 +175,9 @@ def test_an_option_that_would_fail_with_the_first_webhook_is_told_of(provider, o
     assert len(found()) == 1
 
 
-@pytest.mark.parametrize("content", ["{body}", "{timestamp}.{body}", "Webhook-Id.{body}", "{Webhook-Id2}.{body}"])
+@pytest.mark.parametrize(
+    "content", ["{body}", "{timestamp}.{body}", "Webhook-Id.{body}", "{Webhook-Id2}.{body}"]
+)
 def test_w003_tells_of_an_id_in_a_header_that_nobody_signed(provider, content):
     provider(FIELDS={"provider_event_id": "header:Webhook-Id"}, CONTENT=content)
     assert found() == ["W003"]
@@ -177,7 +190,11 @@ def test_a_header_that_is_signed_is_nothing_to_complain_of(provider, header):
 
 
 def test_every_provider_is_checked(settings):
-    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"a": {"BACKEND": "no.such"}, "b": {}, "c": {"SECRETS": ["short", SECRET]}}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "a": {"BACKEND": "no.such"},
+        "b": {},
+        "c": {"SECRETS": ["short", SECRET]},
+    }
     assert sorted(found()) == ["E002", "E004", "E005"]
 
 
@@ -216,7 +233,8 @@ def test_e007_tells_of_a_handler_that_can_not_be_imported(settings, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["tests.test_checks.NoHandler", "tests.test_checks.found", "tests.test_checks.SECRET_KEY"]
+    "path",
+    ["tests.test_checks.NoHandler", "tests.test_checks.found", "tests.test_checks.SECRET_KEY"],
 )
 def test_e008_tells_of_a_handler_that_is_no_handler(settings, path):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": path}
@@ -229,7 +247,7 @@ def test_e008_tells_of_a_handler_that_is_no_handler(settings, path):
         "tests.test_checks.Abstract",
         "tests.test_checks.AlmostWritten",
         "django_payment_webhooks.handlers.Handler",
-        "django_payment_webhooks.contrib.handlers.RefundCreatedHandler",
+        "django_payment_webhooks.payments.RefundCreatedHandler",
     ],
 )
 def test_e009_tells_of_a_handler_that_is_abstract(settings, path):
@@ -239,17 +257,26 @@ def test_e009_tells_of_a_handler_that_is_abstract(settings, path):
 
 def test_e009_names_the_method_that_is_missing(settings):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "tests.test_checks.AlmostWritten"}
-    (message,) = [message for message in checks.run_checks() if message.id == "payment_webhooks.E009"]
+    (message,) = [
+        message for message in checks.run_checks() if message.id == "payment_webhooks.E009"
+    ]
     assert "order_paid" in message.hint
 
 
 def test_every_handler_is_checked(settings):
-    paths = ["shop.handlers.MarkOrderPaid", "no.such", "tests.test_checks.NoHandler", "tests.test_checks.Abstract"]
+    paths = [
+        "shop.handlers.MarkOrderPaid",
+        "no.such",
+        "tests.test_checks.NoHandler",
+        "tests.test_checks.Abstract",
+    ]
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"type %s" % path: path for path in paths}
     assert sorted(found()) == ["E007", "E008", "E009"]
 
 
-@pytest.mark.parametrize("handlers", [None, ["shop.handlers.MarkOrderPaid"], "shop.handlers.MarkOrderPaid"])
+@pytest.mark.parametrize(
+    "handlers", [None, ["shop.handlers.MarkOrderPaid"], "shop.handlers.MarkOrderPaid"]
+)
 def test_handlers_that_are_no_dictionary_are_told_of(settings, handlers):
     settings.PAYMENT_WEBHOOKS_HANDLERS = handlers
     assert len(found()) == 1
@@ -282,7 +309,9 @@ def test_e011_tells_of_what_is_not_a_positive_number(settings, name, value):
     assert found() == ["E011"]
 
 
-@pytest.mark.parametrize("name", ["SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE", "REJECTIONS_INTERVAL"])
+@pytest.mark.parametrize(
+    "name", ["SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE", "REJECTIONS_INTERVAL"]
+)
 @pytest.mark.parametrize("value", [0, -1])
 def test_e011_tells_of_numbers_that_belong_to_extras(settings, name, value):
     setattr(settings, "PAYMENT_WEBHOOKS_" + name, value)
@@ -316,7 +345,7 @@ def test_e015_tells_of_a_history_without_its_configuration(monkeypatch):
 
 # ---- the sweeper
 
-SWEEPER = "django_payment_webhooks.contrib.sweeper"
+SWEEPER = "django_payment_webhooks.sweeper"
 
 
 @pytest.fixture
@@ -338,7 +367,9 @@ def test_w001_tells_that_no_worker_sweeps(settings, interval):
 
 
 def test_w001_tells_that_the_sweeper_is_not_loaded(settings):
-    settings.PAYMENT_WEBHOOKS_EXTENSIONS = [name for name in settings.PAYMENT_WEBHOOKS_EXTENSIONS if name != SWEEPER]
+    settings.PAYMENT_WEBHOOKS_EXTENSIONS = [
+        name for name in settings.PAYMENT_WEBHOOKS_EXTENSIONS if name != SWEEPER
+    ]
     assert found() == ["W001"]
 
 
@@ -365,7 +396,9 @@ def test_w002_tells_of_a_database_that_can_not_lock_rows(monkeypatch):
 def test_w002_can_be_silenced(settings, monkeypatch):
     monkeypatch.setattr(connection.features, "has_select_for_update", False)
     settings.SILENCED_SYSTEM_CHECKS = ["payment_webhooks.W002"]
-    (message,) = [message for message in checks.run_checks() if message.id == "payment_webhooks.W002"]
+    (message,) = [
+        message for message in checks.run_checks() if message.id == "payment_webhooks.W002"
+    ]
     assert message.is_silenced()
 
 

@@ -115,7 +115,11 @@ def test_it_can_process_again_and_again(order, lost, pass_time, rounds, shop_sta
     with pytest.raises(Stopped):
         call_command("sweep_payment_webhooks", "--every", "1", "--process", stdout=printed)
     assert printed.getvalue() == "2 events processed\n1 events processed\n"
-    assert sorted(Event.objects.values_list("status", flat=True)) == ["duplicate", "duplicate", "processed"]
+    assert sorted(Event.objects.values_list("status", flat=True)) == [
+        "duplicate",
+        "duplicate",
+        "processed",
+    ]
     assert shop_state()["ledger"] == [("payment", "A1")]
 
 
@@ -127,7 +131,8 @@ def test_a_broker_that_fails_ends_the_command_with_an_error_and_loses_nothing(
     with monkeypatch.context() as broken:
         break_broker(broken, ConnectionRefusedError(111, "Connection refused"))
         with pytest.raises(
-            CommandError, match="The sweep was interrupted, what is due stays due: .*Connection refused"
+            CommandError,
+            match="The sweep was interrupted, what is due stays due: .*Connection refused",
         ):
             sweep(*args)
     assert pauses == []
@@ -177,7 +182,10 @@ def test_its_messages_are_those_that_a_worker_takes(order, lost, published):
     sweep()
     for task, arguments in published.messages():
         current_app.tasks[task](*arguments)
-    assert [Event.objects.get(pk=event.pk).status for event in lost] == [Event.PROCESSED, Event.DUPLICATE]
+    assert [Event.objects.get(pk=event.pk).status for event in lost] == [
+        Event.PROCESSED,
+        Event.DUPLICATE,
+    ]
 
 
 def test_it_takes_a_bounded_number_of_events_the_oldest_first(lost, published, settings):
@@ -209,5 +217,10 @@ def test_arguments_that_it_does_not_have_are_refused(args):
 def test_every_command_is_in_the_general_help_under_the_app():
     text = ManagementUtility(["manage.py"]).main_help_text()
     section = text.split("[django_payment_webhooks]")[1].split("[")[0]
-    for name in ("payment_webhooks_status", "prune_payment_webhooks", "replay_payment_webhooks", Command.__module__):
+    for name in (
+        "payment_webhooks_status",
+        "prune_payment_webhooks",
+        "replay_payment_webhooks",
+        Command.__module__,
+    ):
         assert name.split(".")[-1] in section.split()

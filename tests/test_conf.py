@@ -5,21 +5,21 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from shop.handlers import MarkOrderPaid
 
+from django_payment_webhooks.admin.redaction import RedactionConf
 from django_payment_webhooks.conf import PaymentWebhooksConf, get_handler, get_provider, settings
-from django_payment_webhooks.contrib.history.receivers import HistoryConf
-from django_payment_webhooks.contrib.overview import OverviewConf
-from django_payment_webhooks.contrib.redaction import RedactionConf
-from django_payment_webhooks.contrib.sweeper import SweeperConf
+from django_payment_webhooks.history.receivers import HistoryConf
+from django_payment_webhooks.monitoring.overview import OverviewConf
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.sweeper import SweeperConf
 
 from .test_providers import BatchProvider
 
 DEFAULTS = {
     "EXTENSIONS": [
-        "django_payment_webhooks.contrib.checks",
-        "django_payment_webhooks.contrib.connections",
-        "django_payment_webhooks.contrib.logging",
-        "django_payment_webhooks.contrib.sweeper",
+        "django_payment_webhooks.checks",
+        "django_payment_webhooks.worker",
+        "django_payment_webhooks.logging",
+        "django_payment_webhooks.sweeper",
     ],
     "MAX_BODY_SIZE": 1048576,
     "PUBLISH_PAUSE": 5,

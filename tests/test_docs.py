@@ -28,22 +28,26 @@ from django.dispatch import Signal
 
 import django_payment_webhooks
 from django_payment_webhooks import exceptions, processing, signals, testing
-from django_payment_webhooks.contrib.history.models import Entry, Rejection, Sweep
-from django_payment_webhooks.contrib.history.receivers import VERBS
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.handlers import Handler
+from django_payment_webhooks.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.history.receivers import VERBS
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers import Provider
-from django_payment_webhooks.providers.composition import compose, make_values, sign_webhook
+from django_payment_webhooks.providers.sending import compose, make_values, sign_webhook
+from django_payment_webhooks.sweeper import sweep
 
 from .test_architecture import CORE, SOURCES, count_code_lines
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCS = os.path.join(ROOT, "docs")
 BLOCK = re.compile(r"^```\{code-block\} (\w+)\n((?::[a-z]+: [^\n]*\n)*)(.*?)^```$", re.M | re.S)
-IN_PLACE_OF_FIRST_LINE, AT_THE_END, ON_OLD_DJANGO = ", in place of the first line", ", at the end", " on Django 1.11"
+IN_PLACE_OF_FIRST_LINE, AT_THE_END, ON_OLD_DJANGO = (
+    ", in place of the first line",
+    ", at the end",
+    " on Django 1.11",
+)
 
 Block = namedtuple("Block", "language caption text")
 
@@ -68,7 +72,9 @@ class Reader:
     def __init__(self, folder):
         self.folder, self.started, self.port = str(folder), [], find_port()
         self.environ = {
-            name: os.environ[name] for name in ("LANG", "PATH", "PYTHONPATH", "TMPDIR") if name in os.environ
+            name: os.environ[name]
+            for name in ("LANG", "PATH", "PYTHONPATH", "TMPDIR")
+            if name in os.environ
         }
         programs = os.path.join(self.folder, "bin")
         os.mkdir(programs)
@@ -208,7 +214,10 @@ def read_commands(text):
 def matches(printed, expected):
     """Return whether every line is as expected; ``...`` is for any lines."""
     lines = [line.rstrip() for line in printed.strip().splitlines()]
-    pattern = [re.escape(line.rstrip()) + "\n" if line != "..." else "(?:.*\n)*" for line in expected.splitlines()]
+    pattern = [
+        re.escape(line.rstrip()) + "\n" if line != "..." else "(?:.*\n)*"
+        for line in expected.splitlines()
+    ]
     return bool(re.match("".join(pattern) + r"\Z", "".join(line + "\n" for line in lines)))
 
 
@@ -231,7 +240,9 @@ def test_tutorial_and_guides_work_as_they_stand(reader):
             reader.follow(block)
     code, printed = reader.call("python manage.py check")
     assert code == 0, printed
-    backfill = "import events; from orders.backfill import backfill as b; e = [%r]; print(b(e), b(e))"
+    backfill = (
+        "import events; from orders.backfill import backfill as b; e = [%r]; print(b(e), b(e))"
+    )
     event = {"event_id": "evt_9", "type": "charge.succeeded", "data": {"order_id": "A1"}}
     code, printed = reader.call("python -c %s" % shlex.quote(backfill % event))
     assert printed.splitlines()[-1] == "1 0", printed
@@ -245,12 +256,18 @@ def find_pages():
     pages = ["README.md", "CHANGELOG.md"]
     for folder, folders, names in os.walk(DOCS):
         folders[:] = [name for name in folders if not name.startswith("_")]
-        pages += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name.endswith(".md")]
+        pages += [
+            os.path.relpath(os.path.join(folder, name), ROOT)
+            for name in names
+            if name.endswith(".md")
+        ]
     return sorted(pages)
 
 
 PAGES = find_pages()
-PYTHON = re.compile(r"^```(?:\{code-block\} )?python\n((?::[a-z]+: [^\n]*\n)*)(.*?)^```$", re.M | re.S)
+PYTHON = re.compile(
+    r"^```(?:\{code-block\} )?python\n((?::[a-z]+: [^\n]*\n)*)(.*?)^```$", re.M | re.S
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -258,12 +275,19 @@ def test_python_is_python_and_imports_what_is_public(page):
     public = read("reference", "index.md")
     for _, text in PYTHON.findall(read(os.pardir, page)):
         for node in ast.walk(ast.parse(textwrap.dedent(text))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "django_payment_webhooks":
+            if (
+                isinstance(node, ast.ImportFrom)
+                and (node.module or "").split(".")[0] == "django_payment_webhooks"
+            ):
                 module = importlib.import_module(node.module)
                 for alias in node.names:
-                    getattr(module, alias.name, None) or importlib.import_module(node.module + "." + alias.name)
+                    getattr(module, alias.name, None) or importlib.import_module(
+                        node.module + "." + alias.name
+                    )
                     names = {"`%s`" % alias.name, "`%s.%s`" % (node.module, alias.name)}
-                    assert alias.name in ALL_SIGNALS or any(name in public for name in names), alias.name
+                    assert alias.name in ALL_SIGNALS or any(name in public for name in names), (
+                        alias.name
+                    )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -293,7 +317,11 @@ def sign(key, content, encode=bytes.hex):
 
 
 def recipe_plain():
-    body = {"id": 7, "event": "payment_done", "object": {"metadata": {"order": "A1"}, "invoice": "in_1"}}
+    body = {
+        "id": 7,
+        "event": "payment_done",
+        "object": {"metadata": {"order": "A1"}, "invoice": "in_1"},
+    }
     body = json.dumps(body).encode()
     headers = {"HTTP_X_PARTNER_HMAC": sign(b"a secret of sixteen bytes or more", body)}
     return headers, body, [("7", "charge.succeeded", "A1")], None
@@ -307,18 +335,32 @@ def recipe_timed():
 
 
 def recipe_standard():
-    body, now = json.dumps({"type": "charge.succeeded", "data": {"order_id": "A1"}}).encode(), str(int(time.time()))
+    body, now = (
+        json.dumps({"type": "charge.succeeded", "data": {"order_id": "A1"}}).encode(),
+        str(int(time.time())),
+    )
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     content = b"msg_1." + now.encode() + b"." + body
     signature = sign(key, content, lambda mac: base64.b64encode(mac).decode())
-    headers = {"HTTP_WEBHOOK_ID": "msg_1", "HTTP_WEBHOOK_TIMESTAMP": now, "HTTP_WEBHOOK_SIGNATURE": "v1," + signature}
+    headers = {
+        "HTTP_WEBHOOK_ID": "msg_1",
+        "HTTP_WEBHOOK_TIMESTAMP": now,
+        "HTTP_WEBHOOK_SIGNATURE": "v1," + signature,
+    }
     return headers, body, [("msg_1", "charge.succeeded", "A1")], None
 
 
 def recipe_batch():
-    body = json.dumps({"items": [{"event": BODY}, {"event": dict(BODY, event_id="evt_2")}]}).encode()
+    body = json.dumps(
+        {"items": [{"event": BODY}, {"event": dict(BODY, event_id="evt_2")}]}
+    ).encode()
     headers = {"HTTP_X_SIGNATURE": sign(b"a secret of sixteen bytes or more", body)}
-    return headers, body, [(name, "charge.succeeded", "A1") for name in ("evt_1", "evt_2")], b"[accepted]"
+    return (
+        headers,
+        body,
+        [(name, "charge.succeeded", "A1") for name in ("evt_1", "evt_2")],
+        b"[accepted]",
+    )
 
 
 @pytest.mark.parametrize("recipe", [recipe_plain, recipe_timed, recipe_standard, recipe_batch])
@@ -327,18 +369,26 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
     headers, body, expected, answer = recipe()
     assert provider.verify(headers, body)
     events = provider.parse(headers, body)
-    assert [(event["provider_event_id"], event["type"], event["order_id"]) for event in events] == expected
+    assert [
+        (event["provider_event_id"], event["type"], event["order_id"]) for event in events
+    ] == expected
     if answer:
         assert provider.answer([]).content == answer
     with pytest.raises(WebhookRefused):
         provider.verify(headers, body + b" ")
-    sent = sign_webhook(provider, compose(provider, make_values(provider, "charge.succeeded", order_id="A1")))
+    sent = sign_webhook(
+        provider, compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
+    )
     assert provider.verify(sent.meta, sent.body)
     assert [event["order_id"] for event in provider.parse(sent.meta, sent.body)] == ["A1"]
 
 
 def test_provider_class_is_as_shown():
-    (block,) = [block for block in read_blocks("howto", "providers.md") if block.caption == "orders/providers.py"]
+    (block,) = [
+        block
+        for block in read_blocks("howto", "providers.md")
+        if block.caption == "orders/providers.py"
+    ]
     variables = {}
     exec(block.text, variables)
     provider = variables["Odd"]("odd", SECRETS=["x" * 16])
@@ -363,7 +413,11 @@ def test_settings_of_brokers_bound_every_wait():
 
 def test_time_limits_are_shorter_than_the_lease(settings):
     found = evaluate("production.md", "settings for a queue of its own")
-    limits = found["CELERY_TASK_SOFT_TIME_LIMIT"], found["CELERY_TASK_TIME_LIMIT"], defaults()["PAYMENT_WEBHOOKS_LEASE"]
+    limits = (
+        found["CELERY_TASK_SOFT_TIME_LIMIT"],
+        found["CELERY_TASK_TIME_LIMIT"],
+        defaults()["PAYMENT_WEBHOOKS_LEASE"],
+    )
     assert sorted(set(limits)) == list(limits)
 
 
@@ -374,7 +428,7 @@ def test_beat_is_told_a_task_that_exists():
 
 def test_log_is_configured_for_the_logger_that_is_used():
     found = evaluate("production.md", "settings for the log")
-    assert 'getLogger("%s")' % list(found["LOGGING"]["loggers"])[0] in SOURCES["contrib.logging"]
+    assert 'getLogger("%s")' % list(found["LOGGING"]["loggers"])[0] in SOURCES["logging"]
 
 
 # ---- the reference
@@ -399,16 +453,24 @@ def conf_classes():
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if ".migrations" not in module.name:
             importlib.import_module(module.name)
-    return [conf for conf in AppConf.__subclasses__() if conf.__module__.startswith(package.__name__ + ".")]
+    return [
+        conf
+        for conf in AppConf.__subclasses__()
+        if conf.__module__.startswith(package.__name__ + ".")
+    ]
 
 
 def defaults():
     """Return the settings and their defaults."""
-    return {name: default for conf in conf_classes() for name, default in conf._meta.defaults.items()}
+    return {
+        name: default for conf in conf_classes() for name, default in conf._meta.defaults.items()
+    }
 
 
 def test_every_setting_is_listed():
-    assert {name for name in listed("reference", "settings.md") if name.startswith("PAYMENT_")} == set(defaults())
+    assert {
+        name for name in listed("reference", "settings.md") if name.startswith("PAYMENT_")
+    } == set(defaults())
 
 
 def test_every_default_is_right():
@@ -427,7 +489,9 @@ def test_every_signal_is_listed():
     assert listed("reference", "signals.md") == set(ALL_SIGNALS)
 
 
-def test_signals_have_the_arguments_that_are_listed(webhook, order, run_due, received_signals, monkeypatch):
+def test_signals_have_the_arguments_that_are_listed(
+    webhook, order, run_due, received_signals, monkeypatch
+):
     webhook(order_id="A1", event_id="evt_1", type="refund.created", refund_id="re_1", amount="1.00")
     webhook(order_id="A1", event_id="evt_1", type="refund.created", refund_id="re_2", amount="1.00")
     run_due()
@@ -444,7 +508,9 @@ def test_signals_have_the_arguments_that_are_listed(webhook, order, run_due, rec
     Event.objects.filter(status="applied").update(due_at="2026-01-01T00:00Z")
     run_due()
     sweep(print)
-    received_signals.append(type(received_signals[0])("enqueue_failed", {"sender": Event, "error": OSError()}))
+    received_signals.append(
+        type(received_signals[0])("enqueue_failed", {"sender": Event, "error": OSError()})
+    )
     pages = re.split(r"^`(\w+)`\n: ", read("reference", "signals.md"), flags=re.M)
     texts = dict(zip(pages[1::2], pages[2::2]))
     assert {told.name for told in received_signals} == set(texts)
@@ -455,18 +521,25 @@ def test_signals_have_the_arguments_that_are_listed(webhook, order, run_due, rec
 
 def test_every_metric_is_listed_with_its_type_and_labels(db):
     prometheus_client = pytest.importorskip("prometheus_client")
-    exposition = importlib.import_module("django_payment_webhooks.contrib.metrics.exposition")
+    exposition = importlib.import_module("django_payment_webhooks.contrib.prometheus.exposition")
     families = [*prometheus_client.REGISTRY.collect(), *exposition.BacklogCollector().collect()]
-    found = {family.name: family for family in families if family.name.startswith("payment_webhooks_")}
+    found = {
+        family.name: family for family in families if family.name.startswith("payment_webhooks_")
+    }
     shown = {cells[0]: cells[1:3] for cells in rows("reference", "metrics.md")}
-    assert {name: kind for name, (kind, _) in shown.items()} == {name: each.type for name, each in found.items()}
+    assert {name: kind for name, (kind, _) in shown.items()} == {
+        name: each.type for name, each in found.items()
+    }
     for name, family in found.items():
         for each in family.samples:
             assert set(each.labels) - {"le"} == set(shown[name][1].split(", ")) - {"none"}, each
 
 
 def test_every_check_is_listed():
-    ids = {"payment_webhooks." + name for name in re.findall(r'PREFIX \+ "([EW]\d+)"', SOURCES["contrib.checks"])}
+    ids = {
+        "payment_webhooks." + name
+        for name in re.findall(r'PREFIX \+ "([EW]\d+)"', SOURCES["checks"])
+    }
     assert listed("reference", "checks.md") == ids
     for cells in rows("reference", "checks.md"):
         assert cells[1] == {"E": "Error", "W": "Warning"}[cells[0].split(".")[1][0]]
@@ -475,12 +548,16 @@ def test_every_check_is_listed():
 
 def test_every_command_is_listed_with_its_options():
     page = read("reference", "commands.md")
-    for name in [name.split(".")[-1] for name in SOURCES if re.match(r"management\.commands\.[a-z]", name)]:
+    for name in [
+        name.split(".")[-1] for name in SOURCES if re.match(r"management\.commands\.[a-z]", name)
+    ]:
         assert "## %s\n" % name in page
         own = load_command_class("django_payment_webhooks", name).create_parser("manage.py", name)
         usual = BaseCommand().create_parser("manage.py", name)
         common = {option for action in usual._actions for option in action.option_strings}
-        for option in {option for action in own._actions for option in action.option_strings} - common:
+        for option in {
+            option for action in own._actions for option in action.option_strings
+        } - common:
             assert re.search(r"^`%s[ `]" % option, page, re.M), option
 
 
@@ -494,7 +571,9 @@ def test_every_status_and_column_is_listed():
     columns = {field.name for field in Event._meta.get_fields() if isinstance(field, models.Field)}
     assert {cells[0] for cells in rows("reference", "events.md")} == statuses | columns
     assert "`%s`" % Event._meta.db_table in read("reference", "events.md")
-    with open(os.path.join(DOCS, "explanation", "life-of-an-event.svg"), encoding="utf-8") as diagram:
+    with open(
+        os.path.join(DOCS, "explanation", "life-of-an-event.svg"), encoding="utf-8"
+    ) as diagram:
         drawn = diagram.read()
     assert all('">%s</text>' % status in drawn for status in statuses)
 
@@ -516,7 +595,7 @@ def test_every_picture_is_shown_and_exists():
 
 def test_final_and_replayable_statuses_are_right():
     shown = {cells[0]: cells[2:4] for cells in rows("reference", "events.md") if len(cells) == 4}
-    module = importlib.import_module("django_payment_webhooks.contrib.replay")
+    module = importlib.import_module("django_payment_webhooks.operations.replay")
     final = {Event.PROCESSED, Event.DUPLICATE, Event.IGNORED, Event.FAILED}
     yes = {True: "yes", False: "no"}
     assert shown == {s: [yes[s in final], yes[s in module.REPLAYABLE]] for s, _ in Event.STATUSES}
@@ -528,7 +607,9 @@ def provider_attributes():
 
 
 def test_every_option_of_a_provider_is_listed_with_its_default():
-    options = {name.upper(): value for name, value in provider_attributes().items() if not callable(value)}
+    options = {
+        name.upper(): value for name, value in provider_attributes().items() if not callable(value)
+    }
     fields = options.pop("FIELDS")
     cells = rows("reference", "providers.md")
     shown = {row[0]: row[1] for row in cells if row[0].isupper()}
@@ -539,19 +620,27 @@ def test_every_option_of_a_provider_is_listed_with_its_default():
 
 def test_every_method_of_a_provider_and_a_handler_is_listed():
     methods = {name for name, value in provider_attributes().items() if callable(value)}
-    assert set(re.findall(r"automethod:: [\w.]+\.(\w+)", read("reference", "providers.md"))) == methods
-    methods = {name for name in dir(Handler) if not name.startswith("_") and callable(getattr(Handler, name))}
+    assert (
+        set(re.findall(r"automethod:: [\w.]+\.(\w+)", read("reference", "providers.md"))) == methods
+    )
+    methods = {
+        name
+        for name in dir(Handler)
+        if not name.startswith("_") and callable(getattr(Handler, name))
+    }
     assert methods <= listed("reference", "handlers.md")
 
 
 def test_every_handler_is_listed_with_its_key():
-    for name in re.findall(r"^class (\w+)\(Handler\)", SOURCES["contrib.handlers"], re.M):
+    for name in re.findall(r"^class (\w+)\(Handler\)", SOURCES["payments"], re.M):
         assert name in listed("reference", "handlers.md")
         assert "`%s`" % name in read("reference", "index.md")
 
 
 def test_everything_for_the_hosts_tests_is_listed():
-    shown = re.findall(r"autofunction:: django_payment_webhooks\.testing\.(\w+)", read("reference", "testing.md"))
+    shown = re.findall(
+        r"autofunction:: django_payment_webhooks\.testing\.(\w+)", read("reference", "testing.md")
+    )
     assert sorted(shown) == sorted(testing.__all__)
     assert all("`%s`" % name in read("reference", "index.md") for name in shown)
     fixtures = re.findall(r"^@pytest\.fixture\ndef (\w+)", SOURCES["pytest_plugin"], re.M)
@@ -560,7 +649,11 @@ def test_everything_for_the_hosts_tests_is_listed():
 
 def test_every_reason_for_a_401_is_explained():
     explained = {name for cells in rows("howto", "401.md") for name in cells[0].split("`, `")}
-    assert explained == set(re.findall(r"^\| 401 \| `(\w+)` \|", read("reference", "http.md"), re.M)) != set()
+    assert (
+        explained
+        == set(re.findall(r"^\| 401 \| `(\w+)` \|", read("reference", "http.md"), re.M))
+        != set()
+    )
 
 
 def test_every_exception_is_listed():
@@ -601,15 +694,23 @@ def test_every_promise_has_tests_that_exist():
 
 
 def test_lines_of_the_core_are_counted_right():
-    shown = {cells[0]: cells[1] for cells in rows("explanation", "design.md") if cells[0].endswith((".py", "/"))}
+    shown = {
+        cells[0]: cells[1]
+        for cells in rows("explanation", "design.md")
+        if cells[0].endswith((".py", "/"))
+    }
     counts = {name: count_code_lines(source) for name, source in SOURCES.items()}
     core = {name + ".py": str(counts[name]) for name in CORE}
     assert {name: count for name, count in shown.items() if name in core} == core
-    assert "| **together** | **%d** |" % sum(counts[name] for name in CORE) in read("explanation", "design.md")
+    assert "| **together** | **%d** |" % sum(counts[name] for name in CORE) in read(
+        "explanation", "design.md"
+    )
     told = set(CORE)
     for name in set(shown) - set(core):
         prefix = name[:-1] if name.endswith("/") else name[: -len(".py")]
-        inside = {name for name in counts if (name.replace(".", "/") + "/").startswith(prefix + "/")}
+        inside = {
+            name for name in counts if (name.replace(".", "/") + "/").startswith(prefix + "/")
+        }
         assert abs(sum(counts[name] for name in inside) - int(shown[name])) <= 15, name
         told |= inside
     # Every module is told of, but those that only say what is in their package.
@@ -640,8 +741,13 @@ def test_readme_names_the_versions_that_are_tested():
     for python, several, single in lines:
         versions = {"%s.%s" % (dj[0], dj[1:]) for dj in (several or single).split(",")}
         tested.setdefault("3." + python, set()).update(versions)
-    shown = re.findall(r"^\| (3\.\d+) \| ([\d., ]+) \| ([\d.]+) \|$", read(os.pardir, "README.md"), re.M)
+    shown = re.findall(
+        r"^\| (3\.\d+) \| ([\d., ]+) \| ([\d.]+) \|$", read(os.pardir, "README.md"), re.M
+    )
     assert {python: set(djangos.split(", ")) for python, djangos, _ in shown} == tested
     for python, _, celery in shown:
-        with open(os.path.join(ROOT, "constraints", "py%s.txt" % python.replace(".", "")), encoding="utf-8") as file:
+        with open(
+            os.path.join(ROOT, "constraints", "py%s.txt" % python.replace(".", "")),
+            encoding="utf-8",
+        ) as file:
             assert re.search(r"^celery==%s\." % re.escape(celery), file.read(), re.M), python

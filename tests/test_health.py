@@ -8,8 +8,8 @@ from django.conf.urls import include
 from django.db import OperationalError, connection, connections
 
 from django_payment_webhooks.contrib import health as module
-from django_payment_webhooks.contrib.health import ask_database, health
-from django_payment_webhooks.contrib.probes import Probe
+from django_payment_webhooks.monitoring.health import ask_database, health
+from django_payment_webhooks.monitoring.probes import Probe
 from django_payment_webhooks.processing import process
 from django_payment_webhooks.urls import re_path
 
@@ -49,12 +49,17 @@ def test_a_process_that_can_store_webhooks_is_healthy(get):
 
 @pytest.mark.parametrize("secrets", [[], [""], ["short"], None])
 def test_a_provider_without_a_usable_secret_is_not(get, settings, secrets):
-    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": [SECRET]}, "other": {"SECRETS": secrets}}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "default": {"SECRETS": [SECRET]},
+        "other": {"SECRETS": secrets},
+    }
     providers = {"default": True, "other": False}
     assert get() == (503, {"status": "unavailable", "database": True, "providers": providers})
 
 
-@pytest.mark.parametrize("options", [{"BACKEND": "no.such.Provider"}, {"SECRET": SECRET}, {"BACKEND": 3}])
+@pytest.mark.parametrize(
+    "options", [{"BACKEND": "no.such.Provider"}, {"SECRET": SECRET}, {"BACKEND": 3}]
+)
 def test_a_provider_that_can_not_be_loaded_is_not(get, settings, options):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}
     code, found = get()
@@ -129,7 +134,12 @@ def test_a_silent_database_costs_its_bound_and_one_thread(get, monkeypatch):
     assert time.monotonic() - started < 10
     go_on.set()
     for thread in threading.enumerate():
-        if thread.daemon and thread.name.startswith("Thread") and thread.is_alive() and hasattr(thread, "ask"):
+        if (
+            thread.daemon
+            and thread.name.startswith("Thread")
+            and thread.is_alive()
+            and hasattr(thread, "ask")
+        ):
             thread.join(10)
     assert get()[0] == 200
 
@@ -161,7 +171,9 @@ def test_no_secret_is_told_and_no_cache_keeps_it(client):
 def test_it_needs_no_login_and_opens_no_transaction(client, settings, monkeypatch):
     assert health.login_required is False
     seen = []
-    monkeypatch.setattr(module, "has_secret", lambda name: seen.append(connection.in_atomic_block) or True)
+    monkeypatch.setattr(
+        module, "has_secret", lambda name: seen.append(connection.in_atomic_block) or True
+    )
     connection.settings_dict["ATOMIC_REQUESTS"] = True
     try:
         assert client.get("/health").status_code == 200
@@ -170,7 +182,9 @@ def test_it_needs_no_login_and_opens_no_transaction(client, settings, monkeypatc
     assert seen == [False, False]
 
 
-def test_a_broker_that_is_away_and_events_that_fail_are_no_reason_to_send_webhooks_elsewhere(get, monkeypatch):
+def test_a_broker_that_is_away_and_events_that_fail_are_no_reason_to_send_webhooks_elsewhere(
+    get, monkeypatch
+):
     def refuse(*args, **options):
         raise ConnectionRefusedError(111, "Connection refused")
 

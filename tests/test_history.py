@@ -8,12 +8,12 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from django_payment_webhooks import signals
-from django_payment_webhooks.contrib.history import receivers
-from django_payment_webhooks.contrib.history.models import Entry, Rejection, Sweep
-from django_payment_webhooks.contrib.history.receivers import rejections
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
+from django_payment_webhooks.history import receivers
+from django_payment_webhooks.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.history.receivers import rejections
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.sweeper import sweep
 
 from .doubles import recorded_statements
 from .factories import EventFactory
@@ -37,7 +37,9 @@ def test_an_event_that_is_paid_is_applied_and_processed(webhook, order, run_due)
     webhook(event_id="evt_1")
     run_due()
     assert entries("evt_1") == [("applied", 1, ""), ("processed", 1, "")]
-    ((at, finished_at),) = Entry.objects.filter(verb="processed").values_list("at", "event__finished_at")
+    ((at, finished_at),) = Entry.objects.filter(verb="processed").values_list(
+        "at", "event__finished_at"
+    )
     assert abs(at - finished_at) < timedelta(seconds=10)
 
 
@@ -46,12 +48,19 @@ def test_a_refund_is_written_to_wait_and_to_be_released_by_its_charge(webhook, o
     run_due()
     webhook(event_id="evt_1")
     run_due()
-    assert [verb for verb, _, _ in entries("evt_2")] == ["waiting", "released", "applied", "processed"]
+    assert [verb for verb, _, _ in entries("evt_2")] == [
+        "waiting",
+        "released",
+        "applied",
+        "processed",
+    ]
     assert entries("evt_2")[0] == ("waiting", 0, "It waits for charge.succeeded.")
     assert Entry.objects.get(verb="released").other == Event.objects.get(provider_event_id="evt_1")
 
 
-def test_each_failed_attempt_is_written_with_its_error(webhook, order, run_due, pass_time, monkeypatch):
+def test_each_failed_attempt_is_written_with_its_error(
+    webhook, order, run_due, pass_time, monkeypatch
+):
     monkeypatch.setattr("shop.handlers.MarkOrderPaid.deliver", lambda *_: 1 / 0)
     webhook(event_id="evt_1")
     run_due()
@@ -65,7 +74,9 @@ def test_a_replay_is_written_with_who_asked_for_it_and_why(webhook, order, run_d
     webhook(event_id="evt_1", amount="7.00")
     run_due()
     assert replay(Event.objects.get())
-    signals.event_replayed.send_robust(Event, event=Event.objects.get(), by="ada", reason="The price was mended.")
+    signals.event_replayed.send_robust(
+        Event, event=Event.objects.get(), by="ada", reason="The price was mended."
+    )
     verbs = [verb for verb, _, _ in entries("evt_1")]
     assert verbs == ["failed", "replayed", "replayed"]
     assert Entry.objects.filter(verb="replayed").last().by == "ada"
@@ -78,7 +89,9 @@ def test_two_charges_that_say_something_else_are_written_as_a_conflict(webhook, 
     webhook(event_id="evt_2", charge_id="ch_2")
     run_due()
     assert [verb for verb, _, _ in entries("evt_2")] == ["conflicted", "duplicate"]
-    assert Entry.objects.get(verb="conflicted").other == Event.objects.get(provider_event_id="evt_1")
+    assert Entry.objects.get(verb="conflicted").other == Event.objects.get(
+        provider_event_id="evt_1"
+    )
     webhook(event_id="evt_1", charge_id="ch_3")  # the same id: the other event is not stored
     assert Entry.objects.filter(verb="conflicted").last().other is None
 
@@ -90,7 +103,9 @@ def test_the_receipt_of_an_event_costs_the_history_nothing(webhook, order):
     assert not Entry.objects.exists()
 
 
-def test_an_entry_that_can_not_be_written_does_not_stop_the_event(webhook, order, run_due, shop_state, monkeypatch):
+def test_an_entry_that_can_not_be_written_does_not_stop_the_event(
+    webhook, order, run_due, shop_state, monkeypatch
+):
     def fail(**_):
         raise DatabaseError("There is no room.")
 
@@ -105,7 +120,9 @@ def test_an_entry_that_the_database_refuses_does_not_spoil_a_transaction_around_
     event = EventFactory(status=Event.FAILED, due_at=None)
     with transaction.atomic():
         event.attempts = None
-        ((_, error),) = [told for told in signals.event_replayed.send_robust(Event, event=event) if told[1]]
+        ((_, error),) = [
+            told for told in signals.event_replayed.send_robust(Event, event=event) if told[1]
+        ]
         assert isinstance(error, DatabaseError)
         Event.objects.filter(pk=event.pk).update(order_id="A7")
     assert Event.objects.get().order_id == "A7"

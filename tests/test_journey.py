@@ -15,8 +15,8 @@ from django.utils import timezone
 from downstream import Downstream
 from shop.models import Order, Refund
 
-from django_payment_webhooks.contrib.replay import replay
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.testing import post_event
 
 from .factories import PayloadFactory, sign
@@ -48,7 +48,12 @@ def refund(client):
     """Send that 2.50 of the order A1 went back."""
 
     def refund(event_id="evt_refund", refund_id="re_1", amount="2.50"):
-        values = {"provider_event_id": event_id, "order_id": "A1", "refund_id": refund_id, "amount": amount}
+        values = {
+            "provider_event_id": event_id,
+            "order_id": "A1",
+            "refund_id": refund_id,
+            "amount": amount,
+        }
         return post_event("refund.created", client=client, **values)
 
     return refund
@@ -75,7 +80,10 @@ def statuses():
 
 def test_a_signed_webhook_pays_the_order(order, charge, published, run_due, shop_state):
     answer = charge()
-    assert (answer.status_code, answer.json()) == (200, {"status": "accepted", "event_id": "evt_charge"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "accepted", "event_id": "evt_charge"},
+    )
 
     event = Event.objects.get()
     assert published() == [event.pk]
@@ -100,20 +108,29 @@ def test_the_same_webhook_again_has_no_side_effect(order, charge, published, run
 
     for _ in range(3):
         answer = charge()
-        assert (answer.status_code, answer.json()) == (200, {"status": "duplicate", "event_id": "evt_charge"})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"status": "duplicate", "event_id": "evt_charge"},
+        )
     assert published() == []
     assert run_due() == []
     assert (Event.objects.values().get(), shop_state()) == before
 
 
-def test_the_same_webhook_twenty_times_at_once_is_stored_once_and_pays_once(order, published, run_due, shop_state):
+def test_the_same_webhook_twenty_times_at_once_is_stored_once_and_pays_once(
+    order, published, run_due, shop_state
+):
     body = json.dumps(PayloadFactory(event_id="evt_charge", data__order_id="A1")).encode()
     start, answers = threading.Barrier(20), []
 
     def send():
         client = Client()
         start.wait()
-        answers.append(client.post("/v1/webhooks/payment", body, "application/json", HTTP_X_SIGNATURE=sign(body)))
+        answers.append(
+            client.post(
+                "/v1/webhooks/payment", body, "application/json", HTTP_X_SIGNATURE=sign(body)
+            )
+        )
         connections.close_all()
 
     threads = [threading.Thread(target=send) for _ in range(20)]
@@ -122,13 +139,17 @@ def test_the_same_webhook_twenty_times_at_once_is_stored_once_and_pays_once(orde
     for thread in threads:
         thread.join(60)
     assert [answer.status_code for answer in answers] == [200] * 20
-    assert sorted(answer.json()["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 19
+    assert (
+        sorted(answer.json()["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 19
+    )
     assert set(published()) == {Event.objects.get().pk}
     run_due()
     assert shop_state()["ledger"] == [("payment", "A1")]
 
 
-def test_two_events_that_tell_of_one_payment_pay_the_order_once(order, charge, run_due, shop_state, received_signals):
+def test_two_events_that_tell_of_one_payment_pay_the_order_once(
+    order, charge, run_due, shop_state, received_signals
+):
     charge("evt_1")
     charge("evt_2")
     run_due()
@@ -137,23 +158,33 @@ def test_two_events_that_tell_of_one_payment_pay_the_order_once(order, charge, r
     assert not received_signals.of("event_conflicted")
 
 
-def test_a_second_charge_for_the_same_order_is_told_loudly(order, charge, run_due, shop_state, received_signals):
+def test_a_second_charge_for_the_same_order_is_told_loudly(
+    order, charge, run_due, shop_state, received_signals
+):
     charge("evt_1", charge_id="ch_1")
     charge("evt_2", charge_id="ch_2")
     run_due()
     assert statuses() == {"evt_1": "processed", "evt_2": "duplicate"}
     assert shop_state()["ledger"] == [("payment", "A1")]
     (facts,) = received_signals.of("event_conflicted")
-    assert (facts["event"].provider_event_id, facts["other"].provider_event_id) == ("evt_2", "evt_1")
+    assert (facts["event"].provider_event_id, facts["other"].provider_event_id) == (
+        "evt_2",
+        "evt_1",
+    )
 
 
 # ---- somebody else tries
 
 
-def test_a_forged_webhook_is_answered_with_401_and_leaves_no_trace(order, charge, webhook, published, shop_state):
+def test_a_forged_webhook_is_answered_with_401_and_leaves_no_trace(
+    order, charge, webhook, published, shop_state
+):
     for signature in (None, "", "0" * 64, "nonsense"):
         answer = webhook(order_id="A1", signature=signature)
-        assert (answer.status_code, answer.json()) == (401, {"error": "The signature does not match."})
+        assert (answer.status_code, answer.json()) == (
+            401,
+            {"error": "The signature does not match."},
+        )
     assert not Event.objects.exists()
     assert published() == []
     assert shop_state()["orders"] == {"A1": "new"}
@@ -186,7 +217,9 @@ def test_two_partial_refunds_are_two_refunds_and_a_third_can_not_exceed_what_was
     run_due()
     assert shop_state()["refunds"] == [("A1", "re_1"), ("A1", "re_2")]
     assert statuses()["evt_3"] == "failed"
-    assert "More would be refunded than was paid" in Event.objects.get(provider_event_id="evt_3").error
+    assert (
+        "More would be refunded than was paid" in Event.objects.get(provider_event_id="evt_3").error
+    )
 
 
 def test_a_refund_before_its_charge_waits_and_is_released_by_it(
@@ -219,7 +252,9 @@ def test_a_refund_whose_charge_never_comes_fails_at_the_deadline_and_can_be_repl
         pass_time(settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 5 + 1)
         run_due()
     assert statuses() == {"evt_refund": "failed"}
-    assert [facts["event"].error for facts in received_signals.of("event_failed")] == [Event.objects.get().error]
+    assert [facts["event"].error for facts in received_signals.of("event_failed")] == [
+        Event.objects.get().error
+    ]
     assert "did not come in time" in Event.objects.get().error
     assert Event.objects.get().attempts == 1
 
@@ -230,7 +265,9 @@ def test_a_refund_whose_charge_never_comes_fails_at_the_deadline_and_can_be_repl
     assert shop_state()["refunds"] == [("A1", "re_1")]
 
 
-def test_a_dispute_is_noted_once_and_waits_for_its_charge_too(order, charge, dispute, run_due, shop_state):
+def test_a_dispute_is_noted_once_and_waits_for_its_charge_too(
+    order, charge, dispute, run_due, shop_state
+):
     dispute()
     run_due()
     assert shop_state()["disputes"] == []
@@ -243,7 +280,9 @@ def test_a_dispute_is_noted_once_and_waits_for_its_charge_too(order, charge, dis
     assert shop_state()["ledger"] == [("dispute", "A1"), ("payment", "A1")]
 
 
-@pytest.mark.parametrize("sequence", list(itertools.permutations(["charge", "refund", "dispute"])), ids="-".join)
+@pytest.mark.parametrize(
+    "sequence", list(itertools.permutations(["charge", "refund", "dispute"])), ids="-".join
+)
 @pytest.mark.parametrize("work", ["after each", "at the end"])
 def test_any_order_of_arrival_ends_in_the_same_state(
     order, charge, refund, dispute, run_due, shop_state, sequence, work
@@ -318,7 +357,12 @@ def test_a_warehouse_that_never_listens_makes_a_dead_letter_which_can_be_replaye
         run_due()
         pass_time(settings.PAYMENT_WEBHOOKS_BACKOFF_CEILING)
     event = Event.objects.get()
-    assert (event.status, event.attempts, event.due_at, event.enqueue_at) == ("failed", 4, None, None)
+    assert (event.status, event.attempts, event.due_at, event.enqueue_at) == (
+        "failed",
+        4,
+        None,
+        None,
+    )
     assert "503" in event.error
     assert len(warehouse.history()) == 4
     assert len(received_signals.of("event_failed")) == 1
@@ -341,7 +385,9 @@ def test_a_warehouse_that_says_no_is_not_asked_again(order, charge, warehouse, r
     assert len(warehouse.history()) == 1
 
 
-def test_a_warehouse_that_is_closed_is_told_when_it_opens(order, charge, warehouse, run_due, pass_time):
+def test_a_warehouse_that_is_closed_is_told_when_it_opens(
+    order, charge, warehouse, run_due, pass_time
+):
     warehouse.stop()
     charge()
     run_due()
@@ -355,7 +401,9 @@ def test_a_warehouse_that_is_closed_is_told_when_it_opens(order, charge, warehou
 # ---- the shop itself is not well
 
 
-def test_a_charge_for_an_order_that_does_not_exist_yet_can_be_replayed(charge, run_due, shop_state, received_signals):
+def test_a_charge_for_an_order_that_does_not_exist_yet_can_be_replayed(
+    charge, run_due, shop_state, received_signals
+):
     charge()
     run_due()
     assert statuses() == {"evt_charge": "failed"}
@@ -382,7 +430,9 @@ def test_a_charge_for_an_order_that_does_not_exist_yet_can_be_replayed(charge, r
         ({"currency": "USD"}, "The currency is not the order's"),
     ],
 )
-def test_a_payment_that_is_not_what_the_order_costs_does_not_pay_it(order, charge, run_due, shop_state, fields, error):
+def test_a_payment_that_is_not_what_the_order_costs_does_not_pay_it(
+    order, charge, run_due, shop_state, fields, error
+):
     assert charge(**fields).status_code == 200
     run_due()
     assert (statuses(), shop_state()["orders"]) == ({"evt_charge": "failed"}, {"A1": "new"})
@@ -395,7 +445,10 @@ def test_an_error_in_the_middle_of_the_effects_undoes_them_and_is_retried(
 ):
     charge()
     run_due()
-    create, errors = Refund.objects.create, [RuntimeError("The disk is full."), RuntimeError("The disk is full.")]
+    create, errors = (
+        Refund.objects.create,
+        [RuntimeError("The disk is full."), RuntimeError("The disk is full.")],
+    )
 
     def create_and_fail(**values):
         create(**values)

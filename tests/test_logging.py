@@ -8,12 +8,12 @@ import structlog
 from pythonjsonlogger import jsonlogger
 
 from django_payment_webhooks import signals
-from django_payment_webhooks.contrib.logging import LEVELS, MAX_LENGTH, safe
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.logging import LEVELS, MAX_LENGTH, safe
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.processing import process
+from django_payment_webhooks.sweeper import sweep
 
 from .doubles import DownstreamError, handle
 from .factories import SECRET, EventFactory, PayloadFactory, sign
@@ -23,7 +23,17 @@ pytestmark = pytest.mark.django_db
 commits = pytest.mark.django_db(transaction=True)
 
 LOGGER = "django_payment_webhooks"
-FACTS = {"provider", "event_id", "event_type", "order_id", "attempts", "error", "other", "released_by", "replayed_by"}
+FACTS = {
+    "provider",
+    "event_id",
+    "event_type",
+    "order_id",
+    "attempts",
+    "error",
+    "other",
+    "released_by",
+    "replayed_by",
+}
 CARD, HOLDER = "4242424242424242", "Erika Mustermann"
 # What ends a line or moves the cursor somewhere, what turns the text around, and what is not seen.
 FORGERY = "x\r\nINFO forged\x1b[2J\x9b1m\x85y\u2028z\u2029\u202e\u200b\x0b\x0c\x1c\t\x7f"
@@ -48,20 +58,28 @@ def messages(records):
 
 def words(records):
     """Return of each record about an event: its level, its verb and the event's id."""
-    return [(record.levelname, record.verb, record.event_id) for record in records if hasattr(record, "event_id")]
+    return [
+        (record.levelname, record.verb, record.event_id)
+        for record in records
+        if hasattr(record, "event_id")
+    ]
 
 
 # ---- one line for each verb
 
 
 def test_every_signal_about_an_event_has_a_level():
-    assert {"event_" + verb for verb in LEVELS} == {name for name in vars(signals) if name.startswith("event_")}
+    assert {"event_" + verb for verb in LEVELS} == {
+        name for name in vars(signals) if name.startswith("event_")
+    }
     assert set(LEVELS.values()) <= {logging.INFO, logging.WARNING, logging.ERROR}
 
 
 @pytest.mark.parametrize("verb", sorted(LEVELS))
 def test_one_line_is_written_for_each_verb_with_its_facts(lines, verb):
-    event = EventFactory(provider_event_id="evt_1", order_id="A7", type="a.type", provider="timed", attempts=3)
+    event = EventFactory(
+        provider_event_id="evt_1", order_id="A7", type="a.type", provider="timed", attempts=3
+    )
     getattr(signals, "event_" + verb).send(Event, event=event)
     (record,) = lines()
     text = "event %s attempts=3 event_id=evt_1 event_type=a.type order_id=A7 provider=timed"
@@ -100,12 +118,21 @@ def test_who_replays_an_event_is_told_and_the_reason_is_not(lines):
     ],
 )
 def test_what_needs_a_look_has_a_higher_level(level, verbs):
-    assert {verb for verb in LEVELS if logging.getLevelName(LEVELS[verb]) == level} == set(verbs.split())
+    assert {verb for verb in LEVELS if logging.getLevelName(LEVELS[verb]) == level} == set(
+        verbs.split()
+    )
 
 
 @commits
-def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order, webhook, run_due, lines):
-    refund = {"event_id": "evt_refund", "type": "refund.created", "refund_id": "re_1", "amount": "2.50"}
+def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(
+    order, webhook, run_due, lines
+):
+    refund = {
+        "event_id": "evt_refund",
+        "type": "refund.created",
+        "refund_id": "re_1",
+        "amount": "2.50",
+    }
     webhook(order_id="A1", **refund)
     run_due()
     webhook(event_id="evt_charge", order_id="A1")
@@ -132,7 +159,9 @@ def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(order,
 
 
 @commits
-def test_the_lines_are_those_of_the_signals_no_more_and_no_fewer(order, webhook, run_due, lines, received_signals):
+def test_the_lines_are_those_of_the_signals_no_more_and_no_fewer(
+    order, webhook, run_due, lines, received_signals
+):
     webhook(event_id="evt_1", order_id="A1")
     webhook(event_id="evt_2", order_id="A1")
     webhook(event_id="evt_3", type="an.unknown.type")
@@ -193,16 +222,27 @@ def test_failures_retries_and_replays_are_written_with_their_reason(
         ({"signature": None}, None, 401, "no_signature"),
         ({"signature": "0" * 64}, None, 401, "mismatch"),
         ({"provider": "nobody"}, "nobody", 404, "unknown_provider"),
-        ({"provider": "n\u00f6\u03b4\u0431\u05d0"}, "n\u00f6\u03b4\u0431\u05d0", 404, "unknown_provider"),
+        (
+            {"provider": "n\u00f6\u03b4\u0431\u05d0"},
+            "n\u00f6\u03b4\u0431\u05d0",
+            404,
+            "unknown_provider",
+        ),
         ({"body": b"not JSON"}, None, 400, "unparsed"),
     ],
     ids=str,
 )
-def test_a_rejected_webhook_is_one_line_with_the_reason(webhook, lines, request_of, provider, status, reason):
+def test_a_rejected_webhook_is_one_line_with_the_reason(
+    webhook, lines, request_of, provider, status, reason
+):
     assert webhook(**request_of).status_code == status
     (record,) = [record for record in lines() if record.verb == "rejected"]
     provider = provider or "default"
-    assert record.getMessage() == "webhook rejected provider=%s status=%d reason=%s" % (provider, status, reason)
+    assert record.getMessage() == "webhook rejected provider=%s status=%d reason=%s" % (
+        provider,
+        status,
+        reason,
+    )
     assert record.levelname == "WARNING"
     assert (record.provider, record.status, record.reason) == (provider, status, reason)
     assert record.seconds >= 0
@@ -218,7 +258,14 @@ def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):
     (record,) = lines()
     ids = "event_ids=evt_0,evt_1,evt_2 order_ids=A,B"
     assert record.getMessage() == "webhook received provider=default events=3 new=2 " + ids
-    facts = (record.levelname, record.verb, record.provider, record.events, record.new, record.seconds)
+    facts = (
+        record.levelname,
+        record.verb,
+        record.provider,
+        record.events,
+        record.new,
+        record.seconds,
+    )
     assert facts == ("INFO", "received", "default", 3, 2, 0.0125)
 
 
@@ -279,7 +326,12 @@ def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
     send(signature="0123456789abcdef" * 4)
     send(signature="not-even-a-signature")
     send(event_id=None)
-    for body in ("%s %s" % (CARD, HOLDER), '{"private": "%s %s' % (CARD, HOLDER), '["%s"]' % CARD, CARD):
+    for body in (
+        "%s %s" % (CARD, HOLDER),
+        '{"private": "%s %s' % (CARD, HOLDER),
+        '["%s"]' % CARD,
+        CARD,
+    ):
         send(body=body.encode())
     send(body=CARD.encode() + b"\xff" + HOLDER.encode())
     published()  # so that the next message is sent by a new thread, which finds the broker broken
@@ -331,7 +383,9 @@ def test_identifiers_can_not_forge_a_line(webhook, run_due, lines, received_sign
     (ignored,) = [record for record in records if record.verb == "ignored"]
     for name in ("event_id", "event_type", "order_id"):
         escaped = getattr(ignored, name).lstrip("1")
-        assert escaped.startswith("x\\r\\nINFO forged\\x1b[2J\\x9b1m\\x85y\\u2028z\\u2029\\u202e\\u200b")
+        assert escaped.startswith(
+            "x\\r\\nINFO forged\\x1b[2J\\x9b1m\\x85y\\u2028z\\u2029\\u202e\\u200b"
+        )
         assert escaped in ignored.getMessage()
 
 
@@ -348,7 +402,9 @@ def test_neither_can_an_error_another_event_or_a_provider(lines, verb):
 
 
 def test_a_rejected_webhooks_provider_can_not_forge_a_line(lines):
-    signals.webhook_rejected.send(None, provider=FORGERY, status=404, reason="unknown_provider", seconds=0.1)
+    signals.webhook_rejected.send(
+        None, provider=FORGERY, status=404, reason="unknown_provider", seconds=0.1
+    )
     signals.enqueue_failed.send(Event, error=OSError(FORGERY))
     for record in lines():
         check_one_printable_line(record)
@@ -395,12 +451,18 @@ def formatters():
 
 @pytest.mark.parametrize("name", ["plain", "python-json-logger", "structlog"])
 def test_identifiers_can_not_forge_a_line_of_any_formatter(lines, name):
-    signals.event_failed.send(Event, event=EventFactory(provider_event_id=FORGERY, order_id=FORGERY, error=FORGERY))
+    signals.event_failed.send(
+        Event, event=EventFactory(provider_event_id=FORGERY, order_id=FORGERY, error=FORGERY)
+    )
     (record,) = lines()
     text = formatters()[name].format(record)
     assert text.isprintable()
     assert len(text.splitlines()) == 1
     if name != "plain":
         facts = json.loads(text)
-        assert (facts["verb"], facts["event_id"], facts["order_id"]) == ("failed", record.event_id, record.order_id)
+        assert (facts["verb"], facts["event_id"], facts["order_id"]) == (
+            "failed",
+            record.event_id,
+            record.order_id,
+        )
         assert facts["event_id"].isprintable()

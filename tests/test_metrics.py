@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from django_payment_webhooks import signals
 from django_payment_webhooks.contrib import metrics
-from django_payment_webhooks.contrib.metrics import exposition
+from django_payment_webhooks.contrib.prometheus import exposition
 from django_payment_webhooks.models import Event
 
 from .factories import EventFactory
@@ -39,7 +39,11 @@ def test_answers_and_attempts_are_counted(order, webhook, run_due):
     accepted = {"provider": "default", "status": "200", "reason": ""}
     forged = {"provider": "default", "status": "401", "reason": "mismatch"}
     done = {"type": "charge.succeeded", "outcome": "processed"}
-    series = [("answer_seconds_count", accepted), ("answer_seconds_count", forged), ("event_attempts_total", done)]
+    series = [
+        ("answer_seconds_count", accepted),
+        ("answer_seconds_count", forged),
+        ("event_attempts_total", done),
+    ]
     before = [sample(name, **labels) for name, labels in series]
     webhook(order_id="A1")
     webhook(signature="0" * 64)
@@ -56,7 +60,12 @@ def test_nothing_from_outside_makes_a_series(webhook, run_due):
     webhook(event_id="evt_1", type="a.type.from.outside")
     webhook(provider="somebody-from-outside")
     run_due()
-    facts = {"provider": "default", "status": 400, "reason": "a-reason-from-outside", "seconds": 0.1}
+    facts = {
+        "provider": "default",
+        "status": 400,
+        "reason": "a-reason-from-outside",
+        "seconds": 0.1,
+    }
     signals.webhook_rejected.send(None, **facts)
     signals.event_conflicted.send(Event, event=EventFactory(type="a.type.from.outside"), other=None)
     text = scrape()
@@ -102,7 +111,7 @@ settings.configure(INSTALLED_APPS=["django_payment_webhooks"], PAYMENT_WEBHOOKS_
                    PAYMENT_WEBHOOKS_PROVIDERS={"default": {}})
 django.setup()
 from django_payment_webhooks import signals
-from django_payment_webhooks.contrib.metrics import exposition
+from django_payment_webhooks.contrib.prometheus import exposition
 """
 SEND = 'signals.webhook_received.send(None, provider="default", outcomes=[], seconds=0.1)'
 READ = "from prometheus_client import generate_latest; print(generate_latest(exposition.build_registry()).decode())"
@@ -115,8 +124,12 @@ def test_what_several_processes_count_is_added_up(tmp_path):
     for line in (SEND, SEND):
         subprocess.check_call([sys.executable, "-c", COUNT + line], env=environ)
     text = subprocess.check_output([sys.executable, "-c", COUNT + READ], env=environ).decode()
-    assert re.search(r'^payment_webhooks_answer_seconds_count\{[^}]*status="200"[^}]*\} 2.0$', text, re.M), text
-    assert re.search(r'^payment_webhooks_last_webhook_timestamp_seconds\{provider="default"\} 1', text, re.M), text
+    assert re.search(
+        r'^payment_webhooks_answer_seconds_count\{[^}]*status="200"[^}]*\} 2.0$', text, re.M
+    ), text
+    assert re.search(
+        r'^payment_webhooks_last_webhook_timestamp_seconds\{provider="default"\} 1', text, re.M
+    ), text
 
 
 def load_rules():
@@ -150,7 +163,9 @@ def test_alerts_fire_when_they_should_and_only_then():
     promtool = shutil.which("promtool")
     if not promtool:
         pytest.skip("needs promtool, which is in Debian's package prometheus")
-    subprocess.check_call([promtool, "test", "rules", os.path.join(os.path.dirname(__file__), "alerts.yml")])
+    subprocess.check_call(
+        [promtool, "test", "rules", os.path.join(os.path.dirname(__file__), "alerts.yml")]
+    )
 
 
 def test_each_alert_is_tried_both_ways():
@@ -192,8 +207,13 @@ def test_each_expression_of_the_dashboard_is_promql(tmp_path):
     if not shutil.which("promtool"):
         pytest.skip("needs promtool, which is in Debian's package prometheus")
     with open(os.path.join(os.path.dirname(RULES), "dashboard.json"), encoding="utf-8") as file:
-        expressions = [target["expr"] for panel in json.load(file)["panels"] for target in panel["targets"]]
-    rules = [{"record": "test:r%d" % number, "expr": expression} for number, expression in enumerate(expressions)]
+        expressions = [
+            target["expr"] for panel in json.load(file)["panels"] for target in panel["targets"]
+        ]
+    rules = [
+        {"record": "test:r%d" % number, "expr": expression}
+        for number, expression in enumerate(expressions)
+    ]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
     subprocess.check_call(["promtool", "check", "rules", str(path)])

@@ -27,12 +27,20 @@ def test_the_table_can_be_dropped_and_made_again(transactional_db):
 
 def test_each_indexed_column_has_one_index(db):
     with connection.cursor() as cursor:
-        constraints = connection.introspection.get_constraints(cursor, Event._meta.db_table).values()
-    indexes = Counter(tuple(found["columns"]) for found in constraints if found["index"] or found["unique"])
+        constraints = connection.introspection.get_constraints(
+            cursor, Event._meta.db_table
+        ).values()
+    indexes = Counter(
+        tuple(found["columns"]) for found in constraints if found["index"] or found["unique"]
+    )
     indexes.pop(("id",), None)
     columns = ["dedup_key", "idempotency_key", "enqueue_at", "order_key", "received_at"]
     assert indexes == {("status", "id"): 1, **{(column,): 1 for column in columns}}
-    unique = {tuple(found["columns"]) for found in constraints if found["unique"] and not found["primary_key"]}
+    unique = {
+        tuple(found["columns"])
+        for found in constraints
+        if found["unique"] and not found["primary_key"]
+    }
     assert unique - {("id",)} == {("dedup_key",), ("idempotency_key",)}
 
 

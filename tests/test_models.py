@@ -35,7 +35,9 @@ def columns(event):
 # ---- change
 
 
-def test_the_second_of_two_copies_of_a_row_is_overtaken_and_changes_nothing(received_signals, published):
+def test_the_second_of_two_copies_of_a_row_is_overtaken_and_changes_nothing(
+    received_signals, published
+):
     EventFactory(provider_event_id="evt_1")
     first, second = Event.objects.get(), Event.objects.get()
     first.change(attempts=1)
@@ -212,7 +214,9 @@ def test_the_body_is_stored_byte_by_byte():
 
 
 def test_an_event_is_shown_by_its_type_and_id():
-    assert str(Event(type="charge.succeeded", provider_event_id="evt_1")) == "charge.succeeded evt_1"
+    assert (
+        str(Event(type="charge.succeeded", provider_event_id="evt_1")) == "charge.succeeded evt_1"
+    )
     assert str(Event(provider_event_id="unparsed:12")) == "unparsed unparsed:12"
 
 
@@ -220,10 +224,15 @@ def test_an_event_is_shown_by_its_type_and_id():
 
 
 def test_a_key_does_not_run_names_together():
-    assert len({digest("a", "b"), digest("ab", ""), digest("", "ab"), digest("ab"), digest("b", "a")}) == 5
+    assert (
+        len({digest("a", "b"), digest("ab", ""), digest("", "ab"), digest("ab"), digest("b", "a")})
+        == 5
+    )
 
 
-@pytest.mark.parametrize("name", ["", "evt_1", "\u20ac", "\U0001f4b6", "\ud800", "a\0b", "x" * 100000])
+@pytest.mark.parametrize(
+    "name", ["", "evt_1", "\u20ac", "\U0001f4b6", "\ud800", "a\0b", "x" * 100000]
+)
 def test_a_key_is_forty_lower_case_hex_digits(name):
     assert re.match(r"\A[0-9a-f]{40}\Z", digest("default", name))
     assert digest("default", name) == digest("default", name)
@@ -244,20 +253,33 @@ def test_a_key_is_forty_lower_case_hex_digits(name):
         ("0", "00"),
     ],
 )
-def test_ids_that_a_collation_takes_for_equal_are_different_events(first, second, order, published, run_due):
+def test_ids_that_a_collation_takes_for_equal_are_different_events(
+    first, second, order, published, run_due
+):
     bodies = [json.dumps(PayloadFactory(event_id=name)).encode() for name in (first, second)]
     outcomes = [receive_events(get_provider("default"), {}, body)[0] for body in bodies]
     assert [created for _, created in outcomes] == [True, True]
     assert [event.provider_event_id for event in Event.objects.order_by("pk")] == [first, second]
     assert sorted(published()) == [event.pk for event, _ in outcomes]
-    assert [receive_events(get_provider("default"), {}, body)[0][1] for body in bodies] == [False, False]
+    assert [receive_events(get_provider("default"), {}, body)[0][1] for body in bodies] == [
+        False,
+        False,
+    ]
     assert Event.objects.count() == 2
 
 
 @pytest.mark.parametrize(
-    "first, second", [("ord_A", "ord_a"), ("ord_x", "ord_x "), ("ord_e", "ord_\u00e9"), ("\U0001f600", "\U0001f601")]
+    "first, second",
+    [
+        ("ord_A", "ord_a"),
+        ("ord_x", "ord_x "),
+        ("ord_e", "ord_\u00e9"),
+        ("\U0001f600", "\U0001f601"),
+    ],
 )
-def test_orders_that_a_collation_takes_for_equal_are_different_orders(first, second, settings, run_due):
+def test_orders_that_a_collation_takes_for_equal_are_different_orders(
+    first, second, settings, run_due
+):
     handle(settings, "first")
     handle(settings, "second", requires=("first",))
     EventFactory(type="first", order_id=first)
@@ -305,8 +327,12 @@ class Elsewhere:
         return "elsewhere" if model is Event else None
 
 
-def test_events_are_read_from_the_database_that_is_written_to(settings, order, webhook, published, run_due):
-    settings.DATABASE_ROUTERS = [StaleReplica()]  # there is no database "replica": whoever reads from it fails
+def test_events_are_read_from_the_database_that_is_written_to(
+    settings, order, webhook, published, run_due
+):
+    settings.DATABASE_ROUTERS = [
+        StaleReplica()
+    ]  # there is no database "replica": whoever reads from it fails
     assert "replica" not in django_settings.DATABASES
     assert webhook(event_id="evt_1").json() == {"status": "accepted", "event_id": "evt_1"}
     assert webhook(event_id="evt_1").json() == {"status": "duplicate", "event_id": "evt_1"}
@@ -314,11 +340,17 @@ def test_events_are_read_from_the_database_that_is_written_to(settings, order, w
     with pytest.raises(ParseError):
         receive_events(get_provider("default"), {}, b"{}")
     run_due()
-    assert sorted(Event.objects.values_list("status", flat=True)) == ["failed", "processed", "processed"]
+    assert sorted(Event.objects.values_list("status", flat=True)) == [
+        "failed",
+        "processed",
+        "processed",
+    ]
     assert len(published()) == 3
 
 
-def test_everything_happens_on_the_connection_that_events_are_written_to(settings, received_signals, published):
+def test_everything_happens_on_the_connection_that_events_are_written_to(
+    settings, received_signals, published
+):
     told = []
     handle(settings, apply=lambda self, event: told.append(connection.in_atomic_block))
     with another_connection("elsewhere") as elsewhere:
@@ -329,7 +361,9 @@ def test_everything_happens_on_the_connection_that_events_are_written_to(setting
             assert (received_signals, published()) == ([], [])
         assert received_signals.names() == ["event_received"]
         assert published() == [event.pk]
-        with CaptureQueriesContext(connection) as queries, CaptureQueriesContext(elsewhere) as queries_elsewhere:
+        with CaptureQueriesContext(connection) as queries, CaptureQueriesContext(
+            elsewhere
+        ) as queries_elsewhere:
             process(event.pk)
         assert len(queries) == 0
         assert len(queries_elsewhere) > 3

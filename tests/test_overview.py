@@ -11,17 +11,17 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from kombu import Connection
 
-from django_payment_webhooks.contrib import history, overview
-from django_payment_webhooks.contrib.history.models import Rejection, Sweep
-from django_payment_webhooks.contrib.overview import (
+from django_payment_webhooks import history, overview
+from django_payment_webhooks.history.models import Rejection, Sweep
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.monitoring.overview import (
     find_critical_problems,
     find_problems,
     is_broker_reachable,
     read_backlog,
     read_overview,
 )
-from django_payment_webhooks.contrib.probes import Probe
-from django_payment_webhooks.models import Event
+from django_payment_webhooks.monitoring.probes import Probe
 from django_payment_webhooks.processing import process
 
 from .doubles import recorded_statements
@@ -45,7 +45,9 @@ def is_about(seconds, expected):
 @pytest.fixture
 def without_history(settings):
     """Take the history out of the project."""
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)]
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)
+    ]
 
 
 # ---- the backlog
@@ -113,7 +115,10 @@ def test_no_more_rows_are_read_than_the_bound(monkeypatch):
     assert is_about(read_backlog()["statuses"]["received"]["oldest_seconds"], 4 * 3600)
     monkeypatch.setattr(overview, "BOUND", 3)
     backlog = read_backlog()
-    assert (backlog["statuses"]["received"]["count"], backlog["statuses"]["received"]["is_bounded"]) == (3, True)
+    assert (
+        backlog["statuses"]["received"]["count"],
+        backlog["statuses"]["received"]["is_bounded"],
+    ) == (3, True)
     assert (backlog["due"]["count"], backlog["due"]["is_bounded"]) == (3, True)
     monkeypatch.setattr(overview, "BOUND", 4)
     assert read_backlog()["statuses"]["received"]["is_bounded"] is False
@@ -219,7 +224,11 @@ def broker(monkeypatch):
     monkeypatch.setattr(overview, "broker", Probe(overview.ask_broker))
 
     def broker(url, **options):
-        monkeypatch.setattr(process.app, "connection_for_write", lambda: Connection(url, connect_timeout=1, **options))
+        monkeypatch.setattr(
+            process.app,
+            "connection_for_write",
+            lambda: Connection(url, connect_timeout=1, **options),
+        )
 
     return broker
 
@@ -329,7 +338,9 @@ def test_a_broker_that_is_away_is_told(monkeypatch):
     monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
     found = read_overview()
     assert (found["broker"], found["is_critical"]) == (False, False)
-    assert found["problems"] == ["The broker can't be reached. What is due is enqueued once it is back."]
+    assert found["problems"] == [
+        "The broker can't be reached. What is due is enqueued once it is back."
+    ]
 
 
 def test_a_bounded_count_says_that_there_are_more(monkeypatch):

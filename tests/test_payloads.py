@@ -24,7 +24,12 @@ def nested(levels):
 
 def test_numbers_are_int_or_decimal_and_never_float():
     document = load_json(b'{"int": 12, "negative": -3, "fraction": 10.10, "exponent": 1e3}')
-    assert document == {"int": 12, "negative": -3, "fraction": Decimal("10.10"), "exponent": Decimal("1E+3")}
+    assert document == {
+        "int": 12,
+        "negative": -3,
+        "fraction": Decimal("10.10"),
+        "exponent": Decimal("1E+3"),
+    }
     assert [type(value) for value in document.values()] == [int, int, Decimal, Decimal]
     assert str(document["fraction"]) == "10.10"
 
@@ -58,7 +63,9 @@ def test_what_is_not_json_is_refused(body):
         load_json(body)
 
 
-@pytest.mark.parametrize("body", [b"null", b"true", b"1", b"1.5", b'"text"', b"[]", b'[{"event_id": "evt_1"}]'])
+@pytest.mark.parametrize(
+    "body", [b"null", b"true", b"1", b"1.5", b'"text"', b"[]", b'[{"event_id": "evt_1"}]']
+)
 def test_json_that_is_not_an_object_is_refused(body):
     with pytest.raises(ValueError, match="it is not a JSON object"):
         load_json(body)
@@ -75,7 +82,15 @@ def test_json_that_is_not_an_object_is_refused(body):
         '{"a": "\u00e9"}'.encode("latin-1"),
         b'{"a": "\xed\xa0\x80"}',
     ],
-    ids=["two odd bytes", "BOM", "UTF-16", "UTF-16 without BOM", "UTF-32", "Latin-1", "UTF-8 of a surrogate"],
+    ids=[
+        "two odd bytes",
+        "BOM",
+        "UTF-16",
+        "UTF-16 without BOM",
+        "UTF-32",
+        "Latin-1",
+        "UTF-8 of a surrogate",
+    ],
 )
 def test_what_is_not_plain_utf_8_is_refused(body):
     with pytest.raises(ValueError):
@@ -141,7 +156,9 @@ def test_an_integer_of_more_digits_is_refused(digits, sign):
         load_json(b'{"a": ' + sign + b"9" * digits + b"}")
 
 
-@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="This Python has no limit of its own.")
+@pytest.mark.skipif(
+    not hasattr(sys, "set_int_max_str_digits"), reason="This Python has no limit of its own."
+)
 @pytest.mark.parametrize("own_limit", [0, 1000000])
 def test_the_limit_of_digits_does_not_depend_on_pythons_own(own_limit):
     before = sys.get_int_max_str_digits()
@@ -158,13 +175,17 @@ def test_a_number_within_the_range_of_a_float_is_read(number):
     assert load_json(('{"a": %s}' % number).encode())["a"] == Decimal(number)
 
 
-@pytest.mark.parametrize("number", ["1e309", "1e400", "-1e400", "1e-400", "1e1000000", "-1E-1000000", "0e1000000"])
+@pytest.mark.parametrize(
+    "number", ["1e309", "1e400", "-1e400", "1e-400", "1e1000000", "-1E-1000000", "0e1000000"]
+)
 def test_a_number_beyond_that_is_refused(number):
     with pytest.raises(ValueError, match="an exponent beyond 308"):
         load_json(('{"a": %s}' % number).encode())
 
 
-@pytest.mark.parametrize("number", ["1e99999999999999999999", "1e-99999999999999999999", "0E+99999999999999999999"])
+@pytest.mark.parametrize(
+    "number", ["1e99999999999999999999", "1e-99999999999999999999", "0E+99999999999999999999"]
+)
 def test_a_number_whose_exponent_decimal_itself_can_not_hold_is_refused(number):
     with pytest.raises(ValueError):
         load_json(('{"a": %s}' % number).encode())
@@ -341,7 +362,9 @@ def test_any_value_gives_a_moment(value):
     assert timezone.is_aware(read_time(value))
 
 
-@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", -62135596800, 253402300799])
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", -62135596800, 253402300799]
+)
 def test_a_moment_can_be_shown_in_every_time_zone(value):
     moment = read_time(value)
     for hours in (-12, 14):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import processing, signals
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.sweeper import sweep
 from django_payment_webhooks.testing import post_body
 
 from .doubles import Clock, WorkerKilled
@@ -60,7 +60,13 @@ def stories(draw):
 class Told(Counter):
     """How often each end of each event was told."""
 
-    SIGNALS = ("event_processed", "event_duplicate", "event_ignored", "event_failed", "event_conflicted")
+    SIGNALS = (
+        "event_processed",
+        "event_duplicate",
+        "event_ignored",
+        "event_failed",
+        "event_conflicted",
+    )
 
     def __enter__(self):
         for name in self.SIGNALS:
@@ -124,18 +130,24 @@ def play_to_the_end(clock):
         if not Event.objects.exclude(enqueue_at=None).exists():
             return
         clock.advance(3601)
-    raise AssertionError("Not finished: %s" % list(Event.objects.values("provider_event_id", "status", "error")))
+    raise AssertionError(
+        "Not finished: %s" % list(Event.objects.values("provider_event_id", "status", "error"))
+    )
 
 
 def read_state():
     """Return everything that the shop and the app know at the end, but for what tells when, and the keys."""
     return {
         "orders": list(Order.objects.values_list("id", "status", "paid_at")),
-        "refunds": sorted((row.refund_id, row.order_id, str(row.amount)) for row in Refund.objects.all()),
+        "refunds": sorted(
+            (row.refund_id, row.order_id, str(row.amount)) for row in Refund.objects.all()
+        ),
         "disputes": sorted(Dispute.objects.values_list("dispute_id", "order_id")),
         # A refund that waits for the payment can't be an effect before it.
         "first": LedgerEntry.objects.order_by("pk").values_list("kind", flat=True)[0],
-        "ledger": sorted((row.kind, row.reference, str(row.amount)) for row in LedgerEntry.objects.all()),
+        "ledger": sorted(
+            (row.kind, row.reference, str(row.amount)) for row in LedgerEntry.objects.all()
+        ),
         "events": dict(Event.objects.values_list("provider_event_id", "status")),
         "leftovers": list(Event.objects.exclude(due_at=None, enqueue_at=None)),
         "unfinished": list(Event.objects.filter(finished_at=None)),
@@ -152,11 +164,25 @@ def forget_everything():
 @settings(max_examples=60 if connection.vendor == "sqlite" else 20)
 @given(stories())
 @example([(name, []) for name in ("dispute", "rest", "refund", "charge_again", "charge")])
-@example([(name, [("message", name)]) for name in ("dispute", "rest", "refund", "charge_again", "charge")])
-@example([(name, [("killed in apply", name), ("killed before release", name)]) for name in 2 * sorted(EVENTS)])
+@example(
+    [
+        (name, [("message", name)])
+        for name in ("dispute", "rest", "refund", "charge_again", "charge")
+    ]
+)
+@example(
+    [
+        (name, [("killed in apply", name), ("killed before release", name)])
+        for name in 2 * sorted(EVENTS)
+    ]
+)
 @example(
     [("refund", [("sweep",), ("time", 31), ("sweep",)]), ("dispute", [("message", "dispute")])]
-    + [("charge", [("killed before release", "charge"), ("time", 301), ("sweep",)]), ("charge_again", []), ("rest", [])]
+    + [
+        ("charge", [("killed before release", "charge"), ("time", 301), ("sweep",)]),
+        ("charge_again", []),
+        ("rest", []),
+    ]
 )
 def test_every_story_has_the_same_end(story):
     with pytest.MonkeyPatch.context() as monkeypatch, Told() as told:

@@ -131,7 +131,9 @@ def eventually(condition, timeout=30):
 # ---- store
 
 
-def test_an_event_is_stored_with_all_that_is_known_about_it(receive, body, received_signals, published):
+def test_an_event_is_stored_with_all_that_is_known_about_it(
+    receive, body, received_signals, published
+):
     before = timezone.now()
     event, created = receive(event_id="evt_1", created_at="2026-11-23T10:00:00Z")
     row = read(event)
@@ -162,11 +164,16 @@ def test_the_same_event_is_stored_once(receive, received_signals, published):
     assert columns(first)["version"] == 0
     assert Event.objects.count() == 1
     assert received_signals.names() == ["event_received"]
-    assert published() == [first.pk, first.pk]  # it was still received: a message too many costs nothing
+    assert published() == [
+        first.pk,
+        first.pk,
+    ]  # it was still received: a message too many costs nothing
 
 
 @pytest.mark.parametrize("status", FINAL + [Event.WAITING, Event.APPLIED])
-def test_a_repeated_event_that_a_worker_took_is_not_enqueued_again(status, receive, received_signals, published):
+def test_a_repeated_event_that_a_worker_took_is_not_enqueued_again(
+    status, receive, received_signals, published
+):
     event, _ = receive(event_id="evt_1", data__charge_id="ch_1")
     event.change(status=status)
     published()
@@ -247,19 +254,30 @@ def test_two_bodies_that_can_not_be_parsed_are_both_kept():
     for body in (b"one", b"two", b"\xff\xfe", b"{}"):
         with pytest.raises(ParseError):
             receive_events(get_provider("default"), {}, body)
-    assert sorted(bytes(event.body) for event in Event.objects.all()) == [b"one", b"two", b"{}", b"\xff\xfe"]
+    assert sorted(bytes(event.body) for event in Event.objects.all()) == [
+        b"one",
+        b"two",
+        b"{}",
+        b"\xff\xfe",
+    ]
 
 
-def test_one_of_several_that_can_not_be_parsed_fails_the_webhook_and_stores_none_of_them(settings, published):
+def test_one_of_several_that_can_not_be_parsed_fails_the_webhook_and_stores_none_of_them(
+    settings, published
+):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"many": {"EVENTS_PATH": "items.*"}}
     body = json.dumps({"items": [PayloadFactory(), {"type": "no id"}]}).encode()
     with pytest.raises(ParseError):
         receive_events(get_provider("many"), {}, body)
-    assert [(event.status, bytes(event.body)) for event in Event.objects.all()] == [("failed", body)]
+    assert [(event.status, bytes(event.body)) for event in Event.objects.all()] == [
+        ("failed", body)
+    ]
     assert published() == []
 
 
-def test_an_insert_that_comes_second_finds_the_row_that_came_first(monkeypatch, body, published, received_signals):
+def test_an_insert_that_comes_second_finds_the_row_that_came_first(
+    monkeypatch, body, published, received_signals
+):
     """Between the look and the INSERT, somebody else stores the same event: the database refuses ours."""
     same, atomic, first = body(event_id="evt_1"), transaction.atomic, []
 
@@ -276,7 +294,9 @@ def test_an_insert_that_comes_second_finds_the_row_that_came_first(monkeypatch, 
     assert received_signals == []
 
 
-def test_a_row_that_the_database_refuses_for_another_reason_is_never_called_a_duplicate(monkeypatch, published):
+def test_a_row_that_the_database_refuses_for_another_reason_is_never_called_a_duplicate(
+    monkeypatch, published
+):
     monkeypatch.setattr(processing.time, "sleep", lambda seconds: None)
     row = {"provider": "default", "provider_event_id": "evt_1", "body": b"{}", "type": None}
     with pytest.raises(IntegrityError):
@@ -295,16 +315,24 @@ TRANSIENT = {
     "MySQL's deadlock": lambda: OperationalError(1213, "Deadlock found when trying to get lock"),
     "MySQL's lock wait": lambda: OperationalError(1205, "Lock wait timeout exceeded"),
     "MariaDB's snapshot": lambda: OperationalError(1020, "Record has changed since last read"),
-    "PyMySQL's lock wait": lambda: caused_by(OperationalError(1205, "Lock wait timeout exceeded"), sqlstate="HY000"),
+    "PyMySQL's lock wait": lambda: caused_by(
+        OperationalError(1205, "Lock wait timeout exceeded"), sqlstate="HY000"
+    ),
     "psycopg2's deadlock": lambda: caused_by(OperationalError("deadlock detected"), pgcode="40P01"),
-    "psycopg's deadlock": lambda: caused_by(OperationalError("deadlock detected"), sqlstate="40P01"),
-    "psycopg's serialization": lambda: caused_by(OperationalError("could not serialize"), sqlstate="40001"),
+    "psycopg's deadlock": lambda: caused_by(
+        OperationalError("deadlock detected"), sqlstate="40P01"
+    ),
+    "psycopg's serialization": lambda: caused_by(
+        OperationalError("could not serialize"), sqlstate="40001"
+    ),
     "SQLite's lock": lambda: OperationalError("database is locked"),
     "SQLite's table lock": lambda: OperationalError("database table is locked"),
 }
 LASTING = {
     "MySQL went away": lambda: OperationalError(2006, "MySQL server has gone away"),
-    "PostgreSQL ends": lambda: caused_by(OperationalError("terminating connection"), sqlstate="57P01"),
+    "PostgreSQL ends": lambda: caused_by(
+        OperationalError("terminating connection"), sqlstate="57P01"
+    ),
     "no such table": lambda: ProgrammingError("no such table"),
     "read-only": lambda: OperationalError(1290, "running with the --read-only option"),
     "nothing said": lambda: OperationalError(),
@@ -328,7 +356,9 @@ def test_an_insert_that_was_a_victim_is_repeated(name, monkeypatch, receive, pub
 
 
 @pytest.mark.parametrize("make", [LASTING[name] for name in sorted(LASTING)], ids=sorted(LASTING))
-def test_an_insert_that_fails_for_good_is_told_at_once(make, monkeypatch, receive, published, received_signals):
+def test_an_insert_that_fails_for_good_is_told_at_once(
+    make, monkeypatch, receive, published, received_signals
+):
     calls = []
 
     def create(self, **row):
@@ -363,7 +393,9 @@ def test_the_pause_before_a_statement_is_repeated_is_short_and_never_the_same():
     assert 0.01 <= min(pauses) < max(pauses) <= 0.1
 
 
-def test_an_event_that_is_delivered_many_times_at_once_is_stored_once(body, published, received_signals):
+def test_an_event_that_is_delivered_many_times_at_once_is_stored_once(
+    body, published, received_signals
+):
     same = body(event_id="evt_1")
     results = at_once(*[lambda: receive_events(get_provider("default"), {}, same)[0]] * 8)
     assert Event.objects.count() == 1
@@ -373,7 +405,9 @@ def test_an_event_that_is_delivered_many_times_at_once_is_stored_once(body, publ
     assert published() == [Event.objects.get().pk] * 8
 
 
-def test_events_received_in_a_transaction_of_the_host_go_with_it(receive, published, received_signals):
+def test_events_received_in_a_transaction_of_the_host_go_with_it(
+    receive, published, received_signals
+):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         assert receive()[1] is True
         raise ZeroDivisionError
@@ -393,7 +427,9 @@ def test_events_received_in_a_transaction_of_the_host_are_enqueued_after_its_com
     assert received_signals.names() == ["event_received"]
 
 
-def test_an_event_is_swept_if_what_the_host_does_on_commit_fails_before_it_is_enqueued(receive, published, order):
+def test_an_event_is_swept_if_what_the_host_does_on_commit_fails_before_it_is_enqueued(
+    receive, published, order
+):
     def fail():
         raise ZeroDivisionError
 
@@ -426,7 +462,9 @@ def test_enqueue_does_not_wait_for_the_broker(broker, receive):
     assert processing.publisher.daemon  # it does not keep a process from ending
 
 
-def test_a_broker_that_fails_is_told_and_left_alone_for_a_while(broker, settings, receive, received_signals):
+def test_a_broker_that_fails_is_told_and_left_alone_for_a_while(
+    broker, settings, receive, received_signals
+):
     settings.PAYMENT_WEBHOOKS_PUBLISH_PAUSE = 0.5
     calls = []
 
@@ -450,7 +488,9 @@ def test_a_broker_that_fails_is_told_and_left_alone_for_a_while(broker, settings
 @pytest.mark.parametrize(
     "error", [ConnectionRefusedError, ImportError, TypeError, OSError, IntegrityError, RuntimeError]
 )
-def test_whatever_the_brokers_client_raises_stays_with_the_publisher(error, broker, receive, received_signals):
+def test_whatever_the_brokers_client_raises_stays_with_the_publisher(
+    error, broker, receive, received_signals
+):
     calls = []
 
     def send(pk):
@@ -488,7 +528,9 @@ def test_messages_that_nobody_takes_do_not_fill_the_memory(broker):
 
 def test_messages_are_published_without_celerys_own_retries(monkeypatch, receive):
     calls = []
-    monkeypatch.setattr(process, "apply_async", lambda *args, **options: calls.append((args, options)))
+    monkeypatch.setattr(
+        process, "apply_async", lambda *args, **options: calls.append((args, options))
+    )
     event, _ = receive()
     eventually(lambda: calls)
     assert calls == [(((event.pk,),), {"retry": False})]
@@ -509,7 +551,9 @@ def test_a_forked_process_publishes_by_a_thread_of_its_own(broker):
     readable, writable = os.pipe()
     broker(lambda pk: os.write(writable, b"%d %d\n" % (os.getpid(), pk)))
     # The app's own queue, which the other tests replace by one that can end.
-    with mock.patch.multiple(processing, unpublished=queue.SimpleQueue(), publisher=threading.Thread()):
+    with mock.patch.multiple(
+        processing, unpublished=queue.SimpleQueue(), publisher=threading.Thread()
+    ):
         processing.enqueue(1)
         assert os.read(readable, 100) == b"%d 1\n" % os.getpid()
         child = os.fork()
@@ -671,7 +715,9 @@ def test_the_last_error_is_named_when_a_worker_did_not_survive(settings, pass_ti
     assert "first sign of trouble" in read(event).error
 
 
-def test_an_event_that_another_worker_took_is_left_to_it(settings, monkeypatch, received_signals, order):
+def test_an_event_that_another_worker_took_is_left_to_it(
+    settings, monkeypatch, received_signals, order
+):
     """Two messages for one event: both workers have read the row before either takes it."""
     handle(settings, parent=Effect)
     event = EventFactory()
@@ -733,7 +779,11 @@ def test_each_verb_runs_where_it_should(settings, order):
 
         return method
 
-    verbs = {"prepare": note("prepare"), "idempotency_key": note("key", "a key"), "is_ready": note("is_ready", True)}
+    verbs = {
+        "prepare": note("prepare"),
+        "idempotency_key": note("key", "a key"),
+        "is_ready": note("is_ready", True),
+    }
     handle(settings, apply=note("apply"), deliver=note("deliver"), **verbs)
     process(EventFactory().pk)
     assert seen == [
@@ -773,7 +823,11 @@ def test_nothing_is_left_of_a_handler_that_raises(settings, order, received_sign
     event = EventFactory()
     process(event.pk)
     row = read(event)
-    assert (row.status, row.attempts, row.error) == ("received", 1, repr(ValueError("no such thing")))
+    assert (row.status, row.attempts, row.error) == (
+        "received",
+        1,
+        repr(ValueError("no such thing")),
+    )
     assert row.idempotency_key is None
     assert effects() == []
     assert Order.objects.get().status == "new"
@@ -795,7 +849,12 @@ def test_a_failed_attempt_is_followed_by_a_good_one(settings, order, pass_time, 
     row = read(event)
     assert (row.status, row.attempts, row.error) == ("processed", 3, "")
     assert effects() == [event.provider_event_id]
-    assert received_signals.names() == ["event_retried", "event_retried", "event_applied", "event_processed"]
+    assert received_signals.names() == [
+        "event_retried",
+        "event_retried",
+        "event_applied",
+        "event_processed",
+    ]
 
 
 def test_a_soft_time_limit_is_a_failed_attempt(settings, order):
@@ -822,19 +881,28 @@ def test_the_transaction_starts_with_the_fence_and_ends_with_the_status(settings
             effect(event)
             marks.append(len(statements))
 
-        handle(settings, is_ready=is_ready, apply=apply, deliver=lambda self, event: marks.append(len(statements)))
+        handle(
+            settings,
+            is_ready=is_ready,
+            apply=apply,
+            deliver=lambda self, event: marks.append(len(statements)),
+        )
         process(EventFactory().pk)
     before_apply, after_apply, in_delivery = marks
     look, fence = statements[before_apply - 2 : before_apply]
     assert look.startswith("SELECT") and "idempotency_key" in look
     assert fence.startswith("UPDATE") and "idempotency_key" in fence and "version" in fence
-    assert [text for text in statements[before_apply:after_apply] if "payment_webhooks_event" in text] == []
+    assert [
+        text for text in statements[before_apply:after_apply] if "payment_webhooks_event" in text
+    ] == []
     status, release = statements[after_apply:in_delivery]
     assert status.startswith("UPDATE") and "status" in status and "version" in status
     assert release.startswith("SELECT")
 
 
-def test_an_event_that_was_overtaken_before_the_fence_has_no_effect(settings, order, received_signals, published):
+def test_an_event_that_was_overtaken_before_the_fence_has_no_effect(
+    settings, order, received_signals, published
+):
     def prepare(self, event):
         Event.objects.filter(pk=event.pk).update(version=F("version") + 1)
 
@@ -849,7 +917,9 @@ def test_an_event_that_was_overtaken_before_the_fence_has_no_effect(settings, or
     assert published() == []
 
 
-def test_a_slow_worker_whose_lease_has_ended_has_no_effect(settings, order, pass_time, received_signals):
+def test_a_slow_worker_whose_lease_has_ended_has_no_effect(
+    settings, order, pass_time, received_signals
+):
     def prepare(self, event):
         if event.attempts == 1:
             pass_time(300)
@@ -864,7 +934,9 @@ def test_a_slow_worker_whose_lease_has_ended_has_no_effect(settings, order, pass
     assert received_signals.names() == ["event_applied", "event_processed"]
 
 
-def test_a_slow_worker_that_fails_when_its_lease_has_ended_changes_nothing(settings, order, pass_time):
+def test_a_slow_worker_that_fails_when_its_lease_has_ended_changes_nothing(
+    settings, order, pass_time
+):
     def prepare(self, event):
         if event.attempts == 1:
             pass_time(300)
@@ -873,7 +945,9 @@ def test_a_slow_worker_that_fails_when_its_lease_has_ended_changes_nothing(setti
 
     handle(settings, parent=Effect, prepare=prepare)
     event = EventFactory()
-    with pytest.raises(Overtaken) as raised:  # so that the worker's log has the error, which the row may not have
+    with pytest.raises(
+        Overtaken
+    ) as raised:  # so that the worker's log has the error, which the row may not have
         process(event.pk)
     assert isinstance(raised.value.__context__, ValueError)
     row = read(event)
@@ -881,7 +955,9 @@ def test_a_slow_worker_that_fails_when_its_lease_has_ended_changes_nothing(setti
     assert effects() == [event.provider_event_id]
 
 
-def test_a_transaction_whose_first_half_was_lost_is_rolled_back(settings, order, received_signals, pass_time):
+def test_a_transaction_whose_first_half_was_lost_is_rolled_back(
+    settings, order, received_signals, pass_time
+):
     """A handler hides a deadlock: MySQL has undone the fence. Here the handler undoes the fence itself."""
 
     def apply(self, event):
@@ -936,14 +1012,19 @@ def test_a_handler_may_undo_a_part_of_its_own(settings, order):
     assert (read(event).status, effects()) == ("processed", [event.provider_event_id])
 
 
-def test_an_effect_is_kept_if_what_the_handler_does_on_commit_fails(settings, order, pass_time, received_signals):
+def test_an_effect_is_kept_if_what_the_handler_does_on_commit_fails(
+    settings, order, pass_time, received_signals
+):
     def apply(self, event):
         effect(event)
         transaction.on_commit(lambda: 1 / 0)
 
     handle(settings, apply=apply)
     later = timezone.now() + timedelta(seconds=900)
-    event, waiting = EventFactory(), EventFactory(type="refund.created", status=Event.WAITING, due_at=later)
+    event, waiting = (
+        EventFactory(),
+        EventFactory(type="refund.created", status=Event.WAITING, due_at=later),
+    )
     handle(settings, "refund.created", requires=("charge.succeeded",))
     with pytest.raises(Overtaken) as raised:
         process(event.pk)
@@ -968,7 +1049,9 @@ def test_a_handler_that_saves_its_event_changes_nothing(settings, order):
 
 
 @pytest.mark.parametrize("name", TRANSIENT)
-def test_a_victim_of_a_deadlock_is_repeated_at_once_and_not_counted(name, settings, order, received_signals):
+def test_a_victim_of_a_deadlock_is_repeated_at_once_and_not_counted(
+    name, settings, order, received_signals
+):
     errors = [TRANSIENT[name]() for _ in range(5)]
 
     def apply(self, event):
@@ -985,7 +1068,9 @@ def test_a_victim_of_a_deadlock_is_repeated_at_once_and_not_counted(name, settin
     assert received_signals.names() == ["event_applied", "event_processed"]
 
 
-def test_a_victim_of_deadlocks_without_end_is_a_failed_attempt(settings, order, received_signals, monkeypatch):
+def test_a_victim_of_deadlocks_without_end_is_a_failed_attempt(
+    settings, order, received_signals, monkeypatch
+):
     calls = []
 
     def apply(self, event):
@@ -1022,7 +1107,9 @@ def test_another_database_error_is_a_failed_attempt(name, settings, received_sig
 # ---- one effect for two events
 
 
-def test_two_events_that_say_the_same_have_one_effect(order, run_due, shop_state, received_signals, published):
+def test_two_events_that_say_the_same_have_one_effect(
+    order, run_due, shop_state, received_signals, published
+):
     data = {"charge_id": "ch_1", "amount": "10.00", "currency": "EUR"}
     first = EventFactory(provider_event_id="evt_1", data=data)
     second = EventFactory(provider_event_id="evt_2", data=data)
@@ -1038,7 +1125,9 @@ def test_two_events_that_say_the_same_have_one_effect(order, run_due, shop_state
 
 
 @pytest.mark.parametrize("other", [{"charge_id": "ch_2"}, {"amount": "9.00"}, {"currency": "USD"}])
-def test_an_order_that_was_charged_twice_is_a_conflict(other, order, run_due, shop_state, received_signals):
+def test_an_order_that_was_charged_twice_is_a_conflict(
+    other, order, run_due, shop_state, received_signals
+):
     data = {"charge_id": "ch_1", "amount": "10.00", "currency": "EUR"}
     first = EventFactory(provider_event_id="evt_1", data=data)
     second = EventFactory(provider_event_id="evt_2", data=dict(data, **other))
@@ -1049,7 +1138,9 @@ def test_an_order_that_was_charged_twice_is_a_conflict(other, order, run_due, sh
     assert (facts["event"].pk, facts["other"].pk) == (second.pk, first.pk)
 
 
-def test_the_database_itself_refuses_a_second_effect(settings, order, monkeypatch, received_signals):
+def test_the_database_itself_refuses_a_second_effect(
+    settings, order, monkeypatch, received_signals
+):
     """Between the look for the other event and the fence, the other event is applied."""
     handle(settings, parent=OneEffect)
     first, second = EventFactory(), EventFactory()
@@ -1131,7 +1222,12 @@ def test_what_it_waited_for_releases_an_event(steps, received_signals, published
     assert is_in(row.enqueue_at, 30)
     (facts,) = received_signals.of("event_released")
     assert (facts["event"].pk, facts["by"].pk) == (waiting.pk, event.pk)
-    assert received_signals.names() == ["event_waiting", "event_applied", "event_released", "event_processed"]
+    assert received_signals.names() == [
+        "event_waiting",
+        "event_applied",
+        "event_released",
+        "event_processed",
+    ]
     assert published() == [waiting.pk]
     process(waiting.pk)
     row = read(waiting)
@@ -1139,7 +1235,9 @@ def test_what_it_waited_for_releases_an_event(steps, received_signals, published
     assert effects() == ["first", "second"]
 
 
-def test_all_that_wait_for_an_order_are_released_and_nobody_else(steps, published, received_signals):
+def test_all_that_wait_for_an_order_are_released_and_nobody_else(
+    steps, published, received_signals
+):
     waiting = [steps("second", provider="p%d" % number) for number in range(3)]
     stranger = steps("second", order_id="A2")
     finished = EventFactory(status=Event.FAILED, due_at=None)
@@ -1149,7 +1247,9 @@ def test_all_that_wait_for_an_order_are_released_and_nobody_else(steps, publishe
     before = [columns(event) for event in (stranger, finished, not_due)]
     process(steps("first").pk)
     assert published() == [event.pk for event in waiting]
-    assert [facts["event"].pk for facts in received_signals.of("event_released")] == [event.pk for event in waiting]
+    assert [facts["event"].pk for facts in received_signals.of("event_released")] == [
+        event.pk for event in waiting
+    ]
     assert [columns(event) for event in (stranger, finished, not_due)] == before
 
 
@@ -1164,7 +1264,9 @@ def test_an_event_that_is_due_already_is_not_released_again(steps, published, re
     assert len(received_signals.of("event_released")) == 1
 
 
-def test_an_event_that_somebody_else_releases_is_passed_over(steps, published, received_signals, monkeypatch):
+def test_an_event_that_somebody_else_releases_is_passed_over(
+    steps, published, received_signals, monkeypatch
+):
     first, second = (steps("second", provider=name) for name in ("p1", "p2"))
     for event in (first, second):
         process(event.pk)
@@ -1228,8 +1330,12 @@ def test_a_refund_is_released_if_its_charge_is_committed_after_its_second_look(s
     assert published() == [waiting.pk]
 
 
-@pytest.mark.parametrize("order_of_arrival", [(3, 2, 1), (2, 3, 1), (3, 1, 2), (2, 1, 3), (1, 3, 2), (1, 2, 3)])
-def test_a_chain_comes_to_the_same_end_in_every_order(order_of_arrival, steps, published, received_signals):
+@pytest.mark.parametrize(
+    "order_of_arrival", [(3, 2, 1), (2, 3, 1), (3, 1, 2), (2, 1, 3), (1, 3, 2), (1, 2, 3)]
+)
+def test_a_chain_comes_to_the_same_end_in_every_order(
+    order_of_arrival, steps, published, received_signals
+):
     names = {1: "first", 2: "second", 3: "third"}
     for number in order_of_arrival:
         process(steps(names[number]).pk)
@@ -1241,7 +1347,11 @@ def test_a_chain_comes_to_the_same_end_in_every_order(order_of_arrival, steps, p
                 process(key)
     assert set(Event.objects.values_list("status", flat=True)) == {"processed"}
     assert effects() == ["first", "second", "third"]
-    assert [facts["event"].type for facts in received_signals.of("event_applied")] == ["first", "second", "third"]
+    assert [facts["event"].type for facts in received_signals.of("event_applied")] == [
+        "first",
+        "second",
+        "third",
+    ]
 
 
 def test_a_chain_ends_without_any_message(steps, pass_time, run_due):
@@ -1253,7 +1363,9 @@ def test_a_chain_ends_without_any_message(steps, pass_time, run_due):
     assert effects() == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize("status", [Event.RECEIVED, Event.DUPLICATE, Event.IGNORED, Event.FAILED, Event.WAITING])
+@pytest.mark.parametrize(
+    "status", [Event.RECEIVED, Event.DUPLICATE, Event.IGNORED, Event.FAILED, Event.WAITING]
+)
 def test_what_was_not_applied_makes_nothing_ready(status, steps):
     steps("first", status=status, due_at=None)
     event = steps("second")
@@ -1291,7 +1403,9 @@ def test_an_event_that_requires_two_waits_for_both(steps):
 
 
 def test_a_handler_can_say_itself_whether_it_is_ready(settings, order, pass_time):
-    handle(settings, parent=Effect, is_ready=lambda self, event: Order.objects.get().status == "packed")
+    handle(
+        settings, parent=Effect, is_ready=lambda self, event: Order.objects.get().status == "packed"
+    )
     event = EventFactory()
     process(event.pk)
     assert (read(event).status, read(event).error) == ("waiting", "It waits for its handler.")
@@ -1301,7 +1415,9 @@ def test_a_handler_can_say_itself_whether_it_is_ready(settings, order, pass_time
     assert (read(event).status, effects()) == ("processed", [event.provider_event_id])
 
 
-def test_looks_of_a_waiting_event_are_no_attempts_and_come_ever_more_rarely(steps, settings, monkeypatch):
+def test_looks_of_a_waiting_event_are_no_attempts_and_come_ever_more_rarely(
+    steps, settings, monkeypatch
+):
     settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS = 3
     clock, event, gaps = Clock(monkeypatch), steps("second"), []
     for _ in range(12):
@@ -1317,7 +1433,9 @@ def test_looks_of_a_waiting_event_are_no_attempts_and_come_ever_more_rarely(step
     assert gaps[-1] == 3600
 
 
-def test_an_event_that_waited_in_vain_fails_at_its_deadline(steps, monkeypatch, received_signals, published):
+def test_an_event_that_waited_in_vain_fails_at_its_deadline(
+    steps, monkeypatch, received_signals, published
+):
     clock, event, looks, started = Clock(monkeypatch), steps("second"), 0, timezone.now()
     while read(event).status != "failed":
         process(event.pk)
@@ -1349,7 +1467,9 @@ def test_events_that_wait_for_each_other_both_fail_at_their_deadline(settings, m
     assert {read(event).status for event in events} == {"failed"}
 
 
-def test_a_failure_of_the_second_look_is_repeated_soon_and_not_yet_counted(settings, order, received_signals):
+def test_a_failure_of_the_second_look_is_repeated_soon_and_not_yet_counted(
+    settings, order, received_signals
+):
     looks = []
 
     def is_ready(self, event):
@@ -1373,7 +1493,9 @@ def test_a_failure_of_the_second_look_is_repeated_soon_and_not_yet_counted(setti
 # ---- deliver
 
 
-def test_a_delivery_is_repeated_with_the_same_key_until_it_succeeds(settings, order, pass_time, received_signals):
+def test_a_delivery_is_repeated_with_the_same_key_until_it_succeeds(
+    settings, order, pass_time, received_signals
+):
     keys = []
 
     def deliver(self, event):
@@ -1386,7 +1508,11 @@ def test_a_delivery_is_repeated_with_the_same_key_until_it_succeeds(settings, or
     for attempt in (1, 2, 3):
         process(event.pk)
         row = read(event)
-        assert (row.status, row.attempts, row.error) == ("applied", attempt, repr(DownstreamError(503)))
+        assert (row.status, row.attempts, row.error) == (
+            "applied",
+            attempt,
+            repr(DownstreamError(503)),
+        )
         assert row.due_at == row.enqueue_at
         pass_time(3600)
     process(event.pk)
@@ -1394,10 +1520,14 @@ def test_a_delivery_is_repeated_with_the_same_key_until_it_succeeds(settings, or
     assert (row.status, row.attempts, row.error) == ("processed", 4, "")
     assert keys == [digest("effect:A1")] * 4
     assert effects() == [event.provider_event_id]
-    assert received_signals.names() == ["event_applied"] + ["event_retried"] * 3 + ["event_processed"]
+    assert received_signals.names() == ["event_applied"] + ["event_retried"] * 3 + [
+        "event_processed"
+    ]
 
 
-def test_a_delivery_is_repeated_with_the_same_key_if_the_worker_dies_after_it(settings, order, pass_time):
+def test_a_delivery_is_repeated_with_the_same_key_if_the_worker_dies_after_it(
+    settings, order, pass_time
+):
     keys = []
 
     def deliver(self, event):
@@ -1419,7 +1549,9 @@ def test_a_delivery_is_repeated_with_the_same_key_if_the_worker_dies_after_it(se
     assert effects() == [event.provider_event_id]
 
 
-def test_an_event_that_is_only_delivered_again_is_neither_prepared_nor_applied(settings, order, received_signals):
+def test_an_event_that_is_only_delivered_again_is_neither_prepared_nor_applied(
+    settings, order, received_signals
+):
     called = []
     verbs = ("prepare", "is_ready", "apply", "idempotency_key", "deliver")
     handle(settings, **{verb: lambda self, event, verb=verb: called.append(verb) for verb in verbs})
@@ -1444,7 +1576,9 @@ def test_what_waits_is_released_although_the_delivery_fails(steps, settings, pub
     assert read(waiting).status == "processed"
 
 
-def test_a_worker_that_dies_between_commit_and_release_delays_what_waits(steps, monkeypatch, pass_time, published):
+def test_a_worker_that_dies_between_commit_and_release_delays_what_waits(
+    steps, monkeypatch, pass_time, published
+):
     waiting, event = steps("second"), steps("first")
     process(waiting.pk)
     release = processing.release
@@ -1466,7 +1600,9 @@ def test_a_worker_that_dies_between_commit_and_release_delays_what_waits(steps, 
     assert effects() == ["first", "second"]
 
 
-def test_an_event_that_another_worker_delivered_meanwhile_is_left_as_it_is(settings, order, pass_time):
+def test_an_event_that_another_worker_delivered_meanwhile_is_left_as_it_is(
+    settings, order, pass_time
+):
     delivered = []
 
     def deliver(self, event):
@@ -1521,8 +1657,12 @@ within_a_transaction = pytest.mark.django_db
 
 
 @within_a_transaction
-@pytest.mark.parametrize("attempts, longest", [(0, 5), (1, 10), (2, 20), (3, 40), (10, 5120), (11, 10240), (12, 14400)])
-def test_the_backoff_doubles_with_each_attempt_up_to_a_ceiling(attempts, longest, fail_with, received_signals):
+@pytest.mark.parametrize(
+    "attempts, longest", [(0, 5), (1, 10), (2, 20), (3, 40), (10, 5120), (11, 10240), (12, 14400)]
+)
+def test_the_backoff_doubles_with_each_attempt_up_to_a_ceiling(
+    attempts, longest, fail_with, received_signals
+):
     event = fail_with(ValueError("again"), attempts=attempts)
     row = read(event)
     assert longest / 2 - 2 <= seconds_until_due(event) <= longest
@@ -1565,9 +1705,13 @@ def http_date(seconds):
 
 
 @within_a_transaction
-@pytest.mark.parametrize("asked, granted", [("120", 120), ("14400", 14400), ("1000000000", 14400), ("9" * 5000, 14400)])
+@pytest.mark.parametrize(
+    "asked, granted", [("120", 120), ("14400", 14400), ("1000000000", 14400), ("9" * 5000, 14400)]
+)
 @pytest.mark.parametrize("status_code", [429, 503])
-def test_the_seconds_that_downstream_asks_for_are_granted_within_bounds(status_code, asked, granted, fail_with):
+def test_the_seconds_that_downstream_asks_for_are_granted_within_bounds(
+    status_code, asked, granted, fail_with
+):
     event = fail_with(DownstreamError(status_code, asked))
     assert seconds_until_due(event) == pytest.approx(granted, abs=3)
 
@@ -1581,7 +1725,8 @@ def test_the_moment_that_downstream_asks_for_is_granted_within_bounds(asked, gra
 
 @within_a_transaction
 @pytest.mark.parametrize(
-    "asked", [None, "", "0", "1", "-5", "-1e9", "soon", "1e9", "12.5", "\u00b2", "NaN", " ", "Mon, 99 Foo"]
+    "asked",
+    [None, "", "0", "1", "-5", "-1e9", "soon", "1e9", "12.5", "\u00b2", "NaN", " ", "Mon, 99 Foo"],
 )
 def test_a_retry_after_that_is_short_or_makes_no_sense_changes_nothing(asked, fail_with):
     event = fail_with(DownstreamError(429, asked))

@@ -59,7 +59,9 @@ class Sample:
     def body(self, event_id, charge_id="ch_1"):
         """Return the body with one event: 10.00 EUR were paid for the order A1."""
         fields = {"order_id": "A1", "charge_id": charge_id, "amount": "10.00", "currency": "EUR"}
-        payload = PayloadFactory(event_id=event_id, created_at="2026-11-23T12:00:00+02:00", data=fields)
+        payload = PayloadFactory(
+            event_id=event_id, created_at="2026-11-23T12:00:00+02:00", data=fields
+        )
         return json.dumps(payload).encode()
 
     def headers(self, event_id, body, now):
@@ -86,7 +88,9 @@ class BatchSample(Sample):
     def item(self, event_id, charge_id="ch_1", code="AUTHORISATION"):
         """Return one item of the list."""
         event = {"reference": event_id, "code": code, "at": 1795428000, "merchantReference": "A1"}
-        return {"event": dict(event, payment=charge_id, amount={"value": "10.00", "currency": "EUR"})}
+        return {
+            "event": dict(event, payment=charge_id, amount={"value": "10.00", "currency": "EUR"})
+        }
 
     def body(self, event_id, charge_id="ch_1"):
         """Return a list of one event."""
@@ -106,12 +110,19 @@ class StandardSample(Sample):
     def body(self, event_id, charge_id="ch_1"):
         """Return the body, which has no id."""
         data = {"order_id": "A1", "charge_id": charge_id, "amount": "10.00", "currency": "EUR"}
-        return json.dumps({"type": "charge.succeeded", "timestamp": "2026-11-23T10:00:00Z", "data": data}).encode()
+        return json.dumps(
+            {"type": "charge.succeeded", "timestamp": "2026-11-23T10:00:00Z", "data": data}
+        ).encode()
 
     def headers(self, event_id, body, now):
         """Return id, time and two signatures, the second with the key."""
-        mac = hmac.new(bytes(range(24)), b"%s.%d.%s" % (event_id.encode(), now, body), hashlib.sha256).digest()
-        signatures = "v1,%s v1,%s" % (base64.b64encode(b"0" * 32).decode(), base64.b64encode(mac).decode())
+        mac = hmac.new(
+            bytes(range(24)), b"%s.%d.%s" % (event_id.encode(), now, body), hashlib.sha256
+        ).digest()
+        signatures = "v1,%s v1,%s" % (
+            base64.b64encode(b"0" * 32).decode(),
+            base64.b64encode(mac).decode(),
+        )
         return {
             "HTTP_WEBHOOK_ID": event_id,
             "HTTP_WEBHOOK_TIMESTAMP": str(now),
@@ -168,9 +179,17 @@ def test_a_genuine_event_is_stored_and_enqueued(order, sample, send, published):
     answer = send()
     event = Event.objects.get()
     assert answer.status_code == 200
-    assert (event.provider, event.provider_event_id, event.type) == (sample.name, "evt_1", "charge.succeeded")
+    assert (event.provider, event.provider_event_id, event.type) == (
+        sample.name,
+        "evt_1",
+        "charge.succeeded",
+    )
     assert (event.order_id, event.occurred_at) == ("A1", MOMENT)
-    assert (event.data["charge_id"], event.data["amount"], event.data["currency"]) == ("ch_1", "10.00", "EUR")
+    assert (event.data["charge_id"], event.data["amount"], event.data["currency"]) == (
+        "ch_1",
+        "10.00",
+        "EUR",
+    )
     assert len(event.verified_by) == 12
     assert published() == [event.pk]
 
@@ -235,8 +254,12 @@ def test_two_events_are_two_events_and_the_first_again_is_a_duplicate(transactio
     assert sorted(Event.objects.values_list("provider_event_id", flat=True)) == ["evt_1", "evt_2"]
 
 
-@pytest.mark.parametrize("body", [b"[]", b"not json", b"\xff", b'{"items": {}}', b'{"items": [{"event": 1}]}'])
-def test_a_genuine_body_that_can_not_be_parsed_is_kept_as_failed(transactional_db, sample, send, published, body):
+@pytest.mark.parametrize(
+    "body", [b"[]", b"not json", b"\xff", b'{"items": {}}', b'{"items": [{"event": 1}]}']
+)
+def test_a_genuine_body_that_can_not_be_parsed_is_kept_as_failed(
+    transactional_db, sample, send, published, body
+):
     answer = send(body=body)
     event = Event.objects.get()
     assert answer.status_code == get_provider(sample.name).parse_error_status
@@ -256,7 +279,9 @@ def test_without_a_secret_nothing_is_accepted(db, sample, send, settings, publis
 
 def test_no_secret_is_shown_by_the_provider_or_its_answers(transactional_db, sample, send):
     provider = get_provider(sample.name)
-    shown = repr(provider) + str(provider) + send().content.decode() + send(body=b"{}").content.decode()
+    shown = (
+        repr(provider) + str(provider) + send().content.decode() + send(body=b"{}").content.decode()
+    )
     for secret in provider.secrets:
         assert secret not in shown
 
@@ -278,7 +303,9 @@ def test_an_option_sets_the_attribute_of_its_name():
 
 @pytest.mark.parametrize("option", ["SECRET", "NAME", "SIGNATURE", "TIMESTAMP_TOLERANCE"])
 def test_an_option_that_does_not_exist_is_an_error(option):
-    with pytest.raises(ImproperlyConfigured, match="%s is not an option of the provider made" % option):
+    with pytest.raises(
+        ImproperlyConfigured, match="%s is not an option of the provider made" % option
+    ):
         make(**{option: "x"})
 
 
@@ -320,7 +347,10 @@ def test_the_default_partner_has_its_fields_where_the_brief_says():
 
 
 def test_unknown_fields_are_ignored():
-    assert parse(PayloadFactory(event_id="e", data__order_id="A", extra={"deep": [1]}))["order_id"] == "A"
+    assert (
+        parse(PayloadFactory(event_id="e", data__order_id="A", extra={"deep": [1]}))["order_id"]
+        == "A"
+    )
 
 
 def test_types_get_the_names_of_the_handlers_and_others_keep_theirs():
@@ -346,7 +376,8 @@ def test_an_event_without_a_readable_time_happened_now():
 
 
 @pytest.mark.parametrize(
-    ("field", "path"), [("event_id", "event_id"), ("type", "type"), ("data__order_id", "data.order_id")]
+    ("field", "path"),
+    [("event_id", "event_id"), ("type", "type"), ("data__order_id", "data.order_id")],
 )
 @pytest.mark.parametrize(
     ("value", "what"),
@@ -385,16 +416,23 @@ def test_a_header_that_is_missing_is_a_missing_field():
 
 def test_every_event_of_a_webhook_is_found_with_its_path():
     provider = make(EVENTS_PATH="list.*")
-    body = json.dumps({"list": [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]}).encode()
+    body = json.dumps(
+        {"list": [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]}
+    ).encode()
     events = provider.parse({}, body)
     assert [(event["provider_event_id"], event["payload_path"]) for event in events] == [
         ("e1", "list.0"),
         ("e2", "list.1"),
     ]
-    assert [provider.payload(body, event["payload_path"])["event_id"] for event in events] == ["e1", "e2"]
+    assert [provider.payload(body, event["payload_path"])["event_id"] for event in events] == [
+        "e1",
+        "e2",
+    ]
 
 
-@pytest.mark.parametrize("document", [{}, {"list": None}, {"list": {}}, {"list": "ab"}, {"list": 3}, {"list": []}])
+@pytest.mark.parametrize(
+    "document", [{}, {"list": None}, {"list": {}}, {"list": "ab"}, {"list": 3}, {"list": []}]
+)
 def test_a_webhook_without_its_list_of_events_can_not_be_parsed(document):
     with pytest.raises(ParseError, match=r"no list of events at list\.\*"):
         make(EVENTS_PATH="list.*").parse({}, json.dumps(document).encode())
@@ -408,7 +446,9 @@ def test_one_event_that_is_no_object_spoils_the_webhook(item):
 
 
 def test_the_only_event_can_be_deep_in_the_body():
-    event = parse({"wrapped": {"event": PayloadFactory(event_id="e9")}}, make(EVENTS_PATH="wrapped.event"))
+    event = parse(
+        {"wrapped": {"event": PayloadFactory(event_id="e9")}}, make(EVENTS_PATH="wrapped.event")
+    )
     assert (event["provider_event_id"], event["payload_path"]) == ("e9", "wrapped.event")
 
 
@@ -456,7 +496,9 @@ class OddProvider(Provider):
 # ---- other roads
 
 
-def test_what_was_learned_on_another_road_is_stored_once(order, webhook, published, run_due, shop_state):
+def test_what_was_learned_on_another_road_is_stored_once(
+    order, webhook, published, run_due, shop_state
+):
     payload = PayloadFactory(event_id="evt_1", data__order_id="A1")
     body = json.dumps(payload).encode()
     ((event, created),) = receive_events(get_provider("default"), {}, body)

@@ -12,16 +12,23 @@ from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
+from django_payment_webhooks import history
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib import history
-from django_payment_webhooks.contrib.history.models import Entry
-from django_payment_webhooks.contrib.pruning import PruneError, delete, erase, find_final, find_unpruned, prune
-from django_payment_webhooks.contrib.rehearsal import rehearse
-from django_payment_webhooks.contrib.replay import replay, resolve
 from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.management.commands.prune_payment_webhooks import Command
-from django_payment_webhooks.management.walking import walk
 from django_payment_webhooks.models import Event, EventManager, digest
+from django_payment_webhooks.operations.batches import walk
+from django_payment_webhooks.operations.dry_run import rehearse
+from django_payment_webhooks.operations.pruning import (
+    PruneError,
+    delete,
+    erase,
+    find_final,
+    find_unpruned,
+    prune,
+)
+from django_payment_webhooks.operations.replay import replay, resolve
 from django_payment_webhooks.processing import process, receive_events
 from django_payment_webhooks.providers import Provider
 
@@ -38,7 +45,13 @@ FINAL = [Event.PROCESSED, Event.DUPLICATE, Event.IGNORED, Event.FAILED]
 def old(days=400, **values):
     """Return a processed event that is so many days old."""
     then = timezone.now() - datetime.timedelta(days=days)
-    final = {"status": Event.PROCESSED, "received_at": then, "finished_at": then, "due_at": None, "enqueue_at": None}
+    final = {
+        "status": Event.PROCESSED,
+        "received_at": then,
+        "finished_at": then,
+        "due_at": None,
+        "enqueue_at": None,
+    }
     return EventFactory(**dict(final, **values))
 
 
@@ -58,7 +71,9 @@ def everything():
     return " ".join(
         value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         for row in rows
-        for value in (bytes(value) if isinstance(value, memoryview) else value for value in row.values())
+        for value in (
+            bytes(value) if isinstance(value, memoryview) else value for value in row.values()
+        )
     )
 
 
@@ -72,7 +87,14 @@ def run(*args, **options):
 @pytest.fixture
 def paid(order, webhook, run_due):
     """Return an order's event that was received by a webhook and processed, and its body."""
-    webhook(event_id="evt_1", order_id="A1", amount="10.00", currency="EUR", charge_id="ch_1", name=CANARY)
+    webhook(
+        event_id="evt_1",
+        order_id="A1",
+        amount="10.00",
+        currency="EUR",
+        charge_id="ch_1",
+        name=CANARY,
+    )
     run_due()
     return Event.objects.get()
 
@@ -131,7 +153,9 @@ def test_no_signal_is_sent_and_nothing_is_enqueued(received_signals, published):
 # ---- a pruned event deduplicates
 
 
-def test_a_repetition_of_a_pruned_event_is_a_duplicate_and_no_conflict(paid, post, received_signals, published):
+def test_a_repetition_of_a_pruned_event_is_a_duplicate_and_no_conflict(
+    paid, post, received_signals, published
+):
     body = bytes(paid.body)
     assert prune(paid)
     before = columns(paid)
@@ -145,10 +169,14 @@ def test_a_repetition_of_a_pruned_event_is_a_duplicate_and_no_conflict(paid, pos
     assert published() == []
 
 
-def test_a_pruned_event_still_tells_that_a_repetition_says_something_else(paid, webhook, received_signals):
+def test_a_pruned_event_still_tells_that_a_repetition_says_something_else(
+    paid, webhook, received_signals
+):
     assert prune(paid)
     del received_signals[:]
-    response = webhook(event_id="evt_1", order_id="A1", amount="99.00", currency="EUR", charge_id="ch_1")
+    response = webhook(
+        event_id="evt_1", order_id="A1", amount="99.00", currency="EUR", charge_id="ch_1"
+    )
     assert (response.status_code, response.json()["status"]) == (200, "duplicate")
     assert received_signals.names() == ["event_conflicted", "webhook_received"]
 
@@ -176,7 +204,9 @@ def test_a_refund_that_comes_long_after_still_finds_its_charge(paid, webhook, ru
 
 
 def test_two_pruned_events_are_compared_by_their_digests():
-    one, same, other = (old(data={"amount": amount, "charge_id": "ch_1"}, type="t") for amount in ("1", "1", "2"))
+    one, same, other = (
+        old(data={"amount": amount, "charge_id": "ch_1"}, type="t") for amount in ("1", "1", "2")
+    )
     for event in (one, same, other):
         assert prune(event)
     assert read(one).data == read(same).data
@@ -199,7 +229,9 @@ def test_the_admin_shows_what_is_left(admin_client, event_type, action):
     assert action(event)
     response = admin_client.get("/admin/payment_webhooks/event/%d/change/" % event.pk)
     assert response.status_code == 200
-    assert "pruned:" in response.content.decode() or "&quot;pruned&quot;" in response.content.decode()
+    assert (
+        "pruned:" in response.content.decode() or "&quot;pruned&quot;" in response.content.decode()
+    )
     assert CANARY not in response.content.decode()
     assert admin_client.get("/admin/payment_webhooks/event/").status_code == 200
 
@@ -222,10 +254,15 @@ def test_a_pruned_failed_event_can_still_be_handled_by_hand():
     event = old(status=Event.FAILED)
     prune(event)
     assert resolve(event, "alice", "refunded by hand")
-    assert (read(event).status, read(event).idempotency_key) == ("processed", digest("order-paid:A1"))
+    assert (read(event).status, read(event).idempotency_key) == (
+        "processed",
+        digest("order-paid:A1"),
+    )
 
 
-def test_an_event_that_is_replayed_while_it_is_pruned_is_replayed_or_pruned_never_both(order, run_due):
+def test_an_event_that_is_replayed_while_it_is_pruned_is_replayed_or_pruned_never_both(
+    order, run_due
+):
     for first, second in ((replay, prune), (prune, replay)):
         event = old(status=Event.FAILED)
         one, two = read(event), read(event)
@@ -242,7 +279,9 @@ def test_a_worker_that_has_the_row_locked_wins_over_a_deletion():
         other.set_autocommit(False)
         with other.cursor() as cursor:
             values = "status = 'received', version = version + 1"
-            cursor.execute("UPDATE payment_webhooks_event SET %s WHERE id = %d" % (values, event.pk))
+            cursor.execute(
+                "UPDATE payment_webhooks_event SET %s WHERE id = %d" % (values, event.pk)
+            )
 
         def delete_meanwhile():
             results.append(delete(event))
@@ -284,7 +323,9 @@ def test_a_repetition_of_an_unparsed_body_is_answered_as_before(unparsed, post, 
         assert read(unparsed).payload
 
 
-def test_what_a_provider_said_that_is_gone_is_forgotten_and_nothing_differs_from_it(paid, post, settings):
+def test_what_a_provider_said_that_is_gone_is_forgotten_and_nothing_differs_from_it(
+    paid, post, settings
+):
     body, providers = bytes(paid.body), settings.PAYMENT_WEBHOOKS_PROVIDERS
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {}
     assert prune(paid)
@@ -309,7 +350,9 @@ class Forgetful(Provider):
 
 @pytest.mark.parametrize("provider", [Stranger, Forgetful])
 @pytest.mark.parametrize("event_type", ["charge.succeeded", ""])
-def test_events_of_a_provider_that_does_not_know_pruned_bodies_are_left_as_they_are(settings, provider, event_type):
+def test_events_of_a_provider_that_does_not_know_pruned_bodies_are_left_as_they_are(
+    settings, provider, event_type
+):
     backend = "tests.test_prune." + provider.__name__
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"BACKEND": backend}}
     event = old(type=event_type)
@@ -337,7 +380,10 @@ def test_events_are_chosen_by_their_age_and_their_end():
         old(31, status=status, finished_at=None)
     before = timezone.now() - datetime.timedelta(days=30)
     assert [event.pk for event in find_final(before).order_by("pk")] == chosen
-    assert [event.pk for event in find_final(before, include_failed=True).order_by("pk")] == [*chosen, failed]
+    assert [event.pk for event in find_final(before, include_failed=True).order_by("pk")] == [
+        *chosen,
+        failed,
+    ]
 
 
 def test_only_bodies_that_are_still_there_are_found():
@@ -371,12 +417,16 @@ def test_failed_events_are_pruned_only_if_asked():
     assert run("--days", "30") == "0 events pruned\n"
     assert replay(read(event))
     Event.objects.update(status=Event.FAILED)
-    assert run("--days", "30", "--include-failed") == "0 events pruned\n"  # replayed, it is not final any more
+    assert (
+        run("--days", "30", "--include-failed") == "0 events pruned\n"
+    )  # replayed, it is not final any more
     Event.objects.update(finished_at=timezone.now() - datetime.timedelta(days=31))
     assert run("--days", "30", "--include-failed") == "1 events pruned\n"
 
 
-@pytest.mark.parametrize("args", [("--days", "100"), ("--days", "100", "--delete"), ("--erase-order", "A1")])
+@pytest.mark.parametrize(
+    "args", [("--days", "100"), ("--days", "100", "--delete"), ("--erase-order", "A1")]
+)
 def test_a_dry_run_changes_nothing(args):
     before = columns(old())
     assert run(*args, "--dry-run").startswith("1 events would be ")
@@ -408,7 +458,9 @@ def test_what_is_replayed_meanwhile_is_left(monkeypatch):
         assert replay(read(event))
         return found
 
-    monkeypatch.setattr("django_payment_webhooks.management.commands.prune_payment_webhooks.walk", replay_first)
+    monkeypatch.setattr(
+        "django_payment_webhooks.management.commands.prune_payment_webhooks.walk", replay_first
+    )
     assert run("--days", "30") == "0 events pruned, 1 left as they are\n"
     assert read(event).status == "received"
 
@@ -447,7 +499,15 @@ def test_help_stands_alone(capsys):
     assert exit.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert " ".join(Command.help.split()) in text
-    for option in ("--days", "--delete", "--force", "--include-failed", "--erase-order ID", "--dry-run", "--json"):
+    for option in (
+        "--days",
+        "--delete",
+        "--force",
+        "--include-failed",
+        "--erase-order ID",
+        "--dry-run",
+        "--json",
+    ):
         assert option in text
 
 
@@ -488,7 +548,9 @@ def test_younger_rows_are_deleted_only_by_force():
 def test_an_order_with_an_unfinished_event_keeps_its_rows(order, run_due):
     charge = old(order_id="A1", idempotency_key=digest("order-paid:A1"))
     old(order_id="A2")
-    refund = EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"})
+    refund = EventFactory(
+        type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"}
+    )
     assert run("--days", "90", "--delete") == "1 events deleted, 1 left as they are\n"
     run_due()
     assert read(refund).status == "processed"
@@ -518,19 +580,25 @@ def story(order, webhook, run_due, history):
 
 
 def test_nothing_that_tells_about_an_erased_order_is_left(story):
-    Entry.objects.create(event=story[0], at=timezone.now(), verb="replayed", attempts=1, text=CANARY, by="alice")
+    Entry.objects.create(
+        event=story[0], at=timezone.now(), verb="replayed", attempts=1, text=CANARY, by="alice"
+    )
     assert Entry.objects.exclude(text="").exists()
     assert run("--erase-order", "A1", "--no-input") == "3 events erased\n"
     text = everything()
     for word in (CANARY, "A1", "evt_charge", "evt_refund", "evt_again", "ch_1", digest("A1")):
-        assert not re.search(r"\b%s\b" % re.escape(word), text)  # the other event has a charge of its own
+        assert not re.search(
+            r"\b%s\b" % re.escape(word), text
+        )  # the other event has a charge of its own
     assert "somebody else" in text
     assert Event.objects.count() == 4
     assert Entry.objects.filter(by="alice", verb="replayed", text="").exists()
     assert run("--erase-order", "A1", "--no-input") == "0 events erased\n"
 
 
-def test_an_erased_order_still_deduplicates(story, post, webhook, run_due, received_signals, shop_state):
+def test_an_erased_order_still_deduplicates(
+    story, post, webhook, run_due, received_signals, shop_state
+):
     before, bodies = shop_state(), [bytes(event.body) for event in story]
     run("--erase-order", "A1", "--no-input")
     del received_signals[:]
@@ -582,7 +650,9 @@ def test_nothing_is_erased_without_a_clear_yes(monkeypatch, answer):
     monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or answer)
     with pytest.raises(CommandError, match="Nothing was erased."):
         run("--erase-order", "A1")
-    assert questions == ["Erase what 1 events tell about this order? It can't be undone. Type yes: "]
+    assert questions == [
+        "Erase what 1 events tell about this order? It can't be undone. Type yes: "
+    ]
     assert list(Event.objects.values()) == [before]
     monkeypatch.setattr("builtins.input", lambda question: "yes")
     assert run("--erase-order", "A1") == "1 events erased\n"
@@ -597,7 +667,14 @@ def test_an_erased_event_that_was_pruned_before_keeps_its_digests(paid):
 
 def test_what_comes_for_an_erased_order_is_visible(story, webhook, run_due, pass_time):
     run("--erase-order", "A1", "--no-input")
-    webhook(event_id="evt_late", type="refund.created", refund_id="re_2", amount="1.00", order_id="A1", currency="EUR")
+    webhook(
+        event_id="evt_late",
+        type="refund.created",
+        refund_id="re_2",
+        amount="1.00",
+        order_id="A1",
+        currency="EUR",
+    )
     run_due()
     assert Event.objects.get(provider_event_id="evt_late").status == "waiting"
     pass_time(4 * 86400)
@@ -615,5 +692,7 @@ def test_the_event_that_a_worker_has_is_not_erased_under_its_hands(settings, ord
 
 
 def test_without_the_history_an_order_is_erased_as_well(settings):
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)]
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if not app.startswith(history.__name__)
+    ]
     assert erase(old())

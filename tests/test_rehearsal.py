@@ -9,9 +9,9 @@ from django.utils import timezone
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.rehearsal import rehearse
 from django_payment_webhooks.exceptions import ParseError, PermanentFailure
 from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.operations.dry_run import rehearse
 from django_payment_webhooks.processing import receive_events
 
 from .doubles import DownstreamError, another_connection, handle
@@ -68,7 +68,10 @@ def test_an_event_that_could_be_applied_shows_what_it_would_change(order, trial,
     rehearsal = trial(event)
     assert rehearsal.outcome == "applied"
     assert rehearsal.explanation == "Its effects would be committed. Then it would be delivered."
-    if connection.vendor != "mysql" or django.VERSION >= (2, 0):  # older ones do not see what PyMySQL executes
+    if connection.vendor != "mysql" or django.VERSION >= (
+        2,
+        0,
+    ):  # older ones do not see what PyMySQL executes
         ledger, paid = sorted(rehearsal.statements)
         assert ledger.startswith("INSERT INTO") and "shop_ledgerentry" in ledger
         assert paid.startswith("UPDATE") and "shop_order" in paid and "paid" in paid
@@ -103,7 +106,9 @@ def test_an_event_that_lacks_what_it_requires_would_wait(order, trial):
 
 
 def test_a_waiting_event_whose_time_has_come_would_be_applied(order, trial, run_due):
-    refund = EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"})
+    refund = EventFactory(
+        type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"}
+    )
     run_due()
     assert Event.objects.get().status == "waiting"
     EventFactory(status=Event.PROCESSED, idempotency_key="k", due_at=None)
@@ -111,14 +116,22 @@ def test_a_waiting_event_whose_time_has_come_would_be_applied(order, trial, run_
 
 
 def test_an_event_without_a_handler_would_be_ignored(trial):
-    assert trial(EventFactory(type="customer.updated")) == ("ignored", "There is no handler for its type.", [])
+    assert trial(EventFactory(type="customer.updated")) == (
+        "ignored",
+        "There is no handler for its type.",
+        [],
+    )
 
 
 def test_an_event_whose_effect_another_had_would_be_a_duplicate(order, trial, run_due):
     first = EventFactory(data={"charge_id": "ch_1"})
     run_due()
     second = EventFactory(data={"charge_id": "ch_1"}, **FAILED)
-    assert trial(second) == ("duplicate", "It says the same as charge.succeeded %s." % first.provider_event_id, [])
+    assert trial(second) == (
+        "duplicate",
+        "It says the same as charge.succeeded %s." % first.provider_event_id,
+        [],
+    )
 
 
 def test_a_conflict_is_explained_and_not_told_to_the_world(order, trial, run_due):
@@ -154,12 +167,16 @@ def test_what_was_written_before_an_error_is_not_shown_as_an_effect(settings, tr
     assert trial(EventFactory()) == ("retried", repr(ValueError("broken")), [])
 
 
-def test_an_error_in_the_last_attempt_is_final_but_a_replayed_event_has_all_attempts(settings, trial):
+def test_an_error_in_the_last_attempt_is_final_but_a_replayed_event_has_all_attempts(
+    settings, trial
+):
     handle(settings, apply=raising(ValueError("broken")))
     settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS = 3
     assert trial(EventFactory(attempts=1, error="x")).outcome == "retried"
     assert trial(EventFactory(attempts=2, error="x")).outcome == "failed"
-    assert trial(EventFactory(attempts=3, finished_at=timezone.now(), **FAILED)).outcome == "retried"
+    assert (
+        trial(EventFactory(attempts=3, finished_at=timezone.now(), **FAILED)).outcome == "retried"
+    )
 
 
 def test_a_handler_that_can_not_be_imported_is_an_error_of_the_attempt(settings, trial):
@@ -171,14 +188,20 @@ def test_a_handler_that_can_not_be_imported_is_an_error_of_the_attempt(settings,
 
 @pytest.mark.parametrize("status", [Event.PROCESSED, Event.DUPLICATE])
 def test_an_event_that_is_done_stays_so(trial, status):
-    assert trial(EventFactory(status=status)) == (status, "It is %s: nothing would be done." % status, [])
+    assert trial(EventFactory(status=status)) == (
+        status,
+        "It is %s: nothing would be done." % status,
+        [],
+    )
 
 
 @pytest.mark.parametrize("status", [Event.APPLIED, Event.FAILED])
 def test_of_a_committed_effect_only_the_delivery_is_left(settings, trial, status):
     handle(settings, apply=raising(AssertionError("It was applied again.")))
     rehearsal = trial(EventFactory(status=status, idempotency_key=digest("k")))
-    text = "Its effects are committed. Only its delivery would be repeated, which can't be rehearsed."
+    text = (
+        "Its effects are committed. Only its delivery would be repeated, which can't be rehearsed."
+    )
     assert rehearsal == ("applied", text, [])
 
 
@@ -199,7 +222,9 @@ def test_an_event_that_a_worker_has_is_left_to_it(order, trial):
 
 
 def test_an_event_between_two_attempts_is_rehearsed(order, trial):
-    event = EventFactory(attempts=1, error="broken", due_at=timezone.now() + datetime.timedelta(hours=1))
+    event = EventFactory(
+        attempts=1, error="broken", due_at=timezone.now() + datetime.timedelta(hours=1)
+    )
     assert trial(event).outcome == "applied"
 
 
@@ -227,13 +252,20 @@ def test_a_worker_that_comes_first_while_the_handler_prepares_wins(settings, rec
 # ---- within a transaction
 
 
-def test_within_a_transaction_only_the_rehearsal_is_undone(order, shop_state, received_signals, published):
+def test_within_a_transaction_only_the_rehearsal_is_undone(
+    order, shop_state, received_signals, published
+):
     event = EventFactory()
     with transaction.atomic():
         OrderFactory(id="A2")
         assert rehearse(event).outcome == "applied"
         assert shop_state()["orders"] == {"A1": "new", "A2": "new"}
-    assert shop_state() == {"orders": {"A1": "new", "A2": "new"}, "refunds": [], "disputes": [], "ledger": []}
+    assert shop_state() == {
+        "orders": {"A1": "new", "A2": "new"},
+        "refunds": [],
+        "disputes": [],
+        "ledger": [],
+    }
     assert received_signals == []
     assert published() == []
     assert Event.objects.get().version == 0
@@ -282,7 +314,9 @@ def test_a_body_that_can_be_parsed_by_now_says_what_would_be_stored(unparsed, tr
     text = "It can be parsed by now. charge.succeeded evt_1 of order A1 would be stored."
     assert trial(unparsed) == ("processed", text, [])
     EventFactory(provider_event_id="evt_1")
-    assert trial(unparsed).explanation.endswith("charge.succeeded evt_1 of order A1 is stored already.")
+    assert trial(unparsed).explanation.endswith(
+        "charge.succeeded evt_1 of order A1 is stored already."
+    )
 
 
 def test_a_provider_that_is_gone_is_said(unparsed, trial, settings):

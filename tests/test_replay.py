@@ -9,9 +9,9 @@ from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.replay import replay, resolve
 from django_payment_webhooks.exceptions import ParseError, PermanentFailure
 from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.operations.replay import replay, resolve
 from django_payment_webhooks.processing import process, receive_events
 
 from .doubles import DownstreamError, handle
@@ -36,10 +36,17 @@ def is_in(moment, seconds):
 
 
 @pytest.mark.parametrize("status", [Event.FAILED, Event.IGNORED, Event.WAITING])
-def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(status, received_signals, published):
+def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(
+    status, received_signals, published
+):
     long_ago = timezone.now() - timedelta(days=4)
     event = EventFactory(
-        status=status, attempts=25, error="the reason", due_at=None, waiting_since=long_ago, finished_at=long_ago
+        status=status,
+        attempts=25,
+        error="the reason",
+        due_at=None,
+        waiting_since=long_ago,
+        finished_at=long_ago,
     )
     assert replay(event) is True
     row = read(event)
@@ -52,8 +59,12 @@ def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(status
     assert published() == [event.pk]
 
 
-@pytest.mark.parametrize("status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE])
-def test_an_event_that_is_on_its_way_or_had_its_effect_is_left_as_it_is(status, received_signals, published):
+@pytest.mark.parametrize(
+    "status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE]
+)
+def test_an_event_that_is_on_its_way_or_had_its_effect_is_left_as_it_is(
+    status, received_signals, published
+):
     event = EventFactory(status=status)
     before = columns(event)
     assert replay(event) is False
@@ -89,7 +100,9 @@ def test_a_replay_that_is_rolled_back_enqueues_nothing(received_signals, publish
     assert published() == []
 
 
-def test_a_replayed_event_has_its_effect_once_it_can(order, shop_state, published, received_signals):
+def test_a_replayed_event_has_its_effect_once_it_can(
+    order, shop_state, published, received_signals
+):
     event = EventFactory(data={"amount": "9.00", "currency": "EUR"})
     process(event.pk)
     assert read(event).status == "failed"
@@ -135,8 +148,12 @@ def test_a_waiting_event_is_looked_at_at_once_and_waits_again_from_the_beginning
     assert is_in(row.waiting_since, 0)
 
 
-def test_an_event_that_waited_in_vain_can_be_replayed_when_its_charge_has_come(order, pass_time, shop_state, run_due):
-    refund = EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "10.00", "currency": "EUR"})
+def test_an_event_that_waited_in_vain_can_be_replayed_when_its_charge_has_come(
+    order, pass_time, shop_state, run_due
+):
+    refund = EventFactory(
+        type="refund.created", data={"refund_id": "re_1", "amount": "10.00", "currency": "EUR"}
+    )
     process(refund.pk)
     pass_time(3 * 86400)
     process(refund.pk)
@@ -150,7 +167,9 @@ def test_an_event_that_waited_in_vain_can_be_replayed_when_its_charge_has_come(o
     assert shop_state()["refunds"] == [("A1", "re_1")]
 
 
-def test_an_effect_that_is_committed_is_only_delivered_again(settings, order, published, received_signals):
+def test_an_effect_that_is_committed_is_only_delivered_again(
+    settings, order, published, received_signals
+):
     called = []
 
     def deliver(self, event):
@@ -174,7 +193,9 @@ def test_an_effect_that_is_committed_is_only_delivered_again(settings, order, pu
     assert replay(read(event)) is False
 
 
-def test_a_failed_event_whose_effect_another_event_had_becomes_a_duplicate(order, run_due, shop_state):
+def test_a_failed_event_whose_effect_another_event_had_becomes_a_duplicate(
+    order, run_due, shop_state
+):
     failed = EventFactory(status=Event.FAILED, due_at=None, finished_at=timezone.now())
     EventFactory()
     run_due()
@@ -185,7 +206,9 @@ def test_a_failed_event_whose_effect_another_event_had_becomes_a_duplicate(order
 
 
 @pytest.mark.parametrize("replays", [1, 5])
-def test_replaying_again_and_again_never_doubles_an_effect(replays, settings, order, run_due, shop_state):
+def test_replaying_again_and_again_never_doubles_an_effect(
+    replays, settings, order, run_due, shop_state
+):
     event = EventFactory()
     for _ in range(replays):
         run_due()
@@ -202,7 +225,9 @@ def test_replaying_again_and_again_never_doubles_an_effect(replays, settings, or
 @pytest.fixture
 def unparsed():
     """Return an event whose body has its id where the provider's options do not look for it."""
-    body = json.dumps({"uid": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}).encode()
+    body = json.dumps(
+        {"uid": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
+    ).encode()
     with pytest.raises(ParseError):
         receive_events(get_provider("default"), {}, body, "by-test")
     return Event.objects.get()
@@ -213,7 +238,9 @@ def mend(settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"FIELDS": {"provider_event_id": "uid"}}}
 
 
-def test_a_body_that_can_be_parsed_by_now_becomes_its_event(unparsed, settings, received_signals, published):
+def test_a_body_that_can_be_parsed_by_now_becomes_its_event(
+    unparsed, settings, received_signals, published
+):
     mend(settings)
     assert replay(unparsed) is True
     event = Event.objects.get(provider_event_id="evt_1")
@@ -241,7 +268,9 @@ def test_several_events_of_a_body_that_can_be_parsed_by_now_are_all_stored(setti
     assert published() == [event.pk for event in events]
 
 
-def test_a_body_that_still_can_not_be_parsed_is_left_as_it_is(unparsed, received_signals, published):
+def test_a_body_that_still_can_not_be_parsed_is_left_as_it_is(
+    unparsed, received_signals, published
+):
     before = columns(unparsed)
     with pytest.raises(ParseError, match="event_id"):
         replay(unparsed)
@@ -251,7 +280,9 @@ def test_a_body_that_still_can_not_be_parsed_is_left_as_it_is(unparsed, received
     assert published() == []
 
 
-def test_a_body_whose_event_came_meanwhile_is_done_with(unparsed, settings, order, run_due, published, shop_state):
+def test_a_body_whose_event_came_meanwhile_is_done_with(
+    unparsed, settings, order, run_due, published, shop_state
+):
     mend(settings)
     receive_events(get_provider("default"), {}, bytes(unparsed.body))
     event = Event.objects.get(provider_event_id="evt_1")
@@ -270,7 +301,9 @@ def test_a_body_that_two_replay_together_becomes_one_event(unparsed, settings):
     assert Event.objects.filter(provider_event_id="evt_1").count() == 1
 
 
-def test_what_fails_again_after_a_replay_fails_for_the_same_reason(settings, order, run_due, received_signals):
+def test_what_fails_again_after_a_replay_fails_for_the_same_reason(
+    settings, order, run_due, received_signals
+):
     def apply(self, event):
         raise PermanentFailure("still wrong")
 
@@ -308,8 +341,12 @@ def by_hand(event, reason="shipped by hand"):
     return resolve(event, "alice", reason)
 
 
-@pytest.mark.parametrize("status", [Event.RECEIVED, Event.WAITING, Event.APPLIED, Event.IGNORED, Event.FAILED])
-def test_an_event_that_is_handled_by_hand_is_processed_and_says_by_whom_and_why(status, received_signals, published):
+@pytest.mark.parametrize(
+    "status", [Event.RECEIVED, Event.WAITING, Event.APPLIED, Event.IGNORED, Event.FAILED]
+)
+def test_an_event_that_is_handled_by_hand_is_processed_and_says_by_whom_and_why(
+    status, received_signals, published
+):
     event = EventFactory(status=status, error="the reason")
     assert by_hand(event) is True
     row = read(event)
@@ -356,7 +393,9 @@ def test_an_effect_that_was_had_by_hand_is_had_by_no_other_event(order, run_due,
     assert shop_state()["ledger"] == []
 
 
-def test_an_event_whose_effect_another_had_is_a_duplicate_that_says_by_whom(order, run_due, received_signals):
+def test_an_event_whose_effect_another_had_is_a_duplicate_that_says_by_whom(
+    order, run_due, received_signals
+):
     EventFactory()
     run_due()
     event = EventFactory(status=Event.FAILED, due_at=None)
@@ -367,8 +406,12 @@ def test_an_event_whose_effect_another_had_is_a_duplicate_that_says_by_whom(orde
     assert received_signals.names()[-1] == "event_duplicate"
 
 
-def test_what_waits_for_an_event_is_released_when_it_is_handled_by_hand(order, run_due, received_signals, shop_state):
-    refund = EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"})
+def test_what_waits_for_an_event_is_released_when_it_is_handled_by_hand(
+    order, run_due, received_signals, shop_state
+):
+    refund = EventFactory(
+        type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"}
+    )
     run_due()
     assert read(refund).status == "waiting"
     charge = EventFactory(status=Event.FAILED, due_at=None)
@@ -387,10 +430,17 @@ def test_a_committed_effect_keeps_its_key_when_the_delivery_is_made_by_hand():
 
 @pytest.mark.parametrize("event_type", ["customer.updated", "refund.created", "broken"])
 def test_an_event_whose_key_can_not_be_told_has_its_own(settings, event_type):
-    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(settings.PAYMENT_WEBHOOKS_HANDLERS, broken="no.such.handler")
-    event = EventFactory(type=event_type, order_id="", status=Event.FAILED)  # a refund without its refund_id
+    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(
+        settings.PAYMENT_WEBHOOKS_HANDLERS, broken="no.such.handler"
+    )
+    event = EventFactory(
+        type=event_type, order_id="", status=Event.FAILED
+    )  # a refund without its refund_id
     assert by_hand(event)
-    assert (read(event).status, read(event).idempotency_key) == ("processed", digest("event:" + event.dedup_key))
+    assert (read(event).status, read(event).idempotency_key) == (
+        "processed",
+        digest("event:" + event.dedup_key),
+    )
 
 
 def test_an_unparsed_body_can_be_handled_by_hand(unparsed):
@@ -418,8 +468,12 @@ def test_a_worker_that_has_the_event_meanwhile_has_no_effect(settings, order, sh
 
 
 @pytest.mark.parametrize("is_duplicate", [False, True])
-def test_within_a_transaction_an_event_is_handled_by_hand_when_that_commits(order, received_signals, is_duplicate):
-    refund = EventFactory(type="refund.created", status=Event.WAITING, due_at=timezone.now() + timedelta(hours=1))
+def test_within_a_transaction_an_event_is_handled_by_hand_when_that_commits(
+    order, received_signals, is_duplicate
+):
+    refund = EventFactory(
+        type="refund.created", status=Event.WAITING, due_at=timezone.now() + timedelta(hours=1)
+    )
     event = EventFactory(status=Event.FAILED, due_at=None)
     if is_duplicate:
         EventFactory(status=Event.PROCESSED, idempotency_key=digest("order-paid:A1"))

@@ -10,11 +10,11 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.history.models import Entry
-from django_payment_webhooks.contrib.pruning import prune
 from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.management.commands.replay_payment_webhooks import Command
 from django_payment_webhooks.models import Event, EventManager
+from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.processing import receive_events
 
 from .doubles import handle
@@ -34,13 +34,17 @@ def run(*args, **options):
 def failed(**values):
     """Return an event that failed."""
     now = timezone.now()
-    values = dict({"status": Event.FAILED, "error": "ValueError('broken')", "finished_at": now}, **values)
+    values = dict(
+        {"status": Event.FAILED, "error": "ValueError('broken')", "finished_at": now}, **values
+    )
     return EventFactory(due_at=None, enqueue_at=None, **values)
 
 
 def replayed():
     """Return the keys of the events that are due again."""
-    return list(Event.objects.filter(status=Event.RECEIVED).order_by("pk").values_list("pk", flat=True))
+    return list(
+        Event.objects.filter(status=Event.RECEIVED).order_by("pk").values_list("pk", flat=True)
+    )
 
 
 # ---- which events
@@ -94,7 +98,10 @@ def test_events_are_chosen_by_options_that_all_must_fit(several, published, args
 
 def test_events_are_chosen_by_the_ids_that_their_providers_gave_them(several):
     names = ["plain", "provider", "ignored"]
-    assert run(*[several[name].provider_event_id for name in names]) == "3 events replayed, 0 left as they are\n"
+    assert (
+        run(*[several[name].provider_event_id for name in names])
+        == "3 events replayed, 0 left as they are\n"
+    )
     assert replayed() == [several[name].pk for name in names]
 
 
@@ -104,7 +111,9 @@ def test_events_are_chosen_by_their_primary_keys(several):
 
 
 def test_an_id_that_is_not_there_is_told_and_the_others_are_replayed(several):
-    with pytest.raises(CommandError, match=r"^evt_unknown was not found.\n123456789 was not found.$"):
+    with pytest.raises(
+        CommandError, match=r"^evt_unknown was not found.\n123456789 was not found.$"
+    ):
         run("evt_unknown", several["plain"].provider_event_id, "--key", "123456789")
     assert replayed() == [several["plain"].pk]
 
@@ -112,7 +121,9 @@ def test_an_id_that_is_not_there_is_told_and_the_others_are_replayed(several):
 def test_an_event_that_can_not_be_replayed_is_told(several):
     pruned = failed()
     prune(pruned)
-    with pytest.raises(CommandError, match="Only failed, ignored and waiting events whose bodies are not pruned"):
+    with pytest.raises(
+        CommandError, match="Only failed, ignored and waiting events whose bodies are not pruned"
+    ):
         run(several["processed"].provider_event_id, pruned.provider_event_id)
     assert replayed() == []
 
@@ -256,7 +267,10 @@ def test_a_dry_run_tells_what_would_become_of_each_event_and_changes_nothing(
     failed(data={"amount": "99.00", "currency": "EUR"})
     failed(type="refund.created", data={"refund_id": "re_1"})
     before = list(Event.objects.values())
-    assert run("--status", "failed", "--dry-run") == "3 events rehearsed\n  applied: 1\n  failed: 1\n  waiting: 1\n"
+    assert (
+        run("--status", "failed", "--dry-run")
+        == "3 events rehearsed\n  applied: 1\n  failed: 1\n  waiting: 1\n"
+    )
     assert list(Event.objects.values()) == before
     assert received_signals == []
     assert published() == []
@@ -266,7 +280,11 @@ def test_a_dry_run_explains_each_event_if_asked(settings):
     handle(settings, apply=lambda self, event: 1 / 0)
     event = failed(provider_event_id="evt_\x1b[2J\n1")
     first, second, third = run("--status", "failed", "--dry-run", verbosity=2).splitlines()
-    assert first == "%d charge.succeeded evt_\\x1b[2J\\n1: retried. ZeroDivisionError('division by zero')" % event.pk
+    assert (
+        first
+        == "%d charge.succeeded evt_\\x1b[2J\\n1: retried. ZeroDivisionError('division by zero')"
+        % event.pk
+    )
     assert (second, third) == ("1 events rehearsed", "  retried: 1")
 
 

@@ -57,7 +57,9 @@ class StubHandler(BaseHTTPRequestHandler):
         """Answer."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.path, dict(self.headers), body))
-        status, headers, answer = self.server.answers[min(len(self.server.requests), len(self.server.answers)) - 1]
+        status, headers, answer = self.server.answers[
+            min(len(self.server.requests), len(self.server.answers)) - 1
+        ]
         self.send_response(status)
         for header in headers.items():
             self.send_header(*header)
@@ -84,11 +86,21 @@ def stub():
 
 
 def test_an_event_is_made_up_signed_and_accepted(shop, order, live_server):
-    report = shop(*CHARGE, "--set", "amount=25.00", "--set", "note.lines.0=hello", "--set", "count:=3")
+    report = shop(
+        *CHARGE, "--set", "amount=25.00", "--set", "note.lines.0=hello", "--set", "count:=3"
+    )
     event = Event.objects.get()
     (answer,) = report["answers"]
-    assert (answer["status"], answer["outcomes"], answer["event_ids"]) == (200, ["accepted"], [event.provider_event_id])
-    assert (report["ok"], report["expected"], report["url"]) == (True, 200, live_server.url + "/v1/webhooks/payment")
+    assert (answer["status"], answer["outcomes"], answer["event_ids"]) == (
+        200,
+        ["accepted"],
+        [event.provider_event_id],
+    )
+    assert (report["ok"], report["expected"], report["url"]) == (
+        True,
+        200,
+        live_server.url + "/v1/webhooks/payment",
+    )
     assert (event.type, event.order_id, event.provider) == ("charge.succeeded", "A1", "default")
     assert (event.data["amount"], event.data["currency"]) == ("25.00", "EUR")
     assert event.data["charge_id"].startswith("charge_")
@@ -104,19 +116,30 @@ def test_every_provider_can_be_played(shop, order, settings, sample, run_due, sh
         settings.PAYMENT_WEBHOOKS_PROVIDERS = {sample.name: options}
     report = shop("--provider", sample.name, *CHARGE, "--event-id", "evt_7", "--duplicate", "2")
     event = Event.objects.get()
-    assert (event.provider, event.provider_event_id, event.type) == (sample.name, "evt_7", "charge.succeeded")
+    assert (event.provider, event.provider_event_id, event.type) == (
+        sample.name,
+        "evt_7",
+        "charge.succeeded",
+    )
     assert [answer["status"] for answer in report["answers"]] == [200] * 3
     if sample.is_json_answer:
-        assert [answer["outcomes"] for answer in report["answers"]] == [["accepted"], ["duplicate"], ["duplicate"]]
+        assert [answer["outcomes"] for answer in report["answers"]] == [
+            ["accepted"],
+            ["duplicate"],
+            ["duplicate"],
+        ]
     run_due()
     assert shop_state()["ledger"] == [("payment", "A1")]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=[sample.name for sample in SAMPLES])
-def test_a_file_is_sent_byte_for_byte_as_every_provider_sends_it(shop, order, settings, sample, tmp_path):
+def test_a_file_is_sent_byte_for_byte_as_every_provider_sends_it(
+    shop, order, settings, sample, tmp_path
+):
     if sample.options:
         options = dict(
-            sample.options, **({"SIGNATURE_TEMPLATE": "v1,{signature}"} if sample.name == "standard" else {})
+            sample.options,
+            **({"SIGNATURE_TEMPLATE": "v1,{signature}"} if sample.name == "standard" else {}),
         )
         settings.PAYMENT_WEBHOOKS_PROVIDERS = {sample.name: options}
     body = sample.body("evt_9") + b" \n"
@@ -131,9 +154,22 @@ def test_a_file_is_sent_byte_for_byte_as_every_provider_sends_it(shop, order, se
 def test_a_file_with_options_is_a_template(shop, order, tmp_path):
     template = dict(PayloadFactory(event_id="old", data__amount="1.00"), extra=[1, None])
     (tmp_path / "body.json").write_text(json.dumps(template))
-    shop("--file", str(tmp_path / "body.json"), "--event-id", "new", "--set", "amount=2.00", "--set", "extra.1=x")
+    shop(
+        "--file",
+        str(tmp_path / "body.json"),
+        "--event-id",
+        "new",
+        "--set",
+        "amount=2.00",
+        "--set",
+        "extra.1=x",
+    )
     event = Event.objects.get()
-    assert (event.provider_event_id, event.type, event.data["amount"]) == ("new", "charge.succeeded", "2.00")
+    assert (event.provider_event_id, event.type, event.data["amount"]) == (
+        "new",
+        "charge.succeeded",
+        "2.00",
+    )
     assert event.payload["extra"] == [1, "x"]
 
 
@@ -150,20 +186,28 @@ def test_a_forged_webhook_is_expected_to_be_refused(shop, db):
     assert not Event.objects.exists()
 
 
-@pytest.mark.parametrize(("stale", "status"), [((), 401), ((301,), 401), ((200,), 200), ((-310,), 401), ((0,), 200)])
-def test_a_time_of_signing_in_the_past_or_to_come_is_refused_beyond_the_tolerance(shop, order, stale, status):
+@pytest.mark.parametrize(
+    ("stale", "status"), [((), 401), ((301,), 401), ((200,), 200), ((-310,), 401), ((0,), 200)]
+)
+def test_a_time_of_signing_in_the_past_or_to_come_is_refused_beyond_the_tolerance(
+    shop, order, stale, status
+):
     report = shop("--provider", "timed", *CHARGE, "--stale", *map(str, stale))
     assert (report["expected"], report["answers"][0]["status"]) == (status, status)
     assert Event.objects.count() == (status == 200)
 
 
 def test_another_key_can_sign(shop, send, order, settings):
-    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": ["the new secret of the partner", SECRET]}}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "default": {"SECRETS": ["the new secret of the partner", SECRET]}
+    }
     shop(*CHARGE)
     shop(*CHARGE, "--key", "2")
     first, second = Event.objects.order_by("pk").values_list("verified_by", flat=True)
     assert first != second
-    with pytest.raises(CommandError, match=r"There is no key 3: there is 1 \(%s\), 2 \(%s\)\." % (first, second)):
+    with pytest.raises(
+        CommandError, match=r"There is no key 3: there is 1 \(%s\), 2 \(%s\)\." % (first, second)
+    ):
         send(*CHARGE, "--key", "3")
 
 
@@ -171,7 +215,9 @@ def test_what_is_printed_is_short_and_tells_what_became_of_it(send, order, live_
     printed = send(live_server.url, *CHARGE, "--event-id", "evt_1", "--duplicate", "2")
     url = live_server.url + "/v1/webhooks/payment"
     assert printed == "%s\n200 accepted evt_1\nand then 2 times 200 duplicate\n" % url
-    assert send(live_server.url, *CHARGE, "--forge") == "%s\n401 The signature does not match.\n" % url
+    assert (
+        send(live_server.url, *CHARGE, "--forge") == "%s\n401 The signature does not match.\n" % url
+    )
     assert send(live_server.url, *CHARGE, verbosity=0) == ""
 
 
@@ -187,9 +233,15 @@ def test_an_order_that_exists_is_paid_by_it(shop, order, run_due, shop_state):
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ((301, {"Location": "/hook/"}, b""), "The answer is 301, not 200. A provider does not follow a redirect"),
+        (
+            (301, {"Location": "/hook/"}, b""),
+            "The answer is 301, not 200. A provider does not follow a redirect",
+        ),
         ((401, {}, b"{}"), "The answer is 401, not 200. The other side has another secret"),
-        ((403, {}, b"<h1>CSRF</h1>"), "The answer is 403, not 200. Something in front of the webhook refuses it"),
+        (
+            (403, {}, b"<h1>CSRF</h1>"),
+            "The answer is 403, not 200. Something in front of the webhook refuses it",
+        ),
         ((404, {}, b""), "The answer is 404, not 200. There is no webhook at this address"),
         ((413, {}, b""), "The answer is 413, not 200. The body is larger than"),
         ((500, {}, b"oops"), "The answer is 500, not 200."),
@@ -204,7 +256,9 @@ def test_another_answer_is_an_error_with_a_hint(send, stub, answer, error):
 
 
 def test_a_forgery_that_is_accepted_is_an_error(send, stub):
-    with pytest.raises(CommandError, match="The answer is 200, not 401. It should have been refused."):
+    with pytest.raises(
+        CommandError, match="The answer is 200, not 401. It should have been refused."
+    ):
         send(stub.url, *CHARGE, "--forge")
 
 
@@ -221,7 +275,11 @@ def test_an_error_is_reported_as_json_too(stub):
     with pytest.raises(CommandError):
         call_command("send_payment_webhook", stub.url, *CHARGE, "--json", stdout=printed)
     report = json.loads(printed.getvalue())
-    assert (report["ok"], report["answers"][0]["status"], report["answers"][0]["bytes"]) == (False, 500, 6)
+    assert (report["ok"], report["answers"][0]["status"], report["answers"][0]["bytes"]) == (
+        False,
+        500,
+        6,
+    )
 
 
 def test_what_the_other_side_says_can_not_move_the_cursor(send, stub):
@@ -230,7 +288,9 @@ def test_what_the_other_side_says_can_not_move_the_cursor(send, stub):
     assert printed.count("\n") == 2 and "\x1b" not in printed and "\r" not in printed
 
 
-@pytest.mark.parametrize("answer", [b"[]", b"1", b'{"events": 5}', b'{"events": [1]}', b"\xff", b""])
+@pytest.mark.parametrize(
+    "answer", [b"[]", b"1", b'{"events": 5}', b'{"events": [1]}', b"\xff", b""]
+)
 def test_an_answer_that_is_no_json_object_is_fine(send, stub, answer):
     stub.answers = [(200, {}, answer)]
     assert "200 %d bytes" % len(answer) in send(stub.url, *CHARGE)
@@ -238,7 +298,9 @@ def test_an_answer_that_is_no_json_object_is_fine(send, stub, answer):
 
 def test_a_server_that_is_not_there_is_an_error(send, stub):
     stub.server_close()
-    with pytest.raises(CommandError, match="No answer from .* after 0 of 1 posts: .*Is the server running?"):
+    with pytest.raises(
+        CommandError, match="No answer from .* after 0 of 1 posts: .*Is the server running?"
+    ):
         send(stub.url, *CHARGE)
 
 
@@ -258,7 +320,9 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(stub):
     stub.answers = [(200, {}, b"{}")]
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         args = [stub.url, *CHARGE, "--duplicate", "11"]
-        call_command("send_payment_webhook", *args, stdout=io.StringIO(), stderr=stream, no_color=True)
+        call_command(
+            "send_payment_webhook", *args, stdout=io.StringIO(), stderr=stream, no_color=True
+        )
         assert ("12 of 12 posted" in stream.getvalue()) is shown
 
 
@@ -284,9 +348,13 @@ def test_a_dry_run_sends_nothing_and_shows_no_signature(send, stub):
     assert json.loads(report["body"])["type"] == "charge.succeeded"
 
 
-@pytest.mark.parametrize("url", ["https://shop.example/hook", "http://192.0.2.1/hook", "http://localhost.example/hook"])
+@pytest.mark.parametrize(
+    "url", ["https://shop.example/hook", "http://192.0.2.1/hook", "http://localhost.example/hook"]
+)
 def test_a_genuine_webhook_goes_to_another_machine_only_if_told(send, url, monkeypatch):
-    with pytest.raises(CommandError, match="is not this machine, and would believe the event") as raised:
+    with pytest.raises(
+        CommandError, match="is not this machine, and would believe the event"
+    ) as raised:
         send(url, *CHARGE)
     assert ("Use https as well" in str(raised.value)) is url.startswith("http:")
     asked = []
@@ -299,13 +367,19 @@ def test_a_genuine_webhook_goes_to_another_machine_only_if_told(send, url, monke
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "shop.localhost"])
 def test_this_machine_has_many_names(send, host):
-    assert "POST http://%s:1/v1/webhooks/payment\n" % host in send("http://%s:1" % host, *CHARGE, "--dry-run")
+    assert "POST http://%s:1/v1/webhooks/payment\n" % host in send(
+        "http://%s:1" % host, *CHARGE, "--dry-run"
+    )
 
 
 def test_the_address_of_a_provider_is_the_projects_own(send, settings):
-    assert "POST http://127.0.0.1:8000/v1/webhooks/payment/timed\n" in send("--provider", "timed", *CHARGE, "--dry-run")
+    assert "POST http://127.0.0.1:8000/v1/webhooks/payment/timed\n" in send(
+        "--provider", "timed", *CHARGE, "--dry-run"
+    )
     settings.ROOT_URLCONF = __name__
-    with pytest.raises(CommandError, match="does not include django_payment_webhooks.urls: give the whole URL"):
+    with pytest.raises(
+        CommandError, match="does not include django_payment_webhooks.urls: give the whole URL"
+    ):
         send(*CHARGE)
 
 
@@ -353,7 +427,11 @@ def test_a_class_with_a_verify_of_its_own_can_say_how_it_signs(shop, order, sett
 
 def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, order, settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {
-        "default": {"SECRETS": [SECRET], "TYPES": {"paid": "charge.succeeded"}, "FIELDS": {"type": "header:X-Kind"}}
+        "default": {
+            "SECRETS": [SECRET],
+            "TYPES": {"paid": "charge.succeeded"},
+            "FIELDS": {"type": "header:X-Kind"},
+        }
     }
     shop(*CHARGE)
     shop("--type", "paid", "--order", "A1")
@@ -364,10 +442,22 @@ def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, or
 @pytest.mark.parametrize(
     ("options", "args", "error"),
     [
-        ({}, ["--provider", "nobody", *CHARGE], "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS"),
+        (
+            {},
+            ["--provider", "nobody", *CHARGE],
+            "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS",
+        ),
         ({"SECRETS": ["x"]}, CHARGE, "The provider tried has no usable secret"),
-        ({"BACKEND": __name__ + ".Foreign"}, CHARGE, "The provider tried can't be used: it is not derived"),
-        ({"BACKEND": __name__ + ".Odd"}, CHARGE, "reads 'None.None' where the type should be 'charge.succeeded'"),
+        (
+            {"BACKEND": __name__ + ".Foreign"},
+            CHARGE,
+            "The provider tried can't be used: it is not derived",
+        ),
+        (
+            {"BACKEND": __name__ + ".Odd"},
+            CHARGE,
+            "reads 'None.None' where the type should be 'charge.succeeded'",
+        ),
         ({"BACKEND": __name__ + ".Verified"}, CHARGE, "Its class has a verify of its own"),
         (
             {"SIGNATURE_PATTERN": "v1=([0-9a-f]{64})"},
@@ -383,7 +473,11 @@ def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, or
         ({}, [*CHARGE, "--set", "=1"], "--set '=1' is not NAME=VALUE"),
         ({}, [*CHARGE, "--set", "amount:=1,2"], "what follows := is not JSON"),
         ({}, [*CHARGE, "--set", "a.0=x", "--set", "a.b=x"], "there is a list, which has no 'b'"),
-        ({}, [*CHARGE, "--set", "a.9999999999=x", "--set", "a.0.99999999999=1"], "'99999999999'|'9999999999'"),
+        (
+            {},
+            [*CHARGE, "--set", "a.9999999999=x", "--set", "a.0.99999999999=1"],
+            "'99999999999'|'9999999999'",
+        ),
         ({}, [*CHARGE, "--header", "X-Secret"], "--header 'X-Secret' is not 'NAME: VALUE'"),
         ({}, [*CHARGE, "--header", "X-A: a\nb"], "Is the address right"),
         (
@@ -414,5 +508,13 @@ def test_help_tells_what_it_is_for_and_names_every_option(capsys):
     assert exit.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert " ".join(Command.help.split()) in text
-    for option in ("--type TYPE", "--set NAME=VALUE", "--file FILE", "--forge", "--stale", "--duplicate N", "--json"):
+    for option in (
+        "--type TYPE",
+        "--set NAME=VALUE",
+        "--file FILE",
+        "--forge",
+        "--stale",
+        "--duplicate N",
+        "--json",
+    ):
         assert option in text

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_payment_webhooks.conf import PaymentWebhooksConf
-from django_payment_webhooks.contrib.sweeper import SweeperConf
+from django_payment_webhooks.sweeper import SweeperConf
 
 from . import ROOT
 
@@ -26,7 +26,9 @@ def find_variables():
     """Return the names of the variables that the settings read."""
     source = read(SETTINGS)
     names = re.findall(r'env\.\w+\(\s*"(\w+)"', source)
-    return set(names) | {"PAYMENT_WEBHOOKS_" + name for name in re.findall(r'\("(\w+)", env\.\w+\)', source)}
+    return set(names) | {
+        "PAYMENT_WEBHOOKS_" + name for name in re.findall(r'\("(\w+)", env\.\w+\)', source)
+    }
 
 
 def find_examples():
@@ -45,7 +47,12 @@ def load(tmp_path):
 
     def load(**environ):
         environ = dict(
-            {"VAR_DIR": str(tmp_path / "var"), "ENV_FILE": str(tmp_path / "none"), "SECRET_KEY": "k"}, **environ
+            {
+                "VAR_DIR": str(tmp_path / "var"),
+                "ENV_FILE": str(tmp_path / "none"),
+                "SECRET_KEY": "k",
+            },
+            **environ,
         )
         os.environ.clear()
         os.environ.update({name: value for name, value in environ.items() if value is not None})
@@ -66,8 +73,19 @@ def test_every_variable_is_in_the_example_and_nothing_else():
 
 def test_the_example_gives_the_defaults(load):
     given, _ = find_examples()
-    example = load(**dict(given, SECRET_KEY="k", PAYMENT_WEBHOOKS_SECRETS=None, PAYMENT_WEBHOOKS_SECRETS_TIMED=None))
-    numbers = {name: example.pop(name) for name in list(example) if re.match("PAYMENT_WEBHOOKS_[A-Z_]+$", name)}
+    example = load(
+        **dict(
+            given,
+            SECRET_KEY="k",
+            PAYMENT_WEBHOOKS_SECRETS=None,
+            PAYMENT_WEBHOOKS_SECRETS_TIMED=None,
+        )
+    )
+    numbers = {
+        name: example.pop(name)
+        for name in list(example)
+        if re.match("PAYMENT_WEBHOOKS_[A-Z_]+$", name)
+    }
     defaults = load()
     for name in ("PAYMENT_WEBHOOKS_PROVIDERS", "PAYMENT_WEBHOOKS_HANDLERS"):
         assert numbers.pop(name) == defaults.pop(name)
@@ -89,13 +107,21 @@ def test_the_example_says_of_every_variable_what_it_is_for():
 
 def test_the_example_has_no_secret():
     given, _ = find_examples()
-    secrets = {name: value for name, value in given.items() if re.search("SECRET|PASSWORD|TOKEN", name)}
-    assert secrets == {"SECRET_KEY": "", "PAYMENT_WEBHOOKS_SECRETS": "", "PAYMENT_WEBHOOKS_SECRETS_TIMED": ""}
+    secrets = {
+        name: value for name, value in given.items() if re.search("SECRET|PASSWORD|TOKEN", name)
+    }
+    assert secrets == {
+        "SECRET_KEY": "",
+        "PAYMENT_WEBHOOKS_SECRETS": "",
+        "PAYMENT_WEBHOOKS_SECRETS_TIMED": "",
+    }
 
 
 def test_the_example_can_be_used_as_the_file_of_the_environment(load, tmp_path):
     text = read(EXAMPLE).replace("SECRET_KEY=", "SECRET_KEY=from-the-file", 1)
-    (tmp_path / "env").write_text(text.replace("PAYMENT_WEBHOOKS_SECRETS=", "PAYMENT_WEBHOOKS_SECRETS=one,two", 1))
+    (tmp_path / "env").write_text(
+        text.replace("PAYMENT_WEBHOOKS_SECRETS=", "PAYMENT_WEBHOOKS_SECRETS=one,two", 1)
+    )
     settings = load(ENV_FILE=str(tmp_path / "env"), SECRET_KEY=None)
     assert settings["SECRET_KEY"] == "from-the-file"
     assert settings["PAYMENT_WEBHOOKS_PROVIDERS"]["default"]["SECRETS"] == ["one", "two"]
@@ -121,7 +147,9 @@ def test_without_a_secret_key_nothing_starts(load, value):
 @pytest.mark.parametrize("value", [None, ""])
 def test_no_provider_has_a_secret_of_its_own_accord(load, value):
     settings = load(PAYMENT_WEBHOOKS_SECRETS=value, PAYMENT_WEBHOOKS_SECRETS_TIMED=value)
-    assert {name: options["SECRETS"] for name, options in settings["PAYMENT_WEBHOOKS_PROVIDERS"].items()} == {
+    assert {
+        name: options["SECRETS"] for name, options in settings["PAYMENT_WEBHOOKS_PROVIDERS"].items()
+    } == {
         "default": [],
         "timed": [],
     }
@@ -141,7 +169,10 @@ def test_debug_is_off_unless_asked_for(load):
 
 def test_only_this_machine_is_answered_for_unless_asked_for(load):
     assert load()["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1"]
-    assert load(ALLOWED_HOSTS="shop.example,www.shop.example")["ALLOWED_HOSTS"] == ["shop.example", "www.shop.example"]
+    assert load(ALLOWED_HOSTS="shop.example,www.shop.example")["ALLOWED_HOSTS"] == [
+        "shop.example",
+        "www.shop.example",
+    ]
 
 
 # ---- services
@@ -150,7 +181,10 @@ def test_only_this_machine_is_answered_for_unless_asked_for(load):
 def test_without_any_service_there_are_sqlite_and_files_in_one_folder(load, tmp_path):
     settings = load()
     assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
-    folders = [settings["DATABASES"]["default"]["NAME"], *settings["CELERY_BROKER_TRANSPORT_OPTIONS"].values()]
+    folders = [
+        settings["DATABASES"]["default"]["NAME"],
+        *settings["CELERY_BROKER_TRANSPORT_OPTIONS"].values(),
+    ]
     folders = [folder for folder in folders if isinstance(folder, str)]
     assert len(folders) == 4
     assert all(folder.startswith(str(tmp_path / "var")) for folder in folders)
@@ -180,10 +214,15 @@ def test_mysql_reads_what_is_committed(load):
     ("url", "bounds"),
     [
         ("redis://localhost:6379/0", {"socket_timeout": 1, "socket_connect_timeout": 1}),
-        ("amqp://guest@localhost//", {"confirm_publish": True, "read_timeout": 1, "write_timeout": 1}),
+        (
+            "amqp://guest@localhost//",
+            {"confirm_publish": True, "read_timeout": 1, "write_timeout": 1},
+        ),
     ],
 )
-def test_one_variable_chooses_the_broker_which_is_never_waited_for_without_bounds(load, url, bounds):
+def test_one_variable_chooses_the_broker_which_is_never_waited_for_without_bounds(
+    load, url, bounds
+):
     settings = load(CELERY_BROKER_URL=url)
     assert settings["CELERY_BROKER_URL"] == url
     options = settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
@@ -191,7 +230,9 @@ def test_one_variable_chooses_the_broker_which_is_never_waited_for_without_bound
     assert options["max_retries"] == 1
 
 
-@pytest.mark.parametrize("name", sorted(name for name in find_variables() if name.startswith("PAYMENT_WEBHOOKS_")))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in find_variables() if name.startswith("PAYMENT_WEBHOOKS_"))
+)
 def test_the_apps_own_settings_come_from_the_environment(load, name):
     if "SECRETS" not in name:
         assert load(**{name: "7"})[name] == 7

@@ -49,7 +49,9 @@ def check_failed(event, error):
 
 def ledger():
     """Return every effect, in the order in which it happened."""
-    return list(LedgerEntry.objects.order_by("pk").values_list("kind", "order_id", "reference", "amount"))
+    return list(
+        LedgerEntry.objects.order_by("pk").values_list("kind", "order_id", "reference", "amount")
+    )
 
 
 def as_text(rows):
@@ -132,7 +134,11 @@ def test_what_is_no_positive_number_of_cents_is_not_refunded(paid, amount):
 
 
 def test_a_payment_whose_amount_is_missing_altogether_does_not_pay_an_order(order):
-    payload = {"event_id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1", "currency": "EUR"}}
+    payload = {
+        "event_id": "evt_1",
+        "type": "charge.succeeded",
+        "data": {"order_id": "A1", "currency": "EUR"},
+    }
     event = EventFactory(provider_event_id="evt_1", payload=payload)
     process(event.pk)
     check_failed(Event.objects.get(), NO_SUM)
@@ -213,11 +219,18 @@ def test_the_refunds_of_another_order_do_not_count(paid):
     assert pay("A2").status == Event.PROCESSED
     assert refund("re_1", "10.00").status == Event.PROCESSED
     assert refund("re_2", "10.00", order_id="A2").status == Event.PROCESSED
-    assert sorted(Refund.objects.values_list("order_id", "refund_id")) == [("A1", "re_1"), ("A2", "re_2")]
+    assert sorted(Refund.objects.values_list("order_id", "refund_id")) == [
+        ("A1", "re_1"),
+        ("A2", "re_2"),
+    ]
 
 
 def test_one_refund_is_recorded_once_however_many_events_tell_of_it(paid):
-    assert [refund().status for _ in range(3)] == [Event.PROCESSED, Event.DUPLICATE, Event.DUPLICATE]
+    assert [refund().status for _ in range(3)] == [
+        Event.PROCESSED,
+        Event.DUPLICATE,
+        Event.DUPLICATE,
+    ]
     assert (Refund.objects.count(), len(ledger())) == (1, 2)
 
 
@@ -271,8 +284,17 @@ def know():
 def test_the_shop_knows_the_same_in_whatever_order_its_events_come(order):
     charge = {"type": "charge.succeeded", "order_id": "A1", "charge_id": "ch_1"}
     refund = {"type": "refund.created", "order_id": "A1", "refund_id": "re_1", "amount": "2.50"}
-    dispute = {"type": "dispute.opened", "order_id": "A1", "dispute_id": "dp_1", "provider": "timed"}
-    effects = [("dispute", "A1", "dp_1", None), ("payment", "A1", "ch_1", "10.00"), ("refund", "A1", "re_1", "2.50")]
+    dispute = {
+        "type": "dispute.opened",
+        "order_id": "A1",
+        "dispute_id": "dp_1",
+        "provider": "timed",
+    }
+    effects = [
+        ("dispute", "A1", "dp_1", None),
+        ("payment", "A1", "ch_1", "10.00"),
+        ("refund", "A1", "re_1", "2.50"),
+    ]
     assert assert_one_outcome([charge, refund, dispute], know) == [("A1", "paid"), *effects]
 
 
@@ -307,7 +329,9 @@ def test_the_warehouse_is_told_of_the_order_with_the_events_idempotency_key(orde
     event = pay()
     assert event.status == Event.PROCESSED
     assert len(event.idempotency_key) == 40
-    assert [(call["key"], call["order_id"]) for call in warehouse.history()] == [(event.idempotency_key, "A1")]
+    assert [(call["key"], call["order_id"]) for call in warehouse.history()] == [
+        (event.idempotency_key, "A1")
+    ]
 
 
 def test_the_warehouse_is_told_of_payments_only_and_only_of_good_ones(order, warehouse):
@@ -320,11 +344,17 @@ def test_the_warehouse_is_told_of_payments_only_and_only_of_good_ones(order, war
     assert warehouse.calls() == {event.idempotency_key: 1}
 
 
-def test_a_repeated_delivery_has_the_same_key_and_does_not_pay_again(order, warehouse, pass_time, run_due):
+def test_a_repeated_delivery_has_the_same_key_and_does_not_pay_again(
+    order, warehouse, pass_time, run_due
+):
     warehouse.add_rule(status=500)
     warehouse.add_rule(close=True)
     event = pay()
-    assert (event.status, Order.objects.get().status, len(ledger())) == (Event.APPLIED, Order.PAID, 1)
+    assert (event.status, Order.objects.get().status, len(ledger())) == (
+        Event.APPLIED,
+        Order.PAID,
+        1,
+    )
     while Event.objects.get().status == Event.APPLIED:
         pass_time(60)
         run_due()
@@ -334,7 +364,9 @@ def test_a_repeated_delivery_has_the_same_key_and_does_not_pay_again(order, ware
     assert len(ledger()) == 1
 
 
-def test_a_warehouse_that_hangs_is_not_waited_for_longer_than_the_timeout(order, warehouse, settings):
+def test_a_warehouse_that_hangs_is_not_waited_for_longer_than_the_timeout(
+    order, warehouse, settings
+):
     settings.DOWNSTREAM_TIMEOUT = 0.2
     warehouse.add_rule(hang=30)
     event = pay()
@@ -363,24 +395,39 @@ def test_what_the_handlers_wrote_can_be_read_in_the_admin_and_not_changed(paid, 
     refund("re_1")
     dispute("dp_1")
     payment = LedgerEntry.objects.get(kind="payment")
-    rows = {"refund": Refund.objects.get(), "dispute": Dispute.objects.get(), "ledgerentry": payment}
+    rows = {
+        "refund": Refund.objects.get(),
+        "dispute": Dispute.objects.get(),
+        "ledgerentry": payment,
+    }
     for model, row in rows.items():
         url = "/admin/shop/%s/" % model
         for page in (url, url + "?q=A1", "%s%d/change/" % (url, row.pk)):
             answer = operator.get(page)
             assert answer.status_code == 200
             assert "order A1" in answer.content.decode()
-        operator.post("%s%d/change/" % (url, row.pk), {"order": "A2", "reference": "forged", "amount": "99.00"})
+        operator.post(
+            "%s%d/change/" % (url, row.pk),
+            {"order": "A2", "reference": "forged", "amount": "99.00"},
+        )
         assert operator.get(url + "add/").status_code == 403
         assert operator.post("%s%d/delete/" % (url, row.pk), {"post": "yes"}).status_code == 403
     assert as_text(ledger())[0] == ("payment", "A1", "ch_1", "10.00")
     assert [str(row) for row in rows.values()] == ["refund re_1", "dispute dp_1", "payment ch_1"]
 
 
-def test_the_price_of_an_order_can_be_mended_in_the_admin_but_it_can_not_be_marked_as_paid(order, operator):
+def test_the_price_of_an_order_can_be_mended_in_the_admin_but_it_can_not_be_marked_as_paid(
+    order, operator
+):
     url = "/admin/shop/order/A1/"
     assert operator.get(url + "change/").status_code == 200
-    data = {"id": "A2", "amount": "12.00", "currency": "USD", "status": "paid", "paid_at_0": "2026-11-23"}
+    data = {
+        "id": "A2",
+        "amount": "12.00",
+        "currency": "USD",
+        "status": "paid",
+        "paid_at_0": "2026-11-23",
+    }
     assert operator.post(url + "change/", data).status_code == 302
     assert all_orders() == [("A1", "12.00", "USD", "new")]
     assert operator.post(url + "delete/", {"post": "yes"}).status_code == 403
@@ -415,11 +462,27 @@ def test_shop_state_prints_all_that_the_shop_knows_as_one_json_object(paid):
     assert state == {
         "orders": [
             {"id": "A0", "status": "new", "paid_at": None, "amount": "7.00", "currency": "USD"},
-            {"id": "A1", "status": "paid", "paid_at": paid.paid_at.isoformat(), "amount": "10.00", "currency": "EUR"},
+            {
+                "id": "A1",
+                "status": "paid",
+                "paid_at": paid.paid_at.isoformat(),
+                "amount": "10.00",
+                "currency": "EUR",
+            },
         ],
         "refunds": [
-            {"id": Refund.objects.get(refund_id="re_1").pk, "order_id": "A1", "refund_id": "re_1", "amount": "2.50"},
-            {"id": Refund.objects.get(refund_id="re_2").pk, "order_id": "A1", "refund_id": "re_2", "amount": "1.00"},
+            {
+                "id": Refund.objects.get(refund_id="re_1").pk,
+                "order_id": "A1",
+                "refund_id": "re_1",
+                "amount": "2.50",
+            },
+            {
+                "id": Refund.objects.get(refund_id="re_2").pk,
+                "order_id": "A1",
+                "refund_id": "re_2",
+                "amount": "1.00",
+            },
         ][::-1],
         "disputes": [{"id": Dispute.objects.get().pk, "order_id": "A1", "dispute_id": "dp_1"}],
         "ledger": [
@@ -432,7 +495,13 @@ def test_shop_state_prints_all_that_the_shop_knows_as_one_json_object(paid):
 
 
 def test_the_state_of_an_empty_shop_has_the_same_names():
-    assert json.loads(run("shop_state")) == {"orders": [], "refunds": [], "disputes": [], "events": [], "ledger": []}
+    assert json.loads(run("shop_state")) == {
+        "orders": [],
+        "refunds": [],
+        "disputes": [],
+        "events": [],
+        "ledger": [],
+    }
 
 
 def test_shop_state_can_be_printed_over_many_lines_for_people(order):
@@ -458,12 +527,20 @@ def test_orders_are_created_with_a_given_amount_and_currency():
 
 
 def test_orders_are_created_by_the_thousand():
-    assert run("create_orders", "--count", "1001", "--prefix", "load-") == "1001 orders created, 0 existed\n"
-    assert set(Order.objects.values_list("pk", flat=True)) == {"load-%d" % number for number in range(1, 1002)}
+    assert (
+        run("create_orders", "--count", "1001", "--prefix", "load-")
+        == "1001 orders created, 0 existed\n"
+    )
+    assert set(Order.objects.values_list("pk", flat=True)) == {
+        "load-%d" % number for number in range(1, 1002)
+    }
 
 
 def test_an_order_that_exists_or_is_named_twice_is_left_as_it_is(paid):
-    assert run("create_orders", "A1", "A2", "A2", "--amount", "99.00") == "1 orders created, 1 existed\n"
+    assert (
+        run("create_orders", "A1", "A2", "A2", "--amount", "99.00")
+        == "1 orders created, 1 existed\n"
+    )
     assert all_orders() == [("A1", "10.00", "EUR", "paid"), ("A2", "99.00", "EUR", "new")]
 
 

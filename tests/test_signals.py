@@ -8,11 +8,11 @@ from shop.handlers import MarkOrderPaid
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing, signals
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.processing import process
+from django_payment_webhooks.sweeper import sweep
 from django_payment_webhooks.views import receive_webhook
 
 from .doubles import DownstreamError, handle
@@ -92,7 +92,9 @@ def story(webhook, settings, monkeypatch, run_due, pass_time):
         run_due()
         return {
             "answers": [(answer.status_code, answer.json()) for answer in answers],
-            "events": sorted(Event.objects.values_list("provider_event_id", "status", "attempts", "error")),
+            "events": sorted(
+                Event.objects.values_list("provider_event_id", "status", "attempts", "error")
+            ),
             "orders": sorted(Order.objects.values_list("pk", "status")),
             "ledger": sorted(LedgerEntry.objects.values_list("kind", "order_id")),
         }
@@ -223,5 +225,9 @@ def test_a_refused_webhook_is_told_with_its_reason(
 ):
     webhook(body=body, provider=provider, signature=signature)
     (facts,) = received_signals.of("webhook_rejected")
-    assert (facts["provider"], facts["status"], facts["reason"]) == (provider or "default", status, reason)
+    assert (facts["provider"], facts["status"], facts["reason"]) == (
+        provider or "default",
+        status,
+        reason,
+    )
     assert json.dumps(facts["status"])

@@ -58,12 +58,16 @@ def test_upper_case_hex_is_accepted():
     assert scheme().verify({"HTTP_X_SIGNATURE": hex_mac(NEW, BODY).upper()}, BODY)
 
 
-@pytest.mark.parametrize("body", [b"", BODY + b" ", BODY + b"\n", BODY[:-1], BODY.replace(b"1", b"2"), BODY.upper()])
+@pytest.mark.parametrize(
+    "body", [b"", BODY + b" ", BODY + b"\n", BODY[:-1], BODY.replace(b"1", b"2"), BODY.upper()]
+)
 def test_any_other_body_is_refused(body):
     assert refusal(scheme(), body, HTTP_X_SIGNATURE=hex_mac(NEW, BODY)) == (401, "mismatch")
 
 
-@pytest.mark.parametrize("body", [b"\xff\x00\xfe", b"{body}", b"{timestamp}{x-signature}", b"%s %d {}", b"\\1 \\g<0>"])
+@pytest.mark.parametrize(
+    "body", [b"\xff\x00\xfe", b"{body}", b"{timestamp}{x-signature}", b"%s %d {}", b"\\1 \\g<0>"]
+)
 def test_the_bytes_are_signed_as_they_are(body):
     genuine = {"HTTP_X_SIGNATURE": hex_mac(NEW, body)}
     assert scheme().verify(genuine, body)
@@ -72,7 +76,8 @@ def test_the_bytes_are_signed_as_they_are(body):
 
 
 @pytest.mark.parametrize(
-    "meta", [{}, {"HTTP_X_SIGNATURE": ""}, {"HTTP_X_SIGNATURE": None}, {"HTTP_SIGNATURE": "00" * 32}]
+    "meta",
+    [{}, {"HTTP_X_SIGNATURE": ""}, {"HTTP_X_SIGNATURE": None}, {"HTTP_SIGNATURE": "00" * 32}],
 )
 def test_a_request_without_the_header_has_no_signature(meta):
     assert refusal(scheme(), **meta) == (401, "no_signature")
@@ -112,7 +117,10 @@ def test_a_header_that_is_not_exactly_64_hex_digits_is_malformed(header):
 
 def test_the_hmac_of_another_digest_is_refused():
     assert refusal(scheme(), HTTP_X_SIGNATURE=hex_mac(NEW, BODY, "sha3_256")) == (401, "mismatch")
-    assert refusal(scheme(), HTTP_X_SIGNATURE=hex_mac(NEW, BODY, "md5")) == (401, "malformed_signature")
+    assert refusal(scheme(), HTTP_X_SIGNATURE=hex_mac(NEW, BODY, "md5")) == (
+        401,
+        "malformed_signature",
+    )
 
 
 def test_the_plain_digest_of_the_body_is_refused():
@@ -128,7 +136,9 @@ def test_the_refusal_does_not_tell_the_sender_what_is_wrong():
     late = str(int(time.time()) - 301)
     stale = "t=%s,v1=%s" % (late, hex_mac(NEW, late.encode() + b"." + BODY))
     headers = ["", "nonsense", "t=1,v1=" + "0" * 64, stale]
-    assert {message(HTTP_X_SIGNATURE=header) for header in headers} == {"The signature does not match."}
+    assert {message(HTTP_X_SIGNATURE=header) for header in headers} == {
+        "The signature does not match."
+    }
 
 
 # ---- secrets
@@ -150,7 +160,9 @@ def test_the_fingerprint_tells_which_secret_verified_and_not_what_it_is():
     again = scheme([OLD]).verify({"HTTP_X_SIGNATURE": hex_mac(OLD, b"other")}, b"other")
     assert by_new != by_old == again
     assert len(by_new) == len(by_old) == 12
-    assert not {by_new, by_old} & {hashlib.sha256(secret.encode()).hexdigest()[:12] for secret in (NEW, OLD)}
+    assert not {by_new, by_old} & {
+        hashlib.sha256(secret.encode()).hexdigest()[:12] for secret in (NEW, OLD)
+    }
 
 
 UNUSABLE = [
@@ -173,7 +185,17 @@ def test_a_secret_that_is_no_text_or_too_short_or_blank_gives_no_key(secret):
 
 
 @pytest.mark.parametrize(
-    "secrets", [None, (), [], {}, "sixteen-bytes-or-more", b"sixteen-bytes-or-more", 17, *([s] for s in UNUSABLE)]
+    "secrets",
+    [
+        None,
+        (),
+        [],
+        {},
+        "sixteen-bytes-or-more",
+        b"sixteen-bytes-or-more",
+        17,
+        *([s] for s in UNUSABLE),
+    ],
 )
 def test_without_a_usable_key_everything_is_refused_with_503(secrets):
     signature = HMACSignature()
@@ -219,7 +241,8 @@ def test_the_key_is_decoded_after_its_prefix_is_cut_off(encoding, prefix, secret
 
 
 @pytest.mark.parametrize(
-    ("encoding", "secret"), [("hex", "not-hex-not-hex-not-hex-not-hex-"), ("hex", "abc"), ("base64", "abcde")]
+    ("encoding", "secret"),
+    [("hex", "not-hex-not-hex-not-hex-not-hex-"), ("hex", "abc"), ("base64", "abcde")],
 )
 def test_a_secret_that_can_not_be_decoded_gives_no_key(encoding, secret):
     assert scheme([secret], key_encoding=encoding).keys() == []
@@ -242,7 +265,13 @@ def test_the_name_of_the_header_is_an_option():
 def test_the_pattern_finds_the_signature_in_its_header():
     signature = scheme(signature_pattern=r"\Asha256=([0-9a-f]{64})\Z")
     assert signature.verify({"HTTP_X_SIGNATURE": "sha256=" + GENUINE}, BODY)
-    for header in (GENUINE, "sha1=" + GENUINE, "SHA256=" + GENUINE, "sha256=" + GENUINE.upper(), "sha256="):
+    for header in (
+        GENUINE,
+        "sha1=" + GENUINE,
+        "SHA256=" + GENUINE,
+        "sha256=" + GENUINE.upper(),
+        "sha256=",
+    ):
         assert refusal(signature, HTTP_X_SIGNATURE=header) == (401, "malformed_signature")
 
 
@@ -257,7 +286,10 @@ def test_any_of_several_signatures_in_one_header_is_enough(position):
 def test_signatures_of_another_scheme_beside_the_genuine_one_are_ignored():
     signature = scheme(signature_pattern=r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)")
     assert signature.verify({"HTTP_X_SIGNATURE": "v0=%s,v1=%s,none=" % ("0" * 64, GENUINE)}, BODY)
-    assert refusal(signature, HTTP_X_SIGNATURE="v0=%s,none=" % GENUINE) == (401, "malformed_signature")
+    assert refusal(signature, HTTP_X_SIGNATURE="v0=%s,none=" % GENUINE) == (
+        401,
+        "malformed_signature",
+    )
 
 
 def test_several_signatures_meet_several_secrets():
@@ -322,10 +354,14 @@ def test_a_time_within_the_tolerance_is_accepted_in_both_directions(seconds):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reason"), [(-301, "stale"), (-86400, "stale"), (301, "future"), (86400, "future"), (10**10, "future")]
+    ("seconds", "reason"),
+    [(-301, "stale"), (-86400, "stale"), (301, "future"), (86400, "future"), (10**10, "future")],
 )
 def test_a_time_beyond_the_tolerance_is_refused_in_both_directions(seconds, reason):
-    assert refusal(timed(), HTTP_X_SIGNATURE=timed_header(int(time.time()) + seconds)) == (401, reason)
+    assert refusal(timed(), HTTP_X_SIGNATURE=timed_header(int(time.time()) + seconds)) == (
+        401,
+        reason,
+    )
 
 
 def test_the_tolerance_is_an_option():
@@ -374,19 +410,27 @@ def test_a_time_that_is_not_one_to_twelve_plain_digits_is_malformed(timestamp):
 
 def test_a_signature_without_its_time_is_malformed():
     assert refusal(timed(), HTTP_X_SIGNATURE="v1=" + GENUINE) == (401, "malformed_signature")
-    assert refusal(timed(), HTTP_X_SIGNATURE="v1=" + hex_mac(NEW, b"." + BODY)) == (401, "malformed_signature")
+    assert refusal(timed(), HTTP_X_SIGNATURE="v1=" + hex_mac(NEW, b"." + BODY)) == (
+        401,
+        "malformed_signature",
+    )
     assert refusal(timed()) == (401, "no_signature")
 
 
 def test_the_time_can_come_in_a_header_of_its_own():
-    signature = scheme(timestamp_header="X-Time", timestamp_pattern=r"\A(.*)\Z", content="{timestamp}{body}")
+    signature = scheme(
+        timestamp_header="X-Time", timestamp_pattern=r"\A(.*)\Z", content="{timestamp}{body}"
+    )
     now = str(int(time.time()))
     genuine = {"HTTP_X_TIME": now, "HTTP_X_SIGNATURE": hex_mac(NEW, now.encode() + BODY)}
     assert signature.verify(genuine, BODY)
     for wrong in (str(int(now) + 1), "0" + now):
         assert refusal(signature, **dict(genuine, HTTP_X_TIME=wrong)) == (401, "mismatch")
     for malformed in ("", now + "\n", "x"):
-        assert refusal(signature, **dict(genuine, HTTP_X_TIME=malformed)) == (401, "malformed_signature")
+        assert refusal(signature, **dict(genuine, HTTP_X_TIME=malformed)) == (
+            401,
+            "malformed_signature",
+        )
     del genuine["HTTP_X_TIME"]
     assert refusal(signature, **genuine) == (401, "malformed_signature")
 
@@ -396,10 +440,18 @@ def test_the_time_can_come_in_a_header_of_its_own():
 SCHEMES = {
     "default": scheme(),
     "timed": timed(),
-    "permissive": scheme([NEW, OLD], signature_pattern=r"(.+)", timestamp_header="X-Time", timestamp_pattern=r"(.*)"),
-    "base64": scheme(signature_encoding="base64", signature_pattern=r"(?:\A| )v1,(\S+)", content="{x-id}.{body}"),
+    "permissive": scheme(
+        [NEW, OLD], signature_pattern=r"(.+)", timestamp_header="X-Time", timestamp_pattern=r"(.*)"
+    ),
+    "base64": scheme(
+        signature_encoding="base64", signature_pattern=r"(?:\A| )v1,(\S+)", content="{x-id}.{body}"
+    ),
 }
-HEADERS = st.text() | st.text("0123456789abcdefABCDEF", max_size=70) | st.text("tv10=,. \u0661\ud800", max_size=40)
+HEADERS = (
+    st.text()
+    | st.text("0123456789abcdefABCDEF", max_size=70)
+    | st.text("tv10=,. \u0661\ud800", max_size=40)
+)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -417,7 +469,10 @@ def test_no_flipped_bit_of_the_body_is_ever_verified(body, data):
     flipped = bytearray(body)
     flipped[bit // 8] ^= 1 << bit % 8
     assert scheme().verify({"HTTP_X_SIGNATURE": hex_mac(NEW, body)}, body)
-    assert refusal(scheme(), bytes(flipped), HTTP_X_SIGNATURE=hex_mac(NEW, body)) == (401, "mismatch")
+    assert refusal(scheme(), bytes(flipped), HTTP_X_SIGNATURE=hex_mac(NEW, body)) == (
+        401,
+        "mismatch",
+    )
 
 
 @given(body=st.binary(), bit=st.integers(0, 255))
@@ -427,7 +482,10 @@ def test_no_flipped_bit_of_the_signature_is_ever_verified(body, bit):
     assert refusal(scheme(), body, HTTP_X_SIGNATURE=flipped.hex()) == (401, "mismatch")
 
 
-@given(key=st.binary(max_size=64).filter(lambda key: key.rstrip(b"\0") != NEW.encode()), body=st.binary())
+@given(
+    key=st.binary(max_size=64).filter(lambda key: key.rstrip(b"\0") != NEW.encode()),
+    body=st.binary(),
+)
 def test_no_other_key_is_ever_verified(key, body):
     forged = hmac.new(key, body, hashlib.sha256).hexdigest()
     assert refusal(scheme(), body, HTTP_X_SIGNATURE=forged) == (401, "mismatch")

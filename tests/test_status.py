@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from django_payment_webhooks.contrib import overview
-from django_payment_webhooks.contrib.history.models import Rejection, Sweep
+from django_payment_webhooks.history.models import Rejection, Sweep
 from django_payment_webhooks.management.commands.payment_webhooks_status import Command
 from django_payment_webhooks.models import Event, EventManager
 
@@ -138,7 +138,9 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
     with pytest.raises(SystemExit) as exit:
         call_command("payment_webhooks_status", stderr=printed, no_color=True)
     assert exit.value.code == 2
-    assert printed.getvalue().startswith("CRITICAL: The database can't be asked: OperationalError('The server has gone")
+    assert printed.getvalue().startswith(
+        "CRITICAL: The database can't be asked: OperationalError('The server has gone"
+    )
 
 
 @pytest.mark.parametrize("args", [("--hours", "0"), ("--hours", "many"), ("now",)])

@@ -13,12 +13,19 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from django_payment_webhooks.contrib import sweeper
-from django_payment_webhooks.contrib.sweeper import SweepStep, sweep, sweep_events
 from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.processing import process
+from django_payment_webhooks.sweeper import SweepStep, sweep, sweep_events
 
-from .doubles import Clock, DownstreamError, another_connection, at_once, handle, recorded_statements
+from .doubles import (
+    Clock,
+    DownstreamError,
+    another_connection,
+    at_once,
+    handle,
+    recorded_statements,
+)
 from .factories import EventFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,9 +109,14 @@ def test_the_task_sends_the_messages_to_the_broker(published):
     assert published() == [first.pk, second.pk]
 
 
-def test_a_sweep_moves_an_event_on_when_every_message_is_lost(order, settings, published, monkeypatch, shop_state):
+def test_a_sweep_moves_an_event_on_when_every_message_is_lost(
+    order, settings, published, monkeypatch, shop_state
+):
     clock = Clock(monkeypatch)
-    charge, refund = EventFactory(), EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00"})
+    charge, refund = (
+        EventFactory(),
+        EventFactory(type="refund.created", data={"refund_id": "re_1", "amount": "1.00"}),
+    )
     for _ in range(20):
         clock.advance(10)
         sweep(process)
@@ -153,7 +165,9 @@ def test_a_broker_that_fails_ends_the_sweep_and_the_event_is_swept_after_its_gap
     assert published() == [second.pk, first.pk]
 
 
-@pytest.mark.parametrize("age, gap", [(0, 30), (29, 30), (60, 60), (600, 600), (3600, 3600), (90000, 3600)])
+@pytest.mark.parametrize(
+    "age, gap", [(0, 30), (29, 30), (60, 60), (600, 600), (3600, 3600), (90000, 3600)]
+)
 def test_an_event_is_left_alone_for_as_long_as_it_has_been_due_within_bounds(age, gap):
     event = overdue(age)
     sweep(lambda pk: None)
@@ -162,7 +176,9 @@ def test_an_event_is_left_alone_for_as_long_as_it_has_been_due_within_bounds(age
     assert (row.attempts, row.status) == (0, "received")
 
 
-def test_an_event_that_no_worker_takes_for_an_hour_costs_at_most_eight_messages(monkeypatch, webhook, published):
+def test_an_event_that_no_worker_takes_for_an_hour_costs_at_most_eight_messages(
+    monkeypatch, webhook, published
+):
     clock = Clock(monkeypatch)
     webhook()
     sent = published()
@@ -181,7 +197,12 @@ def test_an_event_that_no_worker_takes_for_an_hour_costs_at_most_eight_messages(
 
 def test_sweepers_at_the_same_time_enqueue_each_event_once(monkeypatch):
     events = [overdue(100 + number) for number in range(10)]
-    put_off, enqueued, all_have_read, here = sweeper.put_off, [], threading.Barrier(3), threading.local()
+    put_off, enqueued, all_have_read, here = (
+        sweeper.put_off,
+        [],
+        threading.Barrier(3),
+        threading.local(),
+    )
 
     def put_off_together(event):
         if not hasattr(here, "has_read"):
@@ -237,9 +258,10 @@ def test_an_event_whose_row_can_not_be_locked_in_time_is_passed_over(monkeypatch
 @pytest.fixture
 def short_lock_wait():
     """Let this connection wait for a lock for a short time, where it can't skip locked rows."""
-    statement = {"mysql": "SET innodb_lock_wait_timeout = %d", "sqlite": "PRAGMA busy_timeout = %d000"}.get(
-        connection.vendor, "SELECT %d"
-    )
+    statement = {
+        "mysql": "SET innodb_lock_wait_timeout = %d",
+        "sqlite": "PRAGMA busy_timeout = %d000",
+    }.get(connection.vendor, "SELECT %d")
     with connection.cursor() as cursor:
         cursor.execute(statement % 1)
         yield
@@ -257,11 +279,15 @@ def test_a_row_that_was_spoilt_by_hand_does_not_hold_up_the_others():
 
 def test_a_row_that_another_connection_holds_does_not_hang_the_sweep(short_lock_wait):
     first, second, third = overdue(60), overdue(50), overdue(40)
-    free = [] if connection.vendor == "sqlite" else [first.pk, third.pk]  # SQLite locks all rows together
+    free = (
+        [] if connection.vendor == "sqlite" else [first.pk, third.pk]
+    )  # SQLite locks all rows together
     enqueued = []
     with another_connection("holder") as holder:
         with transaction.atomic(using="holder"), holder.cursor() as cursor:
-            cursor.execute("UPDATE payment_webhooks_event SET error = 'held' WHERE id = %s", [second.pk])
+            cursor.execute(
+                "UPDATE payment_webhooks_event SET error = 'held' WHERE id = %s", [second.pk]
+            )
             before = columns(second)
             assert sweep(enqueued.append) == len(free)
             assert columns(second) == before
@@ -273,14 +299,18 @@ def test_a_row_that_another_connection_holds_does_not_hang_the_sweep(short_lock_
 def test_a_locked_row_is_not_waited_for_where_the_database_can_skip_it(short_lock_wait):
     event = overdue(60)
     skips = connection.features.has_select_for_update_skip_locked
-    with another_connection("holder") as holder, transaction.atomic(using="holder"), holder.cursor() as cursor:
+    with another_connection("holder") as holder, transaction.atomic(
+        using="holder"
+    ), holder.cursor() as cursor:
         cursor.execute("UPDATE payment_webhooks_event SET error = 'held' WHERE id = %s", [event.pk])
         with pytest.raises(Overtaken if skips else OperationalError):
             sweeper.put_off(read(event))
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_an_event_is_put_off_once_whether_or_not_the_database_can_skip_locked_rows(skips, monkeypatch):
+def test_an_event_is_put_off_once_whether_or_not_the_database_can_skip_locked_rows(
+    skips, monkeypatch
+):
     if connection.vendor != "postgresql":  # which always can
         monkeypatch.setattr(connection.features, "has_select_for_update_skip_locked", skips)
     event, other, enqueued = overdue(60), overdue(50), []
@@ -337,7 +367,9 @@ def test_a_worker_asks_for_no_sweeps_if_it_is_told_so(never, settings):
 def test_the_step_adds_itself_to_every_worker_that_is_set_up():
     app = Celery("another", set_as_current=False)
     assert SweepStep not in app.steps["consumer"]
-    celery_signals.celeryd_init.send(sender="worker@here", instance=SimpleNamespace(app=app), conf=app.conf, options={})
+    celery_signals.celeryd_init.send(
+        sender="worker@here", instance=SimpleNamespace(app=app), conf=app.conf, options={}
+    )
     assert SweepStep in app.steps["consumer"]
 
 
@@ -351,7 +383,10 @@ def test_the_step_has_its_place_in_a_real_worker():
 
 
 def test_both_tasks_have_fixed_names(settings):
-    assert (process.name, sweep_events.name) == ("payment_webhooks.process_event", "payment_webhooks.sweep_events")
+    assert (process.name, sweep_events.name) == (
+        "payment_webhooks.process_event",
+        "payment_webhooks.sweep_events",
+    )
     assert process.ignore_result is True
     assert sweep_events.ignore_result is True
     assert process.app.tasks[process.name].name == process.name

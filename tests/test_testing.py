@@ -14,10 +14,10 @@ from shop.handlers import MarkOrderPaid, RecordRefund
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing, testing
-from django_payment_webhooks.contrib.history.receivers import rejections
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import enqueue_now
+from django_payment_webhooks.history.receivers import rejections
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.sweeper import enqueue_now
 from django_payment_webhooks.testing import (
     assert_one_outcome,
     crash_after_effect,
@@ -73,15 +73,28 @@ def test_an_event_is_posted_and_accepted_once_and_then_a_duplicate(provider):
     assert post_event(**fields).json() == {"status": "duplicate", "event_id": "evt_7"}
     event = Event.objects.get()
     assert (event.provider, event.type, event.order_id) == (provider, "charge.succeeded", "A1")
-    assert (event.data["charge_id"], event.data["amount"], event.data["currency"]) == ("ch_1", "10.00", "EUR")
+    assert (event.data["charge_id"], event.data["amount"], event.data["currency"]) == (
+        "ch_1",
+        "10.00",
+        "EUR",
+    )
 
 
 def test_what_is_not_given_is_made_up_and_new_each_time():
-    for event_type in ("charge.succeeded", "charge.succeeded", "refund.created", "dispute.opened", "payout.paid"):
+    for event_type in (
+        "charge.succeeded",
+        "charge.succeeded",
+        "refund.created",
+        "dispute.opened",
+        "payout.paid",
+    ):
         assert post_event(event_type).status_code == 200
     events = list(Event.objects.order_by("pk"))
     assert len({event.provider_event_id for event in events}) == 5
-    ids = [event.data["charge_id"] or event.data["refund_id"] or event.data["dispute_id"] for event in events]
+    ids = [
+        event.data["charge_id"] or event.data["refund_id"] or event.data["dispute_id"]
+        for event in events
+    ]
     assert len(set(ids[:4])) == 4 and ids[4] is None
     assert [event.data["amount"] for event in events] == ["10.00"] * 4 + [None]
 
@@ -117,7 +130,10 @@ def test_it_is_posted_by_the_given_client_to_the_given_path():
             "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed",
         ),
         ({"age": 5}, "The provider default signs no time"),
-        ({"provider_event_id": None}, "The provider default can't read what was composed: event_id is missing"),
+        (
+            {"provider_event_id": None},
+            "The provider default can't read what was composed: event_id is missing",
+        ),
     ],
 )
 def test_what_can_not_be_posted_is_said(arguments, error):
@@ -136,8 +152,12 @@ def test_without_a_secret_nothing_can_be_signed(settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_broker_nothing_is_published_by_anything_and_no_thread_starts(published, pass_time):
-    waiting = EventFactory(type="refund.created", order_id="A1", status=Event.FAILED, due_at=None, enqueue_at=None)
+def test_without_a_broker_nothing_is_published_by_anything_and_no_thread_starts(
+    published, pass_time
+):
+    waiting = EventFactory(
+        type="refund.created", order_id="A1", status=Event.FAILED, due_at=None, enqueue_at=None
+    )
     OrderFactory(id="A1")
     threads = set(threading.enumerate())
     with without_broker():
@@ -149,7 +169,10 @@ def test_without_a_broker_nothing_is_published_by_anything_and_no_thread_starts(
         enqueue_now(waiting.pk)
         assert set(threading.enumerate()) <= threads
     assert published() == []
-    assert Counter(Event.objects.values_list("status", flat=True)) == {"processed": 2, "received": 1}
+    assert Counter(Event.objects.values_list("status", flat=True)) == {
+        "processed": 2,
+        "received": 1,
+    }
 
 
 @pytest.mark.django_db(transaction=True)
@@ -204,16 +227,22 @@ def test_what_is_due_is_processed_and_what_becomes_due_by_that(payment_webhooks,
     assert shop_state()["ledger"] == [("payment", "A1"), ("refund", "A1")]
 
 
-def test_an_event_that_is_always_due_is_not_tried_for_ever(payment_webhooks, settings, order, monkeypatch):
+def test_an_event_that_is_always_due_is_not_tried_for_ever(
+    payment_webhooks, settings, order, monkeypatch
+):
     monkeypatch.setattr(MarkOrderPaid, "apply", lambda *_: 1 / 0)
     settings.PAYMENT_WEBHOOKS_BACKOFF_BASE = 0
     settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS = 1000
     payment_webhooks.post_event(**CHARGE)
-    with pytest.raises(AssertionError, match=r"After 100 rounds there is still something due: the events \[\d+\]"):
+    with pytest.raises(
+        AssertionError, match=r"After 100 rounds there is still something due: the events \[\d+\]"
+    ):
         run_due()
 
 
-def test_a_failed_attempt_is_repeated_when_its_time_has_passed(payment_webhooks, order, monkeypatch):
+def test_a_failed_attempt_is_repeated_when_its_time_has_passed(
+    payment_webhooks, order, monkeypatch
+):
     with monkeypatch.context() as broken:
         broken.setattr(MarkOrderPaid, "apply", lambda *_: 1 / 0)
         payment_webhooks.post_event(**CHARGE)
@@ -226,7 +255,9 @@ def test_a_failed_attempt_is_repeated_when_its_time_has_passed(payment_webhooks,
 
 
 def test_time_passes_for_events_that_are_not_finished_only():
-    finished = EventFactory(status=Event.PROCESSED, finished_at="2026-11-23T10:00Z", due_at=None, enqueue_at=None)
+    finished = EventFactory(
+        status=Event.PROCESSED, finished_at="2026-11-23T10:00Z", due_at=None, enqueue_at=None
+    )
     waiting = EventFactory(waiting_since="2026-11-23T10:00Z")
     before = [Event.objects.values().get(pk=event.pk) for event in (finished, waiting)]
     pass_time(60)
@@ -289,7 +320,9 @@ def read_ledger():
     """Return the shop's effects, and the state of its order."""
     return {
         "order": list(Order.objects.values_list("pk", "status")),
-        "ledger": sorted((row.kind, row.reference, str(row.amount)) for row in LedgerEntry.objects.all()),
+        "ledger": sorted(
+            (row.kind, row.reference, str(row.amount)) for row in LedgerEntry.objects.all()
+        ),
     }
 
 
@@ -303,7 +336,9 @@ def test_the_one_outcome_is_returned_and_nothing_is_left_of_it(payment_webhooks,
 
 def test_every_event_comes_in_every_place_and_twice(payment_webhooks, order, monkeypatch):
     posted = []
-    monkeypatch.setattr(testing, "post_event", lambda **event: posted.append(event["type"][0]) or HttpResponse())
+    monkeypatch.setattr(
+        testing, "post_event", lambda **event: posted.append(event["type"][0]) or HttpResponse()
+    )
     assert_one_outcome([CHARGE, REFUND], lambda: None)
     assert "".join(posted) == "ccrr" * 2 + "crcr" * 2 + "rrcc" * 2 + "rcrc" * 2
 
@@ -313,19 +348,26 @@ def test_an_outcome_that_depends_on_the_order_is_found(payment_webhooks, order, 
     monkeypatch.setattr(
         RecordRefund,
         "apply",
-        lambda self, event: LedgerEntry.objects.create(kind=Order.objects.get().status, order_id="A1"),
+        lambda self, event: LedgerEntry.objects.create(
+            kind=Order.objects.get().status, order_id="A1"
+        ),
     )
     with pytest.raises(AssertionError, match="Two orders end differently") as raised:
         assert_one_outcome([CHARGE, REFUND], read_ledger)
     said = str(raised.value)
-    assert "charge.succeeded evt_1, charge.succeeded evt_1, refund.created evt_2, refund.created evt_2, worked" in said
+    assert (
+        "charge.succeeded evt_1, charge.succeeded evt_1, refund.created evt_2, refund.created evt_2, worked"
+        in said
+    )
     assert "('paid', '', 'None')" in said and "('new', '', 'None')" in said
     assert not Event.objects.exists()
 
 
 def test_an_event_that_ends_in_another_way_is_found(payment_webhooks, order, monkeypatch):
     monkeypatch.setattr(
-        RecordRefund, "is_ready", lambda self, event: bool(Order.objects.exclude(paid_at=None) or 1 / 0)
+        RecordRefund,
+        "is_ready",
+        lambda self, event: bool(Order.objects.exclude(paid_at=None) or 1 / 0),
     )
     with pytest.raises(AssertionError, match="Two orders end differently") as raised:
         assert_one_outcome([CHARGE, REFUND], lambda: "the same")
@@ -374,8 +416,20 @@ class KitInATestCase(TestCase):
 
 def run_pytest(folder, *options):
     """Run pytest in another project, and return what it printed."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir=.", *options]
-    done = subprocess.run(command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir=.",
+        *options,
+    ]
+    done = subprocess.run(
+        command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
     return done.returncode, done.stdout.decode()
 
 
@@ -395,7 +449,9 @@ def test_a_project_that_does_not_use_the_app_is_left_alone(tmp_path):
 def test_the_fixture_is_the_kit_with_the_broker_away(payment_webhooks):
     assert payment_webhooks is testing
     assert type(processing.unpublished) is testing.Nowhere
-    assert set(testing.__all__) == {name for name in testing.__all__ if callable(getattr(payment_webhooks, name))}
+    assert set(testing.__all__) == {
+        name for name in testing.__all__ if callable(getattr(payment_webhooks, name))
+    }
 
 
 def test_nothing_of_it_shows_a_secret(settings):
@@ -431,6 +487,8 @@ class Other:
 )
 def test_options_that_are_wrong_are_named(settings, options, error):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": dict({"SECRETS": [SECRET]}, **options)}
-    with pytest.raises(ValueError, match="The provider default can't be used: .*%s" % error) as raised:
+    with pytest.raises(
+        ValueError, match="The provider default can't be used: .*%s" % error
+    ) as raised:
         sign(b"{}")
     assert SECRET not in str(raised.value)

@@ -14,7 +14,9 @@ from django_payment_webhooks.models import Event
 
 from .factories import PayloadFactory, sign
 
-pytest.importorskip("opentelemetry.instrumentation.celery", reason="OpenTelemetry needs a newer Python.")
+pytest.importorskip(
+    "opentelemetry.instrumentation.celery", reason="OpenTelemetry needs a newer Python."
+)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/v1/webhooks/payment"
@@ -23,12 +25,16 @@ PATH = "/v1/webhooks/payment"
 @pytest.fixture
 def spans(settings):
     """Return the spans that are finished so far, with the standard instrumentations and the extension at work."""
-    exporter = import_string("opentelemetry.sdk.trace.export.in_memory_span_exporter.InMemorySpanExporter")()
+    exporter = import_string(
+        "opentelemetry.sdk.trace.export.in_memory_span_exporter.InMemorySpanExporter"
+    )()
     provider = import_string("opentelemetry.sdk.trace.TracerProvider")()
-    provider.add_span_processor(import_string("opentelemetry.sdk.trace.export.SimpleSpanProcessor")(exporter))
+    provider.add_span_processor(
+        import_string("opentelemetry.sdk.trace.export.SimpleSpanProcessor")(exporter)
+    )
     settings.MIDDLEWARE = list(settings.MIDDLEWARE)
     # Loaded for the rest of the session: where nothing is traced it does nothing.
-    import_module("django_payment_webhooks.contrib.tracing")
+    import_module("django_payment_webhooks.contrib.opentelemetry")
     instrumentors = [
         import_string("opentelemetry.instrumentation.django.DjangoInstrumentor")(),
         import_string("opentelemetry.instrumentation.celery.CeleryInstrumentor")(),
@@ -52,7 +58,9 @@ def work():
     """Let a Celery worker do what is in the queue."""
     processing.unpublished.settle()
     app = processing.process.app
-    with start_worker(app, perform_ping_check=False, pool="solo", queues=[app.conf.task_default_queue]):
+    with start_worker(
+        app, perform_ping_check=False, pool="solo", queues=[app.conf.task_default_queue]
+    ):
         for _ in range(600):
             if not Event.objects.filter(finished_at=None).exists():
                 return
@@ -71,7 +79,9 @@ def test_the_trace_of_the_request_goes_on_in_the_worker(spans, order):
     work()
     request, published, run = (only(spans(), start) for start in ("POST", "apply_async/", "run/"))
     assert published.name == "apply_async/payment_webhooks.process_event"
-    assert {span.context.trace_id for span in (request, published, run)} == {request.context.trace_id}
+    assert {span.context.trace_id for span in (request, published, run)} == {
+        request.context.trace_id
+    }
     assert published.parent.span_id == request.context.span_id
     assert run.parent.span_id == published.context.span_id
 
@@ -80,7 +90,12 @@ def test_both_spans_tell_which_event_they_are_about_and_no_more(spans, order):
     post(PayloadFactory(event_id="evt_1", data__note="a note that is nobody's business"))
     work()
     request, run = only(spans(), "POST").attributes, only(spans(), "run/").attributes
-    about = {"provider": "default", "event_id": "evt_1", "type": "charge.succeeded", "order_id": "A1"}
+    about = {
+        "provider": "default",
+        "event_id": "evt_1",
+        "type": "charge.succeeded",
+        "order_id": "A1",
+    }
     for attributes, outcome in ((request, "accepted"), (run, "processed")):
         for name, value in dict(about, outcome=outcome).items():
             assert attributes["payment_webhooks." + name] == value
@@ -110,18 +125,25 @@ def test_the_events_of_one_webhook_are_events_of_its_span(spans, order, settings
     span = only(spans(), "POST")
     assert span.attributes["payment_webhooks.events"] == 2
     assert "payment_webhooks.event_id" not in span.attributes
-    assert [event.attributes["payment_webhooks.event_id"] for event in span.events] == ["evt_1", "evt_2"]
+    assert [event.attributes["payment_webhooks.event_id"] for event in span.events] == [
+        "evt_1",
+        "evt_2",
+    ]
 
 
 def test_a_rejected_webhook_tells_why_and_nothing_that_its_sender_chose(spans, order):
     post(PayloadFactory(event_id="evt_1"), signature="0" * 64)
     attributes = only(spans(), "POST").attributes
     assert attributes["payment_webhooks.reason"] == "mismatch"
-    assert not [name for name in attributes if name in ("payment_webhooks.event_id", "payment_webhooks.provider")]
+    assert not [
+        name
+        for name in attributes
+        if name in ("payment_webhooks.event_id", "payment_webhooks.provider")
+    ]
 
 
 def test_without_an_instrumentation_nothing_is_traced_and_everything_works(order, webhook, run_due):
-    import_module("django_payment_webhooks.contrib.tracing")
+    import_module("django_payment_webhooks.contrib.opentelemetry")
     webhook(event_id="evt_1")
     run_due()
     assert Event.objects.get().status == Event.PROCESSED

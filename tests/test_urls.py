@@ -29,7 +29,8 @@ def test_an_address_leads_to_the_view_and_names_the_provider(path, facts):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "pay", "payments", "payment//", "payment/a/b", "payment/a.b", "payment/a b", "x/payment"]
+    "path",
+    ["", "pay", "payments", "payment//", "payment/a/b", "payment/a.b", "payment/a b", "x/payment"],
 )
 def test_any_other_address_is_no_webhook(client, path):
     with pytest.raises(Resolver404):

@@ -32,10 +32,17 @@ def verify(tmp_path):
     def verify(body, headers, *args):
         (tmp_path / "body").write_bytes(body)
         lines = ["%s: %s" % header for header in headers.items()]
-        args = ["--body", str(tmp_path / "body"), *(word for line in lines for word in ("--header", line)), *args]
+        args = [
+            "--body",
+            str(tmp_path / "body"),
+            *(word for line in lines for word in ("--header", line)),
+            *args,
+        ]
         report = json.loads(run(*args, "--json"))
         people = run(*args)
-        texts = [check["text"] for check in report["checks"]] + [found["change"] for found in report["changes"]]
+        texts = [check["text"] for check in report["checks"]] + [
+            found["change"] for found in report["changes"]
+        ]
         assert all(text in people for text in texts)
         return report
 
@@ -75,7 +82,9 @@ def provider(settings):
 
     def provider(**options):
         options = dict({"SECRETS": [SECRET, OLD]}, **options)
-        settings.PAYMENT_WEBHOOKS_PROVIDERS = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS, default=options)
+        settings.PAYMENT_WEBHOOKS_PROVIDERS = dict(
+            settings.PAYMENT_WEBHOOKS_PROVIDERS, default=options
+        )
 
     provider()
     return provider
@@ -112,7 +121,10 @@ def test_it_tells_how_old_the_signature_is(verify):
     name, text = failing(verify(BODY, headers, "--provider", "timed"))
     assert name == "age"
     assert text.startswith(
-        ("It was signed 412 s before it was received; up to 300 s are allowed.", "It was signed 413 s")
+        (
+            "It was signed 412 s before it was received; up to 300 s are allowed.",
+            "It was signed 413 s",
+        )
     )
     assert verify(BODY, headers, "--provider", "timed", "--at", str(old + 300))["verified"]
     assert not verify(BODY, headers, "--provider", "timed", "--at", str(old + 301))["verified"]
@@ -120,7 +132,9 @@ def test_it_tells_how_old_the_signature_is(verify):
     assert (name, "400 s after it was received" in text) == ("age", True)
 
 
-@pytest.mark.parametrize("at", ["2026-11-23T12:00:00Z", "2026-11-23T13:00:00+01:00", "1795435200", "1795435200.5"])
+@pytest.mark.parametrize(
+    "at", ["2026-11-23T12:00:00Z", "2026-11-23T13:00:00+01:00", "1795435200", "1795435200.5"]
+)
 def test_the_time_of_receipt_can_be_written_in_many_ways(verify, at):
     headers = {"X-Signature": "t=1795435200,v1=%s" % sign(b"1795435200." + BODY, TIMED)}
     assert verify(BODY, headers, "--provider", "timed", "--at", at)["verified"]
@@ -137,10 +151,22 @@ def mac(body, key=SECRET, digest="sha256"):
     ("headers", "name", "text"),
     [
         ({}, "header", "The header X-Signature is missing or empty. A proxy may have removed it."),
-        ({"X-Hmac": "1"}, "header", "is missing or empty. There is X-Hmac: look at SIGNATURE_HEADER."),
-        ({"X-Signature": "forged"}, "signatures", "finds no signature in X-Signature. Nothing in it is as long as"),
+        (
+            {"X-Hmac": "1"},
+            "header",
+            "is missing or empty. There is X-Hmac: look at SIGNATURE_HEADER.",
+        ),
+        (
+            {"X-Signature": "forged"},
+            "signatures",
+            "finds no signature in X-Signature. Nothing in it is as long as",
+        ),
         ({"X-Signature": "sha256=" + sign(BODY)}, "signatures", "It has 64 characters of hex."),
-        ({"X-Signature": "0" * 64}, "match", "No key of this provider has signed exactly this body."),
+        (
+            {"X-Signature": "0" * 64},
+            "match",
+            "No key of this provider has signed exactly this body.",
+        ),
         (
             {"X-Signature": sign(BODY), "Content-Length": "5"},
             "body",
@@ -157,8 +183,14 @@ def test_it_names_the_check_that_fails(verify, provider, headers, name, text):
 @pytest.mark.parametrize(
     ("header", "text"),
     [
-        ("v1=%s" % sign(b"." + BODY, TIMED), "It has no 1 to 12 plain digits where TIMESTAMP_PATTERN looks."),
-        ("t=1795435200000,v1=%s" % sign(BODY), "It has a time in milliseconds, and Unix seconds are needed."),
+        (
+            "v1=%s" % sign(b"." + BODY, TIMED),
+            "It has no 1 to 12 plain digits where TIMESTAMP_PATTERN looks.",
+        ),
+        (
+            "t=1795435200000,v1=%s" % sign(BODY),
+            "It has a time in milliseconds, and Unix seconds are needed.",
+        ),
     ],
 )
 def test_a_time_that_can_not_be_read_is_a_failure_of_its_own(verify, header, text):
@@ -169,7 +201,10 @@ def test_a_time_that_can_not_be_read_is_a_failure_of_its_own(verify, header, tex
 def test_a_time_that_has_a_header_of_its_own_can_be_missing(verify, provider):
     provider(TIMESTAMP_HEADER="X-Time", TIMESTAMP_PATTERN="(.+)", CONTENT="{timestamp}{body}")
     name, text = failing(verify(BODY, {"X-Signature": sign(BODY)}))
-    assert (name, text) == ("time", "There is no time of signing in X-Time. The header is missing or empty.")
+    assert (name, text) == (
+        "time",
+        "There is no time of signing in X-Time. The header is missing or empty.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,9 +213,15 @@ def test_a_time_that_has_a_header_of_its_own_can_be_missing(verify, provider):
         ({"SECRETS": []}, "Set SECRETS to a list of texts of 16 bytes or more."),
         ({"SECRETS": SECRET}, "Set SECRETS to a list of texts of 16 bytes or more."),
         ({"SECRETS": [""]}, "Key 1 can't be used: its secret is blank."),
-        ({"SECRETS": ["elevenbytes"]}, "Key 1 can't be used: its secret has 11 bytes, and 16 are needed."),
+        (
+            {"SECRETS": ["elevenbytes"]},
+            "Key 1 can't be used: its secret has 11 bytes, and 16 are needed.",
+        ),
         ({"SECRETS": [None]}, "Key 1 can't be used: its secret is no text."),
-        ({"KEY_ENCODING": "hex"}, "Key 1 can't be used: its secret can't be decoded as hex, which KEY_ENCODING says."),
+        (
+            {"KEY_ENCODING": "hex"},
+            "Key 1 can't be used: its secret can't be decoded as hex, which KEY_ENCODING says.",
+        ),
     ],
 )
 def test_a_secret_that_can_not_be_used_is_named_by_its_number(verify, provider, options, text):
@@ -210,7 +251,10 @@ REWRITTEN = {
     "byte order mark": (b"\xef\xbb\xbf" + BODY, "the byte order mark is left out"),
     "white space": (b"\n " + BODY + b" \n", "the white space around the body is left out"),
     "percent signs": (quote(BODY).encode(), "the body is decoded from percent signs"),
-    "form": (b"id=1&payload=" + quote_plus(BODY).encode(), "the body is the field 'payload' of a form"),
+    "form": (
+        b"id=1&payload=" + quote_plus(BODY).encode(),
+        "the body is the field 'payload' of a form",
+    ),
     "base64": (base64.b64encode(BODY), "the body is decoded from base64"),
     "JSON string": (json.dumps(BODY.decode()).encode(), "the body is decoded from a JSON string"),
     "UTF-8 twice": (BODY.decode("latin-1").encode(), "the body is decoded from UTF-8 to Latin-1"),
@@ -258,7 +302,9 @@ def test_what_was_sent_can_be_written_in_many_ways(verify, provider, name, body,
 
 
 def test_numbers_that_were_whole_are_recognized(verify, provider):
-    assert changes(verify(b'{"a": 10.0, "b": [2.0]}', {"X-Signature": sign(b'{"a":10,"b":[2]}')})) == [
+    assert changes(
+        verify(b'{"a": 10.0, "b": [2.0]}', {"X-Signature": sign(b'{"a":10,"b":[2]}')})
+    ) == [
         "the body is JSON that is written compactly, with whole numbers without .0",
         "it is key 1",
     ]
@@ -267,18 +313,38 @@ def test_numbers_that_were_whole_are_recognized(verify, provider):
 B64 = base64.b64encode(mac(BODY).digest()).decode()
 URLSAFE = B64.replace("+", "-").replace("/", "_").rstrip("=")
 SIGNED = {
-    "other header": ({"X-Other": sign(BODY)}, {}, ["it is key 1", "the signature is in the header X-Other"]),
+    "other header": (
+        {"X-Other": sign(BODY)},
+        {},
+        ["it is key 1", "the signature is in the header X-Other"],
+    ),
     "prefix": ({"X-Signature": "sha256=" + sign(BODY)}, {}, ["it is key 1"]),
     "base64": ({"X-Signature": B64}, {}, ["it is key 1", "the signature is written in base64"]),
-    "base64 for URLs": ({"X-Signature": URLSAFE}, {}, ["it is key 1", "the signature is written in base64"]),
+    "base64 for URLs": (
+        {"X-Signature": URLSAFE},
+        {},
+        ["it is key 1", "the signature is written in base64"],
+    ),
     "hex": (
         {"X-Signature": sign(BODY)},
         {"SIGNATURE_ENCODING": "base64", "SIGNATURE_PATTERN": "(.*)"},
         ["it is key 1", "the signature is written in hex"],
     ),
-    "sha1": ({"X-Signature": mac(BODY, digest="sha1").hexdigest()}, {}, ["the digest is sha1", "it is key 1"]),
-    "sha512": ({"X-Signature": mac(BODY, digest="sha512").hexdigest()}, {}, ["the digest is sha512", "it is key 1"]),
-    "other provider": ({"X-Signature": sign(BODY, TIMED)}, {}, ["it is key 1 of the provider timed"]),
+    "sha1": (
+        {"X-Signature": mac(BODY, digest="sha1").hexdigest()},
+        {},
+        ["the digest is sha1", "it is key 1"],
+    ),
+    "sha512": (
+        {"X-Signature": mac(BODY, digest="sha512").hexdigest()},
+        {},
+        ["the digest is sha512", "it is key 1"],
+    ),
+    "other provider": (
+        {"X-Signature": sign(BODY, TIMED)},
+        {},
+        ["it is key 1 of the provider timed"],
+    ),
     "empty key": ({"X-Signature": sign(BODY, "")}, {}, ["the key is empty"]),
     "hex key": (
         {"X-Signature": mac(BODY, b"0123456789abcdef").hexdigest()},
@@ -287,7 +353,10 @@ SIGNED = {
     ),
     "base64 key": (
         {"X-Signature": mac(BODY, b"0123456789abcdef" * 2).hexdigest()},
-        {"SECRETS": ["whsec_" + base64.b64encode(b"0123456789abcdef" * 2).decode()], "KEY_PREFIX": "whsec_"},
+        {
+            "SECRETS": ["whsec_" + base64.b64encode(b"0123456789abcdef" * 2).decode()],
+            "KEY_PREFIX": "whsec_",
+        },
         ["secret 1 is read as base64, without its prefix"],
     ),
     "prefix is part of the key": (
@@ -327,7 +396,11 @@ SIGNED = {
     ),
     "time is not signed": (
         {"X-Signature": sign(BODY), "X-Time": "1795435200"},
-        {"TIMESTAMP_HEADER": "X-Time", "TIMESTAMP_PATTERN": "(.+)", "CONTENT": "{timestamp}.{body}"},
+        {
+            "TIMESTAMP_HEADER": "X-Time",
+            "TIMESTAMP_PATTERN": "(.+)",
+            "CONTENT": "{timestamp}.{body}",
+        },
         ["what is signed is {body}", "it is key 1"],
     ),
     "two at once": (
@@ -355,7 +428,12 @@ def test_a_signature_that_was_made_in_another_way_is_recognized(verify, provider
 
 def test_what_is_forged_matches_nothing_and_that_is_said(tmp_path, provider):
     (tmp_path / "body").write_bytes(BODY)
-    printed = run("--body", str(tmp_path / "body"), "--header", "X-Signature: " + sign(BODY, "an attacker's own key"))
+    printed = run(
+        "--body",
+        str(tmp_path / "body"),
+        "--header",
+        "X-Signature: " + sign(BODY, "an attacker's own key"),
+    )
     assert "Nothing that was tried makes it match" in printed
     assert "or it is forged" in printed
 
@@ -380,7 +458,9 @@ def test_what_would_match_is_returned_without_keys_and_bodies(provider):
     assert [change.values for change in changed] == [{}]
 
 
-@pytest.mark.parametrize("body", [b"[" * 100000, b"\xff" * 100, b"%", b"&&==", b"\x00", b'{"a": 1e999, "b": NaN}'])
+@pytest.mark.parametrize(
+    "body", [b"[" * 100000, b"\xff" * 100, b"%", b"&&==", b"\x00", b'{"a": 1e999, "b": NaN}']
+)
 def test_no_body_makes_it_fail(verify, provider, body):
     assert verify(body, {"X-Signature": "0" * 64})["matches"] is False
 
@@ -432,7 +512,10 @@ def test_a_class_with_a_verify_of_its_own_is_only_asked(verify, provider):
     provider(BACKEND=__name__ + ".Verified")
     report = verify(BODY, {"X-Own": sign(BODY)})
     assert [check["name"] for check in report["checks"]] == ["body", "verify", "events"]
-    assert failing(verify(BODY, {"X-Signature": sign(BODY)})) == ("verify", "The provider refuses it: no_signature.")
+    assert failing(verify(BODY, {"X-Signature": sign(BODY)})) == (
+        "verify",
+        "The provider refuses it: no_signature.",
+    )
 
 
 def test_the_provider_itself_has_the_last_word(verify, provider):
@@ -447,16 +530,31 @@ def test_the_provider_itself_has_the_last_word(verify, provider):
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_a_whole_request_can_be_given_as_it_was_on_the_wire(tmp_path, provider, end):
-    head = ["POST /v1/webhooks/payment HTTP/1.1", "Host: shop", "Content-Length: %d" % (len(BODY) + 2)]
+    head = [
+        "POST /v1/webhooks/payment HTTP/1.1",
+        "Host: shop",
+        "Content-Length: %d" % (len(BODY) + 2),
+    ]
     head.append("X-SIGNATURE:" + sign(b"\n\n" + BODY))
-    (tmp_path / "request").write_bytes(end.join(line.encode() for line in [*head, "", ""]) + b"\n\n" + BODY)
-    assert json.loads(run("--request", str(tmp_path / "request"), "--json"))["checks"][-2]["name"] == "match"
+    (tmp_path / "request").write_bytes(
+        end.join(line.encode() for line in [*head, "", ""]) + b"\n\n" + BODY
+    )
+    assert (
+        json.loads(run("--request", str(tmp_path / "request"), "--json"))["checks"][-2]["name"]
+        == "match"
+    )
 
 
-def test_headers_can_be_given_in_a_file_and_the_body_on_the_standard_input(tmp_path, provider, monkeypatch):
-    (tmp_path / "headers").write_bytes(b"Host: shop\r\n\r\nX-Signature: %s\r\n" % sign(BODY).encode())
+def test_headers_can_be_given_in_a_file_and_the_body_on_the_standard_input(
+    tmp_path, provider, monkeypatch
+):
+    (tmp_path / "headers").write_bytes(
+        b"Host: shop\r\n\r\nX-Signature: %s\r\n" % sign(BODY).encode()
+    )
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BODY)))
-    assert json.loads(run("--body", "-", "--headers", str(tmp_path / "headers"), "--json"))["verified"]
+    assert json.loads(run("--body", "-", "--headers", str(tmp_path / "headers"), "--json"))[
+        "verified"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -466,12 +564,21 @@ def test_headers_can_be_given_in_a_file_and_the_body_on_the_standard_input(tmp_p
             ["--provider", "nobody"],
             "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed.",
         ),
-        ([], "Give the raw body as --body FILE, - for the standard input; or the whole as --request FILE."),
+        (
+            [],
+            "Give the raw body as --body FILE, - for the standard input; or the whole as --request FILE.",
+        ),
         (["--body", "/no/such/file"], "No such file"),
         (["--request", __file__, "--body", __file__], "--request has the headers and the body"),
-        (["--request", "/dev/null"], "The request has no empty line between its headers and its body."),
+        (
+            ["--request", "/dev/null"],
+            "The request has no empty line between its headers and its body.",
+        ),
         (["--body", "/dev/null", "--header", "a secret"], "Header 1 is not written 'NAME: VALUE'."),
-        (["--body", "/dev/null", "--header", "A: b", "--header", "a b: c"], "Header 2 is not written 'NAME: VALUE'."),
+        (
+            ["--body", "/dev/null", "--header", "A: b", "--header", "a b: c"],
+            "Header 2 is not written 'NAME: VALUE'.",
+        ),
         (["--body", "/dev/null", "--at", "noon"], "--at 'noon' is neither ISO 8601"),
     ],
 )
@@ -483,7 +590,9 @@ def test_what_can_not_be_answered_is_said(args, error):
 def test_it_exits_with_1_and_without_a_traceback_if_it_is_not_genuine(tmp_path, capsys):
     (tmp_path / "body").write_bytes(BODY)
     with pytest.raises(SystemExit) as exit:
-        Command().run_from_argv(["manage.py", "verify_payment_webhook", "--body", str(tmp_path / "body")])
+        Command().run_from_argv(
+            ["manage.py", "verify_payment_webhook", "--body", str(tmp_path / "body")]
+        )
     assert exit.value.code == 1
     printed = capsys.readouterr()
     assert "FAIL header" in printed.out
@@ -504,5 +613,12 @@ def test_help_tells_what_it_is_for_and_names_every_option(capsys):
     assert exit.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert " ".join(Command.help.split()) in text
-    for option in ("--provider NAME", "--body FILE", "--header 'NAME: VALUE'", "--request FILE", "--at TIME", "--json"):
+    for option in (
+        "--provider NAME",
+        "--body FILE",
+        "--header 'NAME: VALUE'",
+        "--request FILE",
+        "--at TIME",
+        "--json",
+    ):
         assert option in text

@@ -93,7 +93,9 @@ def stored(transactional_db, published, received_signals):
 # ---- accepted
 
 
-def test_a_genuine_webhook_is_answered_with_200_and_stored_and_published(webhook, stored, received_signals):
+def test_a_genuine_webhook_is_answered_with_200_and_stored_and_published(
+    webhook, stored, received_signals
+):
     answer = webhook(event_id="evt_1", type="charge.succeeded", order_id="A1")
     event = stored(answer)
     assert (event.provider, event.provider_event_id, event.type, event.order_id) == (
@@ -102,7 +104,12 @@ def test_a_genuine_webhook_is_answered_with_200_and_stored_and_published(webhook
         "charge.succeeded",
         "A1",
     )
-    assert (event.attempts, event.error, event.idempotency_key, event.finished_at) == (0, "", None, None)
+    assert (event.attempts, event.error, event.idempotency_key, event.finished_at) == (
+        0,
+        "",
+        None,
+        None,
+    )
     assert event.received_at == event.due_at < event.enqueue_at
     (facts,) = received_signals.of("webhook_received")
     assert (facts["provider"], facts["outcomes"]) == ("default", [(event, True)])
@@ -114,7 +121,9 @@ def test_every_form_of_the_address_is_answered(client, stored, path):
     stored(answer, BODY)
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "image/png", "\u00e9"])
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "image/png", "\u00e9"]
+)
 def test_valid_json_is_accepted_whatever_its_content_type(client, stored, content_type):
     stored(client.generic("POST", PATH, BODY, content_type, HTTP_X_SIGNATURE=GENUINE), BODY)
 
@@ -149,7 +158,15 @@ def test_a_body_exactly_at_the_limit_is_accepted(webhook, stored):
         (b'"data": "no object"', ["evt_1"]),
         (b'"data": [1, 2]', ["evt_1"]),
     ],
-    ids=["duplicate keys", "NUL", "lone surrogate", "unknown fields", "odd time", "no data", "data is a list"],
+    ids=[
+        "duplicate keys",
+        "NUL",
+        "lone surrogate",
+        "unknown fields",
+        "odd time",
+        "no data",
+        "data is a list",
+    ],
 )
 def test_oddities_beside_the_point_are_stored_as_sent(webhook, stored, odd, found):
     body = b'{"event_id": "evt_1", "type": "charge.succeeded", %s}' % odd
@@ -158,10 +175,21 @@ def test_oddities_beside_the_point_are_stored_as_sent(webhook, stored, odd, foun
 
 
 @pytest.mark.parametrize(
-    "text", ["a\r\nforged line", "a\x1b[31mred", "a\u2028b", "<script>alert(1)</script>", "=1+1", "\U0001f600", "a\tb"]
+    "text",
+    [
+        "a\r\nforged line",
+        "a\x1b[31mred",
+        "a\u2028b",
+        "<script>alert(1)</script>",
+        "=1+1",
+        "\U0001f600",
+        "a\tb",
+    ],
 )
 @pytest.mark.parametrize("field", ["event_id", "type", "order_id"])
-def test_odd_characters_in_identifiers_are_stored_and_forge_no_line_in_the_log(webhook, stored, caplog, field, text):
+def test_odd_characters_in_identifiers_are_stored_and_forge_no_line_in_the_log(
+    webhook, stored, caplog, field, text
+):
     caplog.set_level(logging.INFO)
     event = stored(webhook(**{field: text}))
     assert text in (event.provider_event_id, event.type, event.order_id)
@@ -188,7 +216,10 @@ PAIRS = [
 def test_ids_that_only_look_alike_are_different_events(transactional_db, webhook, published, pair):
     for event_id in pair:
         answer = webhook(event_id=event_id)
-        assert (answer.status_code, answer.json()) == (200, {"status": "accepted", "event_id": event_id})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"status": "accepted", "event_id": event_id},
+        )
     for event_id in pair:
         assert webhook(event_id=event_id).json()["status"] == "duplicate"
     assert sorted(Event.objects.values_list("provider_event_id", flat=True)) == sorted(pair)
@@ -196,7 +227,9 @@ def test_ids_that_only_look_alike_are_different_events(transactional_db, webhook
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_a_project_without_time_zones_is_served_too(order, webhook, stored, run_due, shop_state, zone):
+def test_a_project_without_time_zones_is_served_too(
+    order, webhook, stored, run_due, shop_state, zone
+):
     with override_settings(USE_TZ=False, TIME_ZONE=zone):
         event = stored(webhook(BODY))
         assert event.received_at == event.due_at < event.enqueue_at
@@ -214,19 +247,26 @@ def test_the_same_webhook_again_is_a_duplicate(webhook, stored, published, recei
     event = stored(webhook(BODY))
     del received_signals[:]
     answer = webhook(BODY)
-    assert (answer.status_code, answer.json()) == (200, {"status": "duplicate", "event_id": "evt_1"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "duplicate", "event_id": "evt_1"},
+    )
     assert Event.objects.get().version == event.version
     assert received_signals.names() == ["webhook_received"]
     assert received_signals.of("webhook_received")[0]["outcomes"] == [(event, False)]
 
 
-def test_a_duplicate_of_an_event_that_no_worker_took_yet_is_published_again(webhook, stored, published):
+def test_a_duplicate_of_an_event_that_no_worker_took_yet_is_published_again(
+    webhook, stored, published
+):
     event = stored(webhook(BODY))
     webhook(BODY)
     assert published() == [event.pk]
 
 
-def test_a_duplicate_of_a_finished_event_is_not_published(order, webhook, stored, published, run_due):
+def test_a_duplicate_of_a_finished_event_is_not_published(
+    order, webhook, stored, published, run_due
+):
     event = stored(webhook(BODY))
     run_due()
     assert webhook(BODY).json() == {"status": "duplicate", "event_id": "evt_1"}
@@ -241,28 +281,43 @@ def test_a_duplicate_costs_one_query(webhook, stored, django_assert_num_queries)
         assert webhook(BODY).json()["status"] == "duplicate"
 
 
-def test_the_same_id_with_another_body_is_a_duplicate_and_the_conflict_is_told(webhook, stored, received_signals):
+def test_the_same_id_with_another_body_is_a_duplicate_and_the_conflict_is_told(
+    webhook, stored, received_signals
+):
     event = stored(webhook(event_id="evt_1", amount="10.00", charge_id="ch_1"))
     del received_signals[:]
     answer = webhook(event_id="evt_1", amount="9999.00", charge_id="ch_1")
-    assert (answer.status_code, answer.json()) == (200, {"status": "duplicate", "event_id": "evt_1"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "duplicate", "event_id": "evt_1"},
+    )
     assert received_signals.names() == ["event_conflicted", "webhook_received"]
     (facts,) = received_signals.of("event_conflicted")
-    assert (facts["event"], facts["event"].data["amount"], facts["other"].data["amount"]) == (event, "10.00", "9999.00")
+    assert (facts["event"], facts["event"].data["amount"], facts["other"].data["amount"]) == (
+        event,
+        "10.00",
+        "9999.00",
+    )
     assert Event.objects.get().data["amount"] == "10.00"
 
 
 def test_the_same_event_in_another_spelling_is_no_conflict(webhook, stored, received_signals):
     stored(webhook(BODY))
     del received_signals[:]
-    assert webhook(json.dumps(json.loads(BODY.decode()), indent=4).encode()).json()["status"] == "duplicate"
+    assert (
+        webhook(json.dumps(json.loads(BODY.decode()), indent=4).encode()).json()["status"]
+        == "duplicate"
+    )
     assert received_signals.names() == ["webhook_received"]
 
 
 def test_the_same_id_from_another_provider_is_another_event(webhook, stored, post, published):
     first = stored(webhook(BODY))
     now = b"%d" % time.time()
-    signature = "t=%s,v1=%s" % (now.decode(), sign(now + b"." + BODY, "a-secret-of-the-timed-partner!!!"))
+    signature = "t=%s,v1=%s" % (
+        now.decode(),
+        sign(now + b"." + BODY, "a-secret-of-the-timed-partner!!!"),
+    )
     answer = post(BODY, "timed", HTTP_X_SIGNATURE=signature)
     second = Event.objects.get(provider="timed")
     assert answer.json() == {"status": "accepted", "event_id": "evt_1"}
@@ -281,12 +336,21 @@ def test_an_unknown_type_is_accepted_and_ignored_by_the_worker(webhook, stored, 
 @pytest.fixture
 def send_batch(settings, post):
     """Send these items as one webhook of the batch provider."""
-    options = {"BACKEND": BatchProvider.__module__ + ".BatchProvider", "SECRETS": ["batch-secret-of-24-bytes"]}
+    options = {
+        "BACKEND": BatchProvider.__module__ + ".BatchProvider",
+        "SECRETS": ["batch-secret-of-24-bytes"],
+    }
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"batch": dict(options, ANSWER_BODY=None), "own": options}
     sample = BatchSample("batch")
 
     def send_batch(*events, provider="batch"):
-        body = json.dumps({"items": [event if isinstance(event, dict) else sample.item(event) for event in events]})
+        body = json.dumps(
+            {
+                "items": [
+                    event if isinstance(event, dict) else sample.item(event) for event in events
+                ]
+            }
+        )
         return post(body.encode(), provider, **sample.headers(None, body.encode(), None))
 
     return send_batch
@@ -308,9 +372,14 @@ def test_each_event_of_a_webhook_is_stored_and_published(transactional_db, send_
     assert published() == [first.pk, second.pk, first.pk]
 
 
-def test_an_event_that_comes_again_in_another_webhook_is_a_duplicate(transactional_db, send_batch, received_signals):
+def test_an_event_that_comes_again_in_another_webhook_is_a_duplicate(
+    transactional_db, send_batch, received_signals
+):
     send_batch("evt_1", "evt_2")
-    assert send_batch("evt_3", "evt_2").json()["events"][1] == {"status": "duplicate", "event_id": "evt_2"}
+    assert send_batch("evt_3", "evt_2").json()["events"][1] == {
+        "status": "duplicate",
+        "event_id": "evt_2",
+    }
     assert Event.objects.count() == 3
     assert not received_signals.of("event_conflicted")
 
@@ -318,7 +387,11 @@ def test_an_event_that_comes_again_in_another_webhook_is_a_duplicate(transaction
 def test_a_webhook_with_one_bad_event_is_kept_as_a_whole(send_batch, kept):
     answer = send_batch("evt_1", {"event": {"reference": "evt_2"}})
     check_refusal(answer, 200)
-    event = kept(json.dumps({"items": [BatchSample("").item("evt_1"), {"event": {"reference": "evt_2"}}]}).encode())
+    event = kept(
+        json.dumps(
+            {"items": [BatchSample("").item("evt_1"), {"event": {"reference": "evt_2"}}]}
+        ).encode()
+    )
     assert event.error == answer.json()["error"]
 
 
@@ -332,7 +405,9 @@ def test_the_provider_reads_the_answer_that_it_wants(transactional_db, send_batc
 # ---- refused before the signature is looked at
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+)
 def test_any_other_method_is_answered_with_405_and_what_is_allowed(client, no_trace, method):
     answer = client.generic(method, PATH, BODY, "application/json", HTTP_X_SIGNATURE=GENUINE)
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
@@ -342,7 +417,9 @@ def test_any_other_method_is_answered_with_405_and_what_is_allowed(client, no_tr
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("name", ["nobody", "Default", "default2", "__class__", "0"])
 def test_an_unknown_provider_is_answered_with_404(client, no_trace, method, name):
-    answer = client.generic(method, PATH + "/" + name, BODY, "application/json", HTTP_X_SIGNATURE=GENUINE)
+    answer = client.generic(
+        method, PATH + "/" + name, BODY, "application/json", HTTP_X_SIGNATURE=GENUINE
+    )
     check_refusal(answer, 404)
     assert name not in answer.json()["error"]
     no_trace(404, "unknown_provider", name)
@@ -356,10 +433,21 @@ def test_an_encoded_body_is_answered_with_415_and_not_inflated(webhook, no_trace
 
 @pytest.mark.parametrize(
     "secrets",
-    [[], [""], [" " * 20], ["fifteen-bytes-x"], [None], None, "a-text-instead-of-a-list", [b"bytes-instead-of-text"]],
+    [
+        [],
+        [""],
+        [" " * 20],
+        ["fifteen-bytes-x"],
+        [None],
+        None,
+        "a-text-instead-of-a-list",
+        [b"bytes-instead-of-text"],
+    ],
 )
 @pytest.mark.parametrize("key", [b"", b"fifteen-bytes-x", b"a-text-instead-of-a-list"])
-def test_without_a_usable_secret_everything_is_answered_with_503(webhook, no_trace, settings, secrets, key):
+def test_without_a_usable_secret_everything_is_answered_with_503(
+    webhook, no_trace, settings, secrets, key
+):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": secrets}}
     check_refusal(webhook(BODY, signature=hmac.new(key, BODY, hashlib.sha256).hexdigest()), 503)
     no_trace(503, "no_secret")
@@ -424,7 +512,9 @@ def test_a_body_that_is_shorter_than_its_length_is_told_to_be_truncated(post_raw
 
 
 def test_a_body_that_is_longer_than_its_length_is_cut_and_then_not_genuine(post_raw, no_trace):
-    check_refusal(post_raw(BODY + b"more", CONTENT_LENGTH=str(len(BODY) - 1), HTTP_X_SIGNATURE=GENUINE), 401)
+    check_refusal(
+        post_raw(BODY + b"more", CONTENT_LENGTH=str(len(BODY) - 1), HTTP_X_SIGNATURE=GENUINE), 401
+    )
     no_trace(401, "mismatch")
 
 
@@ -464,7 +554,9 @@ def test_a_chunked_body_is_read(post_raw, stored, size):
     stored(post_raw(body, **environ), body)
 
 
-def test_a_chunked_body_over_the_limit_is_answered_with_413_and_not_read_to_its_end(post_raw, no_trace):
+def test_a_chunked_body_over_the_limit_is_answered_with_413_and_not_read_to_its_end(
+    post_raw, no_trace
+):
     stream = io.BytesIO(b"x" * 5 * LIMIT)
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     check_refusal(post_raw(b"", stream, **environ), 413)
@@ -486,9 +578,14 @@ def asgi(chunks, **headers):
     """Send a request to the shop as an ASGI application; return status and body."""
     application = pytest.importorskip("django.core.asgi").get_asgi_application()
     async_to_sync = pytest.importorskip("asgiref.sync").async_to_sync
-    names = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    names = [
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
     scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": names}
-    scope.update(http_version="1.1", asgi={"version": "3.0"}, server=("testserver", 80), scheme="http")
+    scope.update(
+        http_version="1.1", asgi={"version": "3.0"}, server=("testserver", 80), scheme="http"
+    )
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
     sent = []
@@ -502,7 +599,9 @@ def asgi(chunks, **headers):
         sent.append(message)
 
     async_to_sync(application)(scope, receive, send)
-    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]).decode())
+    return sent[0]["status"], json.loads(
+        b"".join(message.get("body", b"") for message in sent[1:]).decode()
+    )
 
 
 def test_an_asgi_server_delivers_a_chunked_body_too(transactional_db, published):
@@ -512,7 +611,9 @@ def test_an_asgi_server_delivers_a_chunked_body_too(transactional_db, published)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": str(5 * LIMIT)}])
-def test_an_asgi_server_delivers_a_body_over_the_limit_which_is_answered_with_413(no_trace, headers):
+def test_an_asgi_server_delivers_a_body_over_the_limit_which_is_answered_with_413(
+    no_trace, headers
+):
     status, answer = asgi([b"x" * LIMIT] * 5, host="testserver", x_signature=GENUINE, **headers)
     assert (status, list(answer)) == (413, ["error"])
     no_trace(413, "too_large")
@@ -534,12 +635,18 @@ SIGNATURES = {
     "two of them": (GENUINE + "," + GENUINE, "malformed_signature"),
     "two of them, joined with a space": (GENUINE + ", " + GENUINE, "malformed_signature"),
     "non-ASCII": ("\u00e9" * 64, "malformed_signature"),
-    "full-width digits": (GENUINE.translate({48 + n: 0xFF10 + n for n in range(10)}), "malformed_signature"),
+    "full-width digits": (
+        GENUINE.translate({48 + n: 0xFF10 + n for n in range(10)}),
+        "malformed_signature",
+    ),
     "odd hex": (GENUINE[:-1], "malformed_signature"),
     "spaces in hex": (GENUINE[:32] + " " + GENUINE[32:], "malformed_signature"),
     "wrong prefix": ("sha256=" + GENUINE, "malformed_signature"),
     "prefix only": ("sha256=", "malformed_signature"),
-    "name of another algorithm": ("md5=" + hmac.new(SECRET.encode(), BODY, "md5").hexdigest(), "malformed_signature"),
+    "name of another algorithm": (
+        "md5=" + hmac.new(SECRET.encode(), BODY, "md5").hexdigest(),
+        "malformed_signature",
+    ),
     "another algorithm": (hmac.new(SECRET.encode(), BODY, "sha3_256").hexdigest(), "mismatch"),
     "another secret": (sign(BODY, "another-secret-of-some-length"), "mismatch"),
     "empty secret": (sign(BODY, ""), "mismatch"),
@@ -564,7 +671,10 @@ TIMES = {
     "negative": ("-1", "malformed_signature"),
     "NaN": ("NaN", "malformed_signature"),
     "with underscores": ("1_700_000_000", "malformed_signature"),
-    "full-width digits": (str(NOW).translate({48 + n: 0xFF10 + n for n in range(10)}), "malformed_signature"),
+    "full-width digits": (
+        str(NOW).translate({48 + n: 0xFF10 + n for n in range(10)}),
+        "malformed_signature",
+    ),
     "an exponent": ("1e9", "malformed_signature"),
     "milliseconds": (str(NOW * 1000), "malformed_signature"),
     "too old": (str(NOW - 86400), "stale"),
@@ -607,14 +717,26 @@ UNPARSABLE = {
     "id is a fraction": (b'{"event_id": 1.5, "type": "t"}', "event_id is missing"),
     "id is true": (b'{"event_id": true, "type": "t"}', "event_id is missing"),
     "id is blank": (b'{"event_id": "  ", "type": "t"}', "event_id is blank"),
-    "id is too long": (b'{"event_id": "%s", "type": "t"}' % (b"x" * 256), "event_id is blank, or longer than 255"),
+    "id is too long": (
+        b'{"event_id": "%s", "type": "t"}' % (b"x" * 256),
+        "event_id is blank, or longer than 255",
+    ),
     "id with NUL": (b'{"event_id": "a\\u0000", "type": "t"}', "event_id contains a NUL"),
-    "id with a lone surrogate": (b'{"event_id": "\\ud800", "type": "t"}', "event_id contains a NUL or a lone"),
+    "id with a lone surrogate": (
+        b'{"event_id": "\\ud800", "type": "t"}',
+        "event_id contains a NUL or a lone",
+    ),
     "no type": (b'{"event_id": "evt_1"}', "type is missing"),
     "type is an object": (b'{"event_id": "evt_1", "type": {}}', "type is missing"),
     "type is empty": (b'{"event_id": "evt_1", "type": ""}', "type is blank"),
-    "type is too long": (b'{"event_id": "evt_1", "type": "%s"}' % (b"x" * 256), "type is blank, or longer than 255"),
-    "order is a list": (b'{"event_id": "e", "type": "t", "data": {"order_id": [1]}}', "data.order_id is missing"),
+    "type is too long": (
+        b'{"event_id": "evt_1", "type": "%s"}' % (b"x" * 256),
+        "type is blank, or longer than 255",
+    ),
+    "order is a list": (
+        b'{"event_id": "e", "type": "t", "data": {"order_id": [1]}}',
+        "data.order_id is missing",
+    ),
     "order is too long": (
         b'{"event_id": "e", "type": "t", "data": {"order_id": "%s"}}' % (b"x" * 256),
         "data.order_id is blank",
@@ -626,13 +748,25 @@ UNPARSABLE = {
     "NaN": (BODY.replace(b'"10.00"', b"NaN"), "can't be read"),
     "Infinity": (BODY.replace(b'"10.00"', b"Infinity"), "can't be read"),
     "32 levels": (BODY.replace(b'"10.00"', b"[" * 30 + b"]" * 30), "more than 31 levels"),
-    "100 000 levels": (BODY.replace(b'"10.00"', b"[" * 100000 + b"]" * 100000), "more than 31 levels"),
-    "50 001 values": (BODY.replace(b'"10.00"', b"[" + b",".join([b"0"] * 50000) + b"]"), "50000 values"),
-    "a megabyte of lists": (BODY.replace(b'"10.00"', b"[" + b",".join([b"[]"] * 340000) + b"]"), "50000 values"),
+    "100 000 levels": (
+        BODY.replace(b'"10.00"', b"[" * 100000 + b"]" * 100000),
+        "more than 31 levels",
+    ),
+    "50 001 values": (
+        BODY.replace(b'"10.00"', b"[" + b",".join([b"0"] * 50000) + b"]"),
+        "50000 values",
+    ),
+    "a megabyte of lists": (
+        BODY.replace(b'"10.00"', b"[" + b",".join([b"[]"] * 340000) + b"]"),
+        "50000 values",
+    ),
     "4301 digits": (BODY.replace(b'"10.00"', b"1" * 4301), "4300"),
     "1e400": (BODY.replace(b'"10.00"', b"1e400"), "exponent"),
     "1e1000000": (BODY.replace(b'"10.00"', b"1e1000000"), "exponent"),
-    "1e99999999999999999999": (BODY.replace(b'"10.00"', b"1e99999999999999999999"), "can't be read"),
+    "1e99999999999999999999": (
+        BODY.replace(b'"10.00"', b"1e99999999999999999999"),
+        "can't be read",
+    ),
 }
 
 
@@ -645,11 +779,20 @@ def test_a_genuine_body_that_is_not_understood_is_answered_with_400_and_kept(web
     assert kept(body).error == answer.json()["error"]
 
 
-@pytest.mark.parametrize("data", [{"event_id": "evt_1"}, {"event_id": "evt_1", "file": io.BytesIO(b"x")}])
+@pytest.mark.parametrize(
+    "data", [{"event_id": "evt_1"}, {"event_id": "evt_1", "file": io.BytesIO(b"x")}]
+)
 def test_a_genuine_multipart_form_is_answered_with_400_and_kept(client, kept, data):
-    body = "".join('--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nv\r\n' % name for name in data) + "--x--"
+    body = (
+        "".join(
+            '--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\nv\r\n' % name for name in data
+        )
+        + "--x--"
+    )
     content_type = "multipart/form-data; boundary=x"
-    check_refusal(client.generic("POST", PATH, body, content_type, HTTP_X_SIGNATURE=sign(body.encode())), 400)
+    check_refusal(
+        client.generic("POST", PATH, body, content_type, HTTP_X_SIGNATURE=sign(body.encode())), 400
+    )
     kept(body.encode())
 
 
@@ -672,7 +815,9 @@ def test_the_answer_to_an_unparsable_body_can_be_200(webhook, kept, settings):
     kept(b"hello")
 
 
-def test_no_answer_repeats_what_was_sent_or_what_is_secret(transactional_db, webhook, post, post_raw, settings):
+def test_no_answer_repeats_what_was_sent_or_what_is_secret(
+    transactional_db, webhook, post, post_raw, settings
+):
     canary = "4111111111111111"
     fields = json.dumps({"event_id": [canary], canary: canary})
     answers = [
@@ -763,7 +908,10 @@ def test_without_the_table_the_answer_is_503_and_nothing_is_lost(
 
 READ_ONLY = {
     "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
-    "postgresql": ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off"),
+    "postgresql": (
+        "SET default_transaction_read_only = on",
+        "SET default_transaction_read_only = off",
+    ),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION TRANSACTION READ WRITE"),
 }
 
@@ -802,7 +950,9 @@ def failing_insert(monkeypatch):
     return failing_insert
 
 
-def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(webhook, stored, published, monkeypatch):
+def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(
+    webhook, stored, published, monkeypatch
+):
     event, find, looks = stored(webhook(BODY)), EventManager.filter, []
 
     def find_too_early(self, **conditions):
@@ -817,7 +967,9 @@ def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(we
     assert published() == [event.pk]
 
 
-@pytest.mark.parametrize("error", [(1213, "Deadlock found"), (1205, "Lock wait timeout"), ("database is locked",)])
+@pytest.mark.parametrize(
+    "error", [(1213, "Deadlock found"), (1205, "Lock wait timeout"), ("database is locked",)]
+)
 def test_a_short_storm_of_locks_is_not_noticed(webhook, stored, failing_insert, error):
     errors = failing_insert(OperationalError(*error), OperationalError(*error))
     stored(webhook(BODY))
@@ -826,7 +978,13 @@ def test_a_short_storm_of_locks_is_not_noticed(webhook, stored, failing_insert, 
 
 @pytest.mark.parametrize(
     "error",
-    [(1213, "Deadlock found"), ("database is locked",), ("database or disk is full",), (2006, "gone away"), ()],
+    [
+        (1213, "Deadlock found"),
+        ("database is locked",),
+        ("database or disk is full",),
+        (2006, "gone away"),
+        (),
+    ],
 )
 def test_an_insert_that_fails_for_good_gives_503(
     transactional_db, webhook, failing_insert, received_signals, published, error
@@ -856,7 +1014,9 @@ def test_a_mistake_in_the_code_is_not_hidden(transactional_db, webhook, monkeypa
 # ---- the broker is not well
 
 
-def test_a_silent_broker_does_not_delay_the_answer(transactional_db, webhook, published, monkeypatch, received_signals):
+def test_a_silent_broker_does_not_delay_the_answer(
+    transactional_db, webhook, published, monkeypatch, received_signals
+):
     answered, apply_async, sent = threading.Event(), processing.process.apply_async, []
 
     def wait(*args, **kwargs):

@@ -1,1 +1,1 @@
-"""What lives beside the core: each module is loaded by ``PAYMENT_WEBHOOKS_EXTENSIONS`` or imported by the host."""
+"""Adapters to other people's packages. Name what you want in ``PAYMENT_WEBHOOKS_EXTENSIONS``."""

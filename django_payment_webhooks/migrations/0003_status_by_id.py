@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RemoveIndex(model_name="event", name="payment_webhooks_status"),
         migrations.AddIndex(
-            model_name="event", index=models.Index(fields=["status", "id"], name="payment_webhooks_status")
+            model_name="event",
+            index=models.Index(fields=["status", "id"], name="payment_webhooks_status"),
         ),
     ]

@@ -47,7 +47,9 @@ class Provider(HMACSignature):
         self.name = name
         for option, value in options.items():
             if not hasattr(type(self), option.lower()):
-                raise ImproperlyConfigured("%s is not an option of the provider %s." % (option, name))
+                raise ImproperlyConfigured(
+                    "%s is not an option of the provider %s." % (option, name)
+                )
             setattr(self, option.lower(), value)
         self.fields = dict(type(self).fields, **self.fields)
 
@@ -60,7 +62,9 @@ class Provider(HMACSignature):
         paths = self.find_events(document)
         if not paths:
             raise self.parse_error("The body has no list of events at %s." % self.events_path)
-        return [dict(self.parse_event(meta, find(document, path)), payload_path=path) for path in paths]
+        return [
+            dict(self.parse_event(meta, find(document, path)), payload_path=path) for path in paths
+        ]
 
     def find_events(self, document: dict) -> List[str]:
         """Return the path of each event in a webhook's document."""
@@ -80,7 +84,9 @@ class Provider(HMACSignature):
             "provider_event_id": self.read_identifier(values, "provider_event_id"),
             "type": self.types.get(event_type, event_type),
             # Not every event is about an order.
-            "order_id": "" if values["order_id"] in (None, "") else self.read_identifier(values, "order_id"),
+            "order_id": ""
+            if values["order_id"] in (None, "")
+            else self.read_identifier(values, "order_id"),
             "occurred_at": read_time(values["occurred_at"]),
         }
 
@@ -97,7 +103,9 @@ class Provider(HMACSignature):
         """Return what an event is about: the fields that its row has no column for, None for a missing one."""
         if isinstance(payload, PrunedPayload):
             return payload.data
-        return {name: find(payload, path) for name, path in self.fields.items() if name not in ENVELOPE}
+        return {
+            name: find(payload, path) for name, path in self.fields.items() if name not in ENVELOPE
+        }
 
     def read_field(self, name: str, meta: Mapping[str, Any], payload: Mapping) -> Any:
         """Return a field of an event that is being received, or None."""

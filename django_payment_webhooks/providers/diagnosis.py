@@ -21,7 +21,13 @@ from .declarative import Provider
 from .signatures import DECODERS, MIN_KEY_LENGTH, HMACSignature, read_header
 
 DIGESTS = ("sha1", "sha256", "sha384", "sha512", "md5")
-CONTENTS = ("{body}", "{timestamp}.{body}", "{timestamp}{body}", "{timestamp}:{body}", "{body}{timestamp}")
+CONTENTS = (
+    "{body}",
+    "{timestamp}.{body}",
+    "{timestamp}{body}",
+    "{timestamp}:{body}",
+    "{body}{timestamp}",
+)
 # Whatever could be an encoded MAC or a time, wherever it is in a header.
 TOKEN = re.compile(r"[A-Za-z0-9+/_-]{22,}={0,2}")
 MAC_SIZES = {hashlib.new(name).digest_size for name in DIGESTS}
@@ -66,7 +72,9 @@ def fingerprint(key: bytes) -> str:
     return hashlib.sha256(b"fingerprint:" + key).hexdigest()[:12]
 
 
-def explain(provider: Provider, meta: Mapping[str, Any], body: bytes, now: Optional[float] = None) -> List[Check]:
+def explain(
+    provider: Provider, meta: Mapping[str, Any], body: bytes, now: Optional[float] = None
+) -> List[Check]:
     """Return what is checked before a webhook is stored, in that order, up to the first check that fails.
 
     ``now`` is when the webhook was received, in Unix seconds; the present by default. A provider whose class has a
@@ -95,14 +103,18 @@ def give_verdict(provider: Provider, meta: Mapping[str, Any], body: bytes) -> It
         yield Check("verify", False, "The provider refuses it: %s." % error.reason)
     else:
         if type(provider).verify is not HMACSignature.verify:
-            yield Check("verify", True, "It is genuine, says the provider's class, by the key %s." % key)
+            yield Check(
+                "verify", True, "It is genuine, says the provider's class, by the key %s." % key
+            )
 
 
 def check_length(meta: Mapping[str, Any], body: bytes) -> Check:
     """Check that the body is as long as was announced."""
     length = str(meta.get("HTTP_CONTENT_LENGTH", ""))
     passed = length in ("", str(len(body)))
-    hint = "" if passed else " Its Content-Length is %s: it is not what was sent." % ascii(length[:20])
+    hint = (
+        "" if passed else " Its Content-Length is %s: it is not what was sent." % ascii(length[:20])
+    )
     return Check("body", passed, "The body has %d bytes.%s" % (len(body), hint))
 
 
@@ -121,7 +133,9 @@ def list_keys(provider: Provider) -> List[Tuple[int, bytes]]:
     if type(provider).keys is not HMACSignature.keys:
         return list(enumerate(provider.keys(), 1))
     found = []
-    for number, secret in enumerate(provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1):
+    for number, secret in enumerate(
+        provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1
+    ):
         alone = copy.copy(provider)
         alone.secrets = [secret]
         keys = alone.keys()
@@ -132,10 +146,17 @@ def list_keys(provider: Provider) -> List[Tuple[int, bytes]]:
 def check_secrets(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Check:
     """Check that there is a usable secret."""
     keys = dict(list_keys(provider))
-    told = ["Key %d has the fingerprint %s." % (number, fingerprint(key)) for number, key in sorted(keys.items())]
-    for number, secret in enumerate(provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1):
+    told = [
+        "Key %d has the fingerprint %s." % (number, fingerprint(key))
+        for number, key in sorted(keys.items())
+    ]
+    for number, secret in enumerate(
+        provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1
+    ):
         if number not in keys:
-            told.append("Key %d can't be used: its secret %s." % (number, find_fault(provider, secret)))
+            told.append(
+                "Key %d can't be used: its secret %s." % (number, find_fault(provider, secret))
+            )
     if not keys:
         told.append("Set SECRETS to a list of texts of %d bytes or more." % MIN_KEY_LENGTH)
     return Check("secrets", bool(keys), " ".join(told))
@@ -159,9 +180,21 @@ def check_header(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Ch
     """Check that the header with the signatures is there."""
     name = provider.signature_header
     if read_header(meta, name):
-        return Check("header", True, "The header %s has %d characters." % (name, len(read_header(meta, name))))
-    others = [header for header in list_headers(meta) if "sign" in header.lower() or "hmac" in header.lower()]
-    hint = "There is %s: look at SIGNATURE_HEADER." % ", ".join(others) if others else "A proxy may have removed it."
+        return Check(
+            "header",
+            True,
+            "The header %s has %d characters." % (name, len(read_header(meta, name))),
+        )
+    others = [
+        header
+        for header in list_headers(meta)
+        if "sign" in header.lower() or "hmac" in header.lower()
+    ]
+    hint = (
+        "There is %s: look at SIGNATURE_HEADER." % ", ".join(others)
+        if others
+        else "A proxy may have removed it."
+    )
     return Check("header", False, "The header %s is missing or empty. %s" % (name, hint))
 
 
@@ -176,8 +209,12 @@ def check_signatures(provider: Provider, meta: Mapping[str, Any], body: bytes) -
     count = len(re.findall(provider.signature_pattern, header))
     if count:
         return Check("signatures", True, "SIGNATURE_PATTERN finds %d in it." % count)
-    forms = ["%d characters of %s" % (len(word), encoding) for word, encoding, _ in find_macs(header)]
-    hints = ["It has %s." % " and ".join(forms) if forms else "Nothing in it is as long as a signature."]
+    forms = [
+        "%d characters of %s" % (len(word), encoding) for word, encoding, _ in find_macs(header)
+    ]
+    hints = [
+        "It has %s." % " and ".join(forms) if forms else "Nothing in it is as long as a signature."
+    ]
     if header != header.strip():
         hints.append("It begins or ends with white space.")
     text = "SIGNATURE_PATTERN finds no signature in %s. " % provider.signature_header
@@ -233,7 +270,11 @@ def check_age(provider: Provider, meta: Mapping[str, Any], now: float) -> Check:
     passed = abs(age) <= provider.tolerance
     text = "It was signed %d s %s it was received; up to %g s are allowed."
     hint = "" if passed else " Compare the clocks, or it was recorded and sent again."
-    return Check("age", passed, text % (abs(age), "before" if age >= 0 else "after", provider.tolerance) + hint)
+    return Check(
+        "age",
+        passed,
+        text % (abs(age), "before" if age >= 0 else "after", provider.tolerance) + hint,
+    )
 
 
 # ---- what would have to be different
@@ -249,16 +290,24 @@ def find_changes(
     other providers, whose keys are tried, too.
     """
     macs = {
-        name: {mac: encoding for _, encoding, mac in find_macs(read_header(meta, name))} for name in list_headers(meta)
+        name: {mac: encoding for _, encoding, mac in find_macs(read_header(meta, name))}
+        for name in list_headers(meta)
     }
-    kinds = [list_bodies(body), list_key_changes(provider, others), list_digests(provider), list_contents(provider)]
+    kinds = [
+        list_bodies(body),
+        list_key_changes(provider, others),
+        list_digests(provider),
+        list_contents(provider),
+    ]
     for count in range(3):
         for chosen in itertools.combinations(kinds, count):
             for changes in itertools.product(*chosen):
                 match = find_match(provider, meta, body, changes, macs)
                 if match:
                     found = [*changes, *explain_match(provider, match)]
-                    return [change._replace(values={}) for change in found]  # which has bodies and keys
+                    return [
+                        change._replace(values={}) for change in found
+                    ]  # which has bodies and keys
     return None
 
 
@@ -274,7 +323,10 @@ def find_match(
     for change in changes:
         values.update(change.values)
     variant = copy.copy(provider)
-    variant.digest, variant.content = values.get("digest", provider.digest), values.get("content", provider.content)
+    variant.digest, variant.content = (
+        values.get("digest", provider.digest),
+        values.get("content", provider.content),
+    )
     keys = [(0, values["key"])] if "key" in values else list_keys(provider)
     names = sorted(macs, key=lambda name: name.lower() != provider.signature_header.lower())
     for (number, key), timestamp in itertools.product(keys, list_times(provider, meta)):
@@ -303,7 +355,11 @@ def explain_match(provider: Provider, match: Match) -> Iterator[Change]:
         yield Change(text, "Set SIGNATURE_HEADER to %r." % match.header, {})
     if match.encoding != provider.signature_encoding:
         text = "the signature is written in %s" % match.encoding
-        yield Change(text, "Set SIGNATURE_ENCODING to %r, and look at SIGNATURE_PATTERN." % match.encoding, {})
+        yield Change(
+            text,
+            "Set SIGNATURE_ENCODING to %r, and look at SIGNATURE_PATTERN." % match.encoding,
+            {},
+        )
 
 
 def list_bodies(body: bytes) -> List[Change]:
@@ -316,11 +372,22 @@ def list_bodies(body: bytes) -> List[Change]:
         ("the white space around the body is left out", saved, body.strip()),
         ("the body's line breaks are LF, not CRLF", rewritten, body.replace(b"\r\n", b"\n")),
         ("the body's line breaks are CRLF, not LF", rewritten, re.sub(rb"\r?\n", b"\r\n", body)),
-        ("the byte order mark is left out", rewritten, body[3:] if body.startswith(b"\xef\xbb\xbf") else body),
+        (
+            "the byte order mark is left out",
+            rewritten,
+            body[3:] if body.startswith(b"\xef\xbb\xbf") else body,
+        ),
         ("the body gets a byte order mark", rewritten, b"\xef\xbb\xbf" + body),
-        ("the body is empty", "The provider signs no body: look at CONTENT, or at what reads the body first.", b""),
+        (
+            "the body is empty",
+            "The provider signs no body: look at CONTENT, or at what reads the body first.",
+            b"",
+        ),
         *[("the body is %s" % how, rewritten, decoded) for how, decoded in decode(body)],
-        *[("the body is JSON that is written %s" % how, rewritten, text) for how, text in rewrite_json(body)],
+        *[
+            ("the body is JSON that is written %s" % how, rewritten, text)
+            for how, text in rewrite_json(body)
+        ],
     ]
     known = {body}
     changes = []
@@ -353,13 +420,22 @@ def rewrite_json(body: bytes) -> Iterator[Tuple[str, bytes]]:
     """Return the same JSON as other programs write it."""
     try:
         document = json.loads(body.decode("utf-8-sig"))
-        for (style, options), by_name, only_ascii in itertools.product(STYLES, (False, True), (False, True)):
+        for (style, options), by_name, only_ascii in itertools.product(
+            STYLES, (False, True), (False, True)
+        ):
             text = json.dumps(document, sort_keys=by_name, ensure_ascii=only_ascii, **options)
-            how = style + (", sorted by name" if by_name else "") + (", with \\u escapes" if only_ascii else "")
+            how = (
+                style
+                + (", sorted by name" if by_name else "")
+                + (", with \\u escapes" if only_ascii else "")
+            )
             for changed, detail in (
                 (text, ""),
                 (text.replace("/", "\\/"), ", with \\/ for /"),
-                (re.sub(r"(?<=[0-9])\.0+(?=[\s,\]}])", "", text), ", with whole numbers without .0"),
+                (
+                    re.sub(r"(?<=[0-9])\.0+(?=[\s,\]}])", "", text),
+                    ", with whole numbers without .0",
+                ),
             ):
                 yield how + detail, changed.encode("utf-8", "surrogatepass")
     except (RecursionError, TypeError, ValueError):
@@ -372,17 +448,29 @@ def list_key_changes(provider: Provider, others: List[Provider]) -> List[Change]
     for other in others:
         for number, key in list_keys(other):
             advice = "Look at the address that the provider was given: it says who sends."
-            changes.append(Change("it is key %d of the provider %s" % (number, other.name), advice, {"key": key}))
-    for number, secret in enumerate(provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1):
+            changes.append(
+                Change(
+                    "it is key %d of the provider %s" % (number, other.name), advice, {"key": key}
+                )
+            )
+    for number, secret in enumerate(
+        provider.secrets if isinstance(provider.secrets, (list, tuple)) else (), 1
+    ):
         changes += vary_secret(provider, number, str(secret))
-    return [*changes, Change("the key is empty", "The provider has no secret: give it yours.", {"key": b""})]
+    return [
+        *changes,
+        Change("the key is empty", "The provider has no secret: give it yours.", {"key": b""}),
+    ]
 
 
 def vary_secret(provider: Provider, number: int, secret: str) -> Iterator[Change]:
     """Return other keys that the text of a secret can become."""
     encoding = "Set KEY_ENCODING to %r, and look at KEY_PREFIX."
     plain = secret[len(provider.key_prefix) :] if secret.startswith(provider.key_prefix) else secret
-    fault, longer = find_fault(provider, secret), "Ask the provider for a secret of %d bytes or more." % MIN_KEY_LENGTH
+    fault, longer = (
+        find_fault(provider, secret),
+        "Ask the provider for a secret of %d bytes or more." % MIN_KEY_LENGTH,
+    )
     broken = "The provider has it with a line break: give it to them again."
     functions: List[Tuple[str, str, Callable[[], bytes]]] = [
         ("is used although it " + fault, longer, lambda: DECODERS[provider.key_encoding](plain)),
@@ -391,8 +479,16 @@ def vary_secret(provider: Provider, number: int, secret: str) -> Iterator[Change
             for name, decoder in DECODERS.items()
             for text, how in ((secret, ""), (plain, ", without its prefix"))
         ],
-        ("has no white space around it", "Remove that from the secret.", lambda: secret.strip().encode()),
-        ("has no quotes around it", "Remove them from the secret.", lambda: secret.strip("\"'").encode()),
+        (
+            "has no white space around it",
+            "Remove that from the secret.",
+            lambda: secret.strip().encode(),
+        ),
+        (
+            "has no quotes around it",
+            "Remove them from the secret.",
+            lambda: secret.strip("\"'").encode(),
+        ),
         ("has a line break at its end", broken, lambda: secret.encode() + b"\n"),
     ]
     for text, advice, function in functions:
@@ -404,7 +500,9 @@ def list_digests(provider: Provider) -> List[Change]:
     """Return the other digests."""
     return [
         Change(
-            "the digest is %s" % digest, "Set DIGEST to %r, and look at SIGNATURE_PATTERN." % digest, {"digest": digest}
+            "the digest is %s" % digest,
+            "Set DIGEST to %r, and look at SIGNATURE_PATTERN." % digest,
+            {"digest": digest},
         )
         for digest in DIGESTS
         if digest != provider.digest
@@ -414,7 +512,9 @@ def list_digests(provider: Provider) -> List[Change]:
 def list_contents(provider: Provider) -> List[Change]:
     """Return other things that may be signed."""
     return [
-        Change("what is signed is %s" % content, "Set CONTENT to %r." % content, {"content": content})
+        Change(
+            "what is signed is %s" % content, "Set CONTENT to %r." % content, {"content": content}
+        )
         for content in CONTENTS
         if content != provider.content
     ]

@@ -25,7 +25,10 @@ def load_json(body: bytes) -> dict:
     """
     try:
         document = json.loads(
-            body.decode(), parse_int=read_int, parse_float=read_decimal, parse_constant=refuse_constant
+            body.decode(),
+            parse_int=read_int,
+            parse_float=read_decimal,
+            parse_constant=refuse_constant,
         )
     except RecursionError:
         raise ValueError("it has more than %d levels" % MAX_DEPTH) from None
@@ -35,7 +38,11 @@ def load_json(body: bytes) -> dict:
     for _ in range(MAX_DEPTH + 1):
         values += len(level)
         nested = [value for value in level if isinstance(value, (dict, list))]
-        level = [child for value in nested for child in (value.values() if isinstance(value, dict) else value)]
+        level = [
+            child
+            for value in nested
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
     if nested or values > MAX_VALUES:
         raise ValueError("it has more than %d levels or %d values" % (MAX_DEPTH, MAX_VALUES))
     return document
@@ -97,8 +104,12 @@ def read_time(value: Any) -> datetime.datetime:
     try:
         if isinstance(value, str):
             moment = parse_datetime(value)
-            value = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
-        moment = datetime.datetime.fromtimestamp(float(value), datetime.timezone.utc if settings.USE_TZ else None)
+            value = (
+                moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+            ).timestamp()
+        moment = datetime.datetime.fromtimestamp(
+            float(value), datetime.timezone.utc if settings.USE_TZ else None
+        )
     except (AttributeError, TypeError, ValueError, OverflowError, OSError):
         return timezone.now()
     # Not every time zone, and not every database, has a place for the first year and the last.

@@ -43,7 +43,11 @@ class PrunedError(ParseError, ValueError):
 
 def find_digest(document: Any) -> str:
     """Return a digest of a JSON document, whatever the order of its keys. Raises ``TypeError`` for anything else."""
-    return document.known if isinstance(document, Pruned) else digest(json.dumps(document, sort_keys=True, default=str))
+    return (
+        document.known
+        if isinstance(document, Pruned)
+        else digest(json.dumps(document, sort_keys=True, default=str))
+    )
 
 
 def prune_body(payload: Any, data: Any) -> bytes:

@@ -69,7 +69,9 @@ class HMACSignature:
         """
         keys = self.keys()
         if not keys:
-            raise WebhookRefused(503, "no_secret", "Webhooks of this provider can't be verified at present.")
+            raise WebhookRefused(
+                503, "no_secret", "Webhooks of this provider can't be verified at present."
+            )
         header = read_header(meta, self.signature_header)
         signatures = [self.normalize(found) for found in re.findall(self.signature_pattern, header)]
         timestamp = self.read_timestamp(meta)
@@ -88,20 +90,32 @@ class HMACSignature:
 
         def fill(placeholder: Match) -> bytes:
             name = placeholder.group(1)
-            return parts[name] if name in parts else read_header(meta, name.decode()).encode("utf-8", "replace")
+            return (
+                parts[name]
+                if name in parts
+                else read_header(meta, name.decode()).encode("utf-8", "replace")
+            )
 
         content = re.sub(rb"\{([\w-]+)\}", fill, self.content.encode())
         mac = hmac.new(key, content, self.digest)
-        return mac.hexdigest() if self.signature_encoding == "hex" else base64.b64encode(mac.digest()).decode()
+        return (
+            mac.hexdigest()
+            if self.signature_encoding == "hex"
+            else base64.b64encode(mac.digest()).decode()
+        )
 
-    def sign_headers(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> Dict[str, str]:
+    def sign_headers(
+        self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
+    ) -> Dict[str, str]:
         """Return the headers that prove a webhook, by name: the inverse of :meth:`verify`, for sending.
 
         ``meta`` has the other headers, some of which may be signed. ``timestamp`` is the time of signing in Unix
         seconds.
         """
         signature = self.sign(key, meta, body, timestamp)
-        header = self.signature_template.replace("{timestamp}", timestamp).replace("{signature}", signature)
+        header = self.signature_template.replace("{timestamp}", timestamp).replace(
+            "{signature}", signature
+        )
         times = {self.timestamp_header: timestamp} if timestamp and self.timestamp_header else {}
         return dict(times, **{self.signature_header: header})
 
@@ -117,7 +131,10 @@ class HMACSignature:
         """Return the time of signing as it was sent: plain digits; "" if the scheme has none, None if malformed."""
         if not self.timestamp_pattern:
             return ""
-        found = re.search(self.timestamp_pattern, read_header(meta, self.timestamp_header or self.signature_header))
+        found = re.search(
+            self.timestamp_pattern,
+            read_header(meta, self.timestamp_header or self.signature_header),
+        )
         return found.group(1) if found and re.match(r"\A[0-9]{1,12}\Z", found.group(1)) else None
 
     def check_age(self, timestamp: str) -> None:

@@ -5,8 +5,12 @@ from decimal import Decimal, InvalidOperation
 import requests
 from django.conf import settings
 
-from django_payment_webhooks.contrib.handlers import DisputeOpenedHandler, OrderPaidHandler, RefundCreatedHandler
 from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.payments import (
+    DisputeOpenedHandler,
+    OrderPaidHandler,
+    RefundCreatedHandler,
+)
 
 from .models import Dispute, LedgerEntry, Order, Refund
 
@@ -46,7 +50,9 @@ class MarkOrderPaid(OrderPaidHandler):
             raise PermanentFailure("%s was paid, but the order costs %s." % (amount, order.amount))
         order.status, order.paid_at = Order.PAID, event.occurred_at
         order.save()
-        LedgerEntry.objects.create(kind="payment", order=order, reference=event.data["charge_id"] or "", amount=amount)
+        LedgerEntry.objects.create(
+            kind="payment", order=order, reference=event.data["charge_id"] or "", amount=amount
+        )
 
     def deliver(self, event):
         """Tell the warehouse. It may be told again, and knows by the key that it is the same order."""
@@ -54,7 +60,9 @@ class MarkOrderPaid(OrderPaidHandler):
             headers = {"Idempotency-Key": event.idempotency_key}
             order = {"order_id": event.order_id}
             url = settings.DOWNSTREAM_URL
-            requests.post(url, json=order, headers=headers, timeout=settings.DOWNSTREAM_TIMEOUT).raise_for_status()
+            requests.post(
+                url, json=order, headers=headers, timeout=settings.DOWNSTREAM_TIMEOUT
+            ).raise_for_status()
 
 
 class RecordRefund(RefundCreatedHandler):

@@ -17,7 +17,9 @@ class Channel(filesystem.Channel):
 
     def _put(self, queue, payload, **kwargs):
         """Write a message under a name that the worker does not look for, then give it its name."""
-        path = os.path.join(self.data_folder_out, "%d_%s.%s." % (time.monotonic() * 1000, uuid.uuid4(), queue))
+        path = os.path.join(
+            self.data_folder_out, "%d_%s.%s." % (time.monotonic() * 1000, uuid.uuid4(), queue)
+        )
         with open(path + "new", "wb") as file:
             file.write(dumps(payload).encode())
         os.rename(path + "new", path + "msg")

@@ -29,7 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_payment_webhooks",
-    "django_payment_webhooks.contrib.history.apps.HistoryConfig",
+    "django_payment_webhooks.history.apps.HistoryConfig",
     "shop",
 ]
 
@@ -64,7 +64,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL", "sqlite:///" + os.path.join(VAR_DIR, "shop.sqlite3"))}
+DATABASES = {
+    "default": env.db("DATABASE_URL", "sqlite:///" + os.path.join(VAR_DIR, "shop.sqlite3"))
+}
 DATABASE = DATABASES["default"]
 DATABASE["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 60)
 OPTIONS = DATABASE.setdefault("OPTIONS", {})
@@ -129,9 +131,13 @@ if CELERY_BROKER_URL.startswith("filesystem"):
         "polling_interval": 0.1,
     }
 elif CELERY_BROKER_URL.startswith("redis"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = dict(QUICK_RETRIES, socket_timeout=1, socket_connect_timeout=1)
+    CELERY_BROKER_TRANSPORT_OPTIONS = dict(
+        QUICK_RETRIES, socket_timeout=1, socket_connect_timeout=1
+    )
 elif CELERY_BROKER_URL.startswith(("amqp", "pyamqp")):
-    CELERY_BROKER_TRANSPORT_OPTIONS = dict(QUICK_RETRIES, confirm_publish=True, read_timeout=1, write_timeout=1)
+    CELERY_BROKER_TRANSPORT_OPTIONS = dict(
+        QUICK_RETRIES, confirm_publish=True, read_timeout=1, write_timeout=1
+    )
 
 # ---- payment webhooks
 
@@ -156,8 +162,7 @@ PAYMENT_WEBHOOKS_HANDLERS = {
 # Metrics for Prometheus, at /metrics.
 METRICS = env.bool("METRICS", False)
 if METRICS:
-    names = ("checks", "connections", "logging", "metrics", "sweeper")
-    PAYMENT_WEBHOOKS_EXTENSIONS = ["django_payment_webhooks.contrib." + name for name in names]
+    PAYMENT_WEBHOOKS_EXTENSIONS = ["django_payment_webhooks.contrib.prometheus"]
 for name, read in [
     ("MAX_BODY_SIZE", env.int),
     ("PUBLISH_PAUSE", env.float),
@@ -187,7 +192,12 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {
         # The level is here as well, because Django's own loggers have theirs.
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr, "level": LOG_LEVEL}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "stream": sys.stderr,
+            "level": LOG_LEVEL,
+        }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

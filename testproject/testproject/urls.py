@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.utils.module_loading import import_string
 
-from django_payment_webhooks.contrib.health import health
+from django_payment_webhooks.monitoring.health import health
 
 try:
     from django.urls import include, re_path
@@ -22,5 +22,7 @@ urlpatterns = [
 ]
 
 if settings.METRICS:
-    show_metrics = import_string("django_payment_webhooks.contrib.metrics.exposition.show_metrics")
+    show_metrics = import_string(
+        "django_payment_webhooks.contrib.prometheus.exposition.show_metrics"
+    )
     urlpatterns.append(re_path(r"^metrics$", show_metrics))

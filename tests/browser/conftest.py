@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from django_payment_webhooks.contrib.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.history.models import Entry, Rejection, Sweep
 from django_payment_webhooks.models import Event
 
 from ..factories import EventFactory, OrderFactory
@@ -29,9 +29,13 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 @pytest.fixture(scope="session")
 def chromium():
     """Chromium, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="The browser's tests are run by tox: see tox.ini.")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="The browser's tests are run by tox: see tox.ini."
+    )
     if not CHROMIUM:
-        pytest.fail("There is no Chromium: install it (Debian's package is called chromium), or set CHROMIUM.")
+        pytest.fail(
+            "There is no Chromium: install it (Debian's package is called chromium), or set CHROMIUM."
+        )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         yield browser
@@ -50,9 +54,14 @@ def page(chromium, live_server, transactional_db, theme):
     client = Client()
     client.force_login(User.objects.create(username="ada", is_staff=True, is_superuser=True))
     context = chromium.new_context(
-        color_scheme=theme, viewport={"width": 1360, "height": 900}, base_url=live_server.url, timezone_id="UTC"
+        color_scheme=theme,
+        viewport={"width": 1360, "height": 900},
+        base_url=live_server.url,
+        timezone_id="UTC",
     )
-    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+    context.add_cookies(
+        [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
+    )
     page, wrong = context.new_page(), []
 
     # Browsers ask for it by themselves.
@@ -64,7 +73,10 @@ def page(chromium, live_server, transactional_db, theme):
 
     page.on("request", see)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda answer: answer.status >= 400 and wrong.append("%d %s" % (answer.status, answer.url)))
+    page.on(
+        "response",
+        lambda answer: answer.status >= 400 and wrong.append("%d %s" % (answer.status, answer.url)),
+    )
     page.set_default_timeout(20000)
     yield page
     context.close()
@@ -99,7 +111,9 @@ def past(transactional_db):
         busy = 6 + int(22 * abs(12 - hour) / 12)
         for number in range(busy):
             received_at = now - datetime.timedelta(hours=hour, seconds=chance.uniform(5, 3300))
-            status = chance.choices([Event.PROCESSED, Event.DUPLICATE, Event.IGNORED], [90, 6, 4])[0]
+            status = chance.choices([Event.PROCESSED, Event.DUPLICATE, Event.IGNORED], [90, 6, 4])[
+                0
+            ]
             kind = chance.choices(["charge.succeeded", "refund.created"], [8, 2])[0]
             events.append(
                 EventFactory.build(
@@ -122,7 +136,9 @@ def past(transactional_db):
         ("timed", 401, "stale", 3),
         ("", 404, "unknown_provider", 2),
     ]:
-        Rejection.objects.create(hour=hour, provider=provider, status=status, reason=reason, count=count)
+        Rejection.objects.create(
+            hour=hour, provider=provider, status=status, reason=reason, count=count
+        )
     Sweep.objects.create(pk=1, finished_at=now, enqueued=0)
 
 
@@ -135,4 +151,6 @@ def orders(transactional_db):
 @pytest.fixture
 def entries(history):
     """Return the verbs of an event's history."""
-    return lambda key: list(Entry.objects.filter(event__provider_event_id=key).values_list("verb", flat=True))
+    return lambda key: list(
+        Entry.objects.filter(event__provider_event_id=key).values_list("verb", flat=True)
+    )

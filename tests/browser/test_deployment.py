@@ -44,7 +44,9 @@ def shop(tmp_path):
 def page(chromium, shop):
     """The browser of the operator, who logs in by hand."""
     manage(shop.env, "shell", "-c", MAKE_OPERATOR)
-    context = chromium.new_context(base_url=shop.server.base_url, viewport={"width": 1360, "height": 900})
+    context = chromium.new_context(
+        base_url=shop.server.base_url, viewport={"width": 1360, "height": 900}
+    )
     page = context.new_page()
     page.set_default_timeout(30000)
     page.goto(LIST)
@@ -65,7 +67,9 @@ def load(shop):
         for number, event in enumerate(events):
             shop.post(event)
             if number % 9 == 0:
-                shop.post(make_event("charge.succeeded", "forged"), secret="not the provider's own secret")
+                shop.post(
+                    make_event("charge.succeeded", "forged"), secret="not the provider's own secret"
+                )
             ended.wait(0.05)
 
     thread = threading.Thread(target=send, daemon=True)
@@ -75,7 +79,9 @@ def load(shop):
     thread.join(60)
 
 
-def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(page, shop, load, tmp_path):
+def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(
+    page, shop, load, tmp_path
+):
     def statuses():
         return [status for status, _, _ in shop.events().values()]
 
@@ -92,7 +98,9 @@ def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(p
         return page.inner_text(".pw-page")
 
     assert "%d events have failed" % failed in overview()
-    wait_until(lambda: "mismatch" in overview(), 60, 1)  # counted in memory, and written after a while
+    wait_until(
+        lambda: "mismatch" in overview(), 60, 1
+    )  # counted in memory, and written after a while
 
     # From the overview to the cause.
     page.click(".pw-table a[href='?status__exact=failed']")

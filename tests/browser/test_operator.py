@@ -77,7 +77,13 @@ def test_from_the_overview_to_the_cause_to_the_mend(
 
 
 def test_the_drawing_shows_what_released_a_refund(page, order, webhook, run_due, take_picture):
-    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="2.50", email="a@b.example")
+    webhook(
+        event_id="evt_re",
+        type="refund.created",
+        refund_id="re_1",
+        amount="2.50",
+        email="a@b.example",
+    )
     run_due()
     webhook(event_id="evt_ch")
     run_due()
@@ -94,7 +100,9 @@ def test_the_drawing_shows_what_released_a_refund(page, order, webhook, run_due,
     take_picture("timeline", drawing)
 
 
-def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(page, order, webhook, run_due, entries):
+def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(
+    page, order, webhook, run_due, entries
+):
     webhook(event_id="evt_1", amount="7.00")
     run_due()
     page.goto("%s%d/change/" % (LIST, Event.objects.get().pk))
@@ -105,12 +113,17 @@ def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(page, order, w
     page.click("button[name=confirmed]")
     page.wait_for_url("**/change/")
     event = Event.objects.get()
-    assert (event.status, event.error) == (Event.PROCESSED, "Handled by hand by ada: Paid in the shop.")
+    assert (event.status, event.error) == (
+        Event.PROCESSED,
+        "Handled by hand by ada: Paid in the shop.",
+    )
     assert "Paid in the shop." in page.inner_text("body")
     assert entries("evt_1") == ["failed", "processed"]
 
 
-def test_many_events_are_replayed_by_one_click_in_many_requests(page, theme, take_picture, published):
+def test_many_events_are_replayed_by_one_click_in_many_requests(
+    page, theme, take_picture, published
+):
     EventFactory.create_batch(2 * BATCH + 10, status=Event.FAILED, due_at=None, enqueue_at=None)
     requests = []
     page.on("request", lambda request: request.method == "POST" and requests.append(request))
@@ -128,7 +141,9 @@ def test_many_events_are_replayed_by_one_click_in_many_requests(page, theme, tak
     assert LogEntry.objects.count() == 2 * BATCH + 10
 
 
-def test_a_dry_run_shows_what_would_be_changed_and_changes_nothing(page, order, webhook, take_picture, shop_state):
+def test_a_dry_run_shows_what_would_be_changed_and_changes_nothing(
+    page, order, webhook, take_picture, shop_state
+):
     webhook(event_id="evt_1")
     before = shop_state()
     page.goto("%s%d/change/" % (LIST, Event.objects.get().pk))

@@ -95,7 +95,12 @@ class Kills(Attack):
         self.kinds = {"child of the server": 8, "child of a worker": 8, "server": 1, "worker": 2}
         if not shop.broker.url:
             # Its one worker must live for some seconds now and then: each death loses the messages that it has read.
-            self.kinds = {"child of the server": 16, "child of a worker": 1, "server": 1, "worker": 1}
+            self.kinds = {
+                "child of the server": 16,
+                "child of a worker": 1,
+                "server": 1,
+                "worker": 1,
+            }
 
     def do(self, kind):
         """Kill something. Returns False if there was nothing to kill."""
@@ -131,7 +136,9 @@ class Outages(Attack):
             "broker full": self.fill_broker,
             "warehouse frozen": lambda: self.freeze(-shop.downstream.pid),
             "warehouse answers with errors": self.answer_with_errors,
-            "warehouse hangs": lambda: shop.warehouse.add_rule(hang=2, times=self.random.randint(1, 4)),
+            "warehouse hangs": lambda: shop.warehouse.add_rule(
+                hang=2, times=self.random.randint(1, 4)
+            ),
             "warehouse closes the connection": lambda: shop.warehouse.add_rule(close=True, times=8),
             "sender's clock wrong by an hour": self.mislead_clock,
         }
@@ -199,9 +206,14 @@ class Outages(Attack):
 
     def answer_with_errors(self):
         """Let the warehouse answer the next calls with an error that passes."""
-        rule = {"status": self.random.choice([408, 425, 429, 500, 502, 503, 504]), "times": self.random.randint(5, 15)}
+        rule = {
+            "status": self.random.choice([408, 425, 429, 500, 502, 503, 504]),
+            "times": self.random.randint(5, 15),
+        }
         if rule["status"] in (429, 503):
-            rule["retry_after"] = self.random.choice([0, 1, -5, 10**9, "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+            rule["retry_after"] = self.random.choice(
+                [0, 1, -5, 10**9, "Wed, 21 Oct 2015 07:28:00 GMT", "soon"]
+            )
         self.shop.warehouse.add_rule(**rule)
 
     def mislead_clock(self):

@@ -55,7 +55,9 @@ def read(database, query):
 def find_leftovers(database, messages):
     """Return what is not at its end yet, apart from what was accepted and is not there. Cheap: it is asked again."""
     found = []
-    for status, count in database.execute("SELECT status, COUNT(*) FROM payment_webhooks_event GROUP BY status"):
+    for status, count in database.execute(
+        "SELECT status, COUNT(*) FROM payment_webhooks_event GROUP BY status"
+    ):
         if status not in FINAL:
             found.append("%d events are %s" % (count, status))
     (held,) = database.execute(
@@ -72,7 +74,9 @@ def find_leftovers(database, messages):
 def find_locks(database):
     """Return the transactions and the locks of the database's other connections."""
     if not database.url:
-        with contextlib.closing(sqlite3.connect(database.file, timeout=1, isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(database.file, timeout=1, isolation_level=None)
+        ) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
@@ -92,7 +96,8 @@ def find_locks(database):
             " AND l.pid <> pg_backend_pid()",
         }
     counts = {
-        what: database.execute("SELECT COUNT(*) FROM " + source % database.name) for what, source in asked.items()
+        what: database.execute("SELECT COUNT(*) FROM " + source % database.name)
+        for what, source in asked.items()
     }
     return ["%d %s" % (count, what) for what, ((count,),) in counts.items() if count]
 
@@ -110,11 +115,20 @@ class Audit:
         for row in database.execute("SELECT %s FROM payment_webhooks_event" % COLUMNS):
             row = Row(*row)
             self.rows[row.provider, row.provider_event_id].append(row)
-        self.shop_orders = {key: rest for key, *rest in database.execute("SELECT id, status, paid_at FROM shop_order")}
+        self.shop_orders = {
+            key: rest
+            for key, *rest in database.execute("SELECT id, status, paid_at FROM shop_order")
+        }
         self.tables = {
-            "ledger": read(database, "SELECT order_id, kind, reference, amount FROM shop_ledgerentry"),
-            "refunds": read(database, "SELECT order_id, 'refund', refund_id, amount FROM shop_refund"),
-            "disputes": read(database, "SELECT order_id, 'dispute', dispute_id, NULL FROM shop_dispute"),
+            "ledger": read(
+                database, "SELECT order_id, kind, reference, amount FROM shop_ledgerentry"
+            ),
+            "refunds": read(
+                database, "SELECT order_id, 'refund', refund_id, amount FROM shop_refund"
+            ),
+            "disputes": read(
+                database, "SELECT order_id, 'dispute', dispute_id, NULL FROM shop_dispute"
+            ),
         }
         self.calls = defaultdict(list)
         for call in calls:
@@ -148,14 +162,29 @@ class Audit:
         if said and not rows:
             self.find("lost", "%s %s was answered 200, and has no row", *event.key)
         if len(rows) > 1 or said["accepted"] > 1:
-            self.find("doubled", "%s %s has %d rows, and was new %d times", *event.key, len(rows), said["accepted"])
+            self.find(
+                "doubled",
+                "%s %s has %d rows, and was new %d times",
+                *event.key,
+                len(rows),
+                said["accepted"],
+            )
         for row in rows[:1]:
-            if (bytes(row.body), row.type, row.order_id) != (event.body, event.type, event.order_id):
+            if (bytes(row.body), row.type, row.order_id) != (
+                event.body,
+                event.type,
+                event.order_id,
+            ):
                 self.find("wrong", "%s %s was not stored as it was sent", *event.key)
             if row.status not in FINAL:
                 self.find("stuck", "%s %s is %s: %s", *event.key, row.status, row.error)
             elif row.due_at or row.enqueue_at or not row.finished_at:
-                self.find("stuck", "%s %s is %s, and still due, leased or not finished", *event.key, row.status)
+                self.find(
+                    "stuck",
+                    "%s %s is %s, and still due, leased or not finished",
+                    *event.key,
+                    row.status,
+                )
             if row.status == "failed" and not row.error:
                 self.find("wrong", "%s %s failed without a reason", *event.key)
             # One more is counted if the worker dies in the last attempt.
@@ -164,13 +193,25 @@ class Audit:
 
     def check_statuses(self, effect):
         """Check how the events ended that tell of one effect."""
-        rows = [(event, self.rows[event.key][0]) for event in effect.events if self.rows.get(event.key)]
-        rows = [(event, row) for event, row in rows if row.status in FINAL]  # others are found already
+        rows = [
+            (event, self.rows[event.key][0]) for event in effect.events if self.rows.get(event.key)
+        ]
+        rows = [
+            (event, row) for event, row in rows if row.status in FINAL
+        ]  # others are found already
         winners = [row for _, row in rows if row.idempotency_key]
         if effect.happens and not winners and len(rows) == len(effect.events):
-            self.find("lost", "no event had the %s of %s: %s", effect.kind, effect.order.id, describe(rows))
+            self.find(
+                "lost",
+                "no event had the %s of %s: %s",
+                effect.kind,
+                effect.order.id,
+                describe(rows),
+            )
         if len(winners) > 1:
-            self.find("doubled", "%d events had the %s of %s", len(winners), effect.kind, effect.order.id)
+            self.find(
+                "doubled", "%d events had the %s of %s", len(winners), effect.kind, effect.order.id
+            )
         if not effect.happens and winners:
             self.find("wrong", "an event of %s had an effect: %s", effect.order.id, describe(rows))
         for event, row in rows:
@@ -178,10 +219,16 @@ class Audit:
             is_exhausted = row.status == "failed" and row.attempts >= self.max_attempts
             if row.status not in allowed and (winners or not effect.happens):
                 self.find(
-                    "lost" if row.status == "failed" else "wrong", "%s %s is %s: %s", *event.key, row.status, row.error
+                    "lost" if row.status == "failed" else "wrong",
+                    "%s %s is %s: %s",
+                    *event.key,
+                    row.status,
+                    row.error,
                 )
             elif row.status in allowed and is_exhausted and effect.order.warehouse != 503:
-                self.find("lost", "%s %s failed for want of more attempts: %s", *event.key, row.error)
+                self.find(
+                    "lost", "%s %s failed for want of more attempts: %s", *event.key, row.error
+                )
 
     def check_tables(self, order, effects):
         """Check that each effect of an order is in the shop's tables once, with the right sum, and nothing else is."""
@@ -190,7 +237,11 @@ class Audit:
             for effect in effects:
                 if name not in ("ledger", effect.kind + "s"):
                     continue
-                found = [entry for entry in rest if entry[0] == effect.kind and entry[1] in effect.references]
+                found = [
+                    entry
+                    for entry in rest
+                    if entry[0] == effect.kind and entry[1] in effect.references
+                ]
                 rest = [entry for entry in rest if entry not in found]
                 what = (effect.kind, order.id, name)
                 if len(found) > int(effect.happens):
@@ -201,13 +252,21 @@ class Audit:
                 elif found and found[0][2] != effect.amount:
                     self.find("wrong", "the %s of %s is in the %s with %s", *what, found[0][2])
             for entry in rest:
-                self.find("wrong", "nobody told of the %s %s of %s in the %s", *entry[:2], order.id, name)
+                self.find(
+                    "wrong", "nobody told of the %s %s of %s in the %s", *entry[:2], order.id, name
+                )
 
     def check_order(self, order, is_paid, owners):
         """Check that an order is paid if its events say so, and that the warehouse knows of it, by one key."""
         status, paid_at = self.shop_orders.get(order.id, [None, None])
         if order.exists and (status, bool(paid_at)) != ("paid" if is_paid else "new", is_paid):
-            self.find("lost" if is_paid else "wrong", "the order %s is %s, paid at %s", order.id, status, paid_at)
+            self.find(
+                "lost" if is_paid else "wrong",
+                "the order %s is %s, paid at %s",
+                order.id,
+                status,
+                paid_at,
+            )
         calls = self.calls.get(order.id, [])
         called = {call["key"] for call in calls}
         keys = {
@@ -222,7 +281,9 @@ class Audit:
             return
         if len(called) > 1:
             self.find("doubled", "the warehouse was told of %s by %d keys", order.id, len(called))
-        elif not called or order.warehouse is None and 200 not in {call["status"] for call in calls}:
+        elif (
+            not called or order.warehouse is None and 200 not in {call["status"] for call in calls}
+        ):
             self.find("lost", "the warehouse was not told of %s", order.id)
         elif len(keys) == 1 and called != keys:
             self.find("wrong", "the key of %s is not the event's", order.id)
@@ -233,4 +294,7 @@ class Audit:
 
 def describe(rows):
     """Return how some events ended."""
-    return "; ".join("%s %s is %s (%s)" % (*event.key, row.status, row.error or "no error") for event, row in rows)
+    return "; ".join(
+        "%s %s is %s (%s)" % (*event.key, row.status, row.error or "no error")
+        for event, row in rows
+    )

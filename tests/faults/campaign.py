@@ -100,10 +100,16 @@ class Shop:
 
     def create_orders(self, orders):
         """Put orders into the database, as the shop does when somebody buys something."""
-        rows = ["('%s', '%s', 'EUR', 'new')" % (order.id, order.amount) for order in orders if order.exists]
+        rows = [
+            "('%s', '%s', 'EUR', 'new')" % (order.id, order.amount)
+            for order in orders
+            if order.exists
+        ]
         for start in range(0, len(rows), 500):
             values = ", ".join(rows[start : start + 500])
-            self.database.execute("INSERT INTO shop_order (id, amount, currency, status) VALUES " + values)
+            self.database.execute(
+                "INSERT INTO shop_order (id, amount, currency, status) VALUES " + values
+            )
 
     def start(self):
         """Start the processes."""
@@ -116,7 +122,9 @@ class Shop:
         names = ["worker%d" % number for number in range(3 if self.broker.url else 1)]
         with ThreadPoolExecutor() as pool:
             self.workers = list(
-                pool.map(lambda name: Unit("worker", partial(start_worker, self.env, name=name)), names)
+                pool.map(
+                    lambda name: Unit("worker", partial(start_worker, self.env, name=name)), names
+                )
             )
 
     def start_server(self):
@@ -135,7 +143,9 @@ class Shop:
 
     def count_events(self):
         """Return how many events are stored, and how many of them are final."""
-        ((stored, final),) = self.database.execute("SELECT COUNT(*), COUNT(finished_at) FROM payment_webhooks_event")
+        ((stored, final),) = self.database.execute(
+            "SELECT COUNT(*), COUNT(finished_at) FROM payment_webhooks_event"
+        )
         return stored, final
 
     def stop(self):
@@ -210,11 +220,24 @@ class Campaign:
             self.traffic.stop()
         self.calls = self.shop.warehouse.history()
         audit = self.audit(self.shop.database)
-        mistakes = [Finding("wrong", "%s, %d times" % mistake) for mistake in self.traffic.mistakes.items()]
-        failures = [failure for unit in [self.shop.server, *self.shop.workers] for failure in unit.failures]
+        mistakes = [
+            Finding("wrong", "%s, %d times" % mistake) for mistake in self.traffic.mistakes.items()
+        ]
+        failures = [
+            failure for unit in [self.shop.server, *self.shop.workers] for failure in unit.failures
+        ]
         seconds, events = time.monotonic() - started, self.shop.count_events()[0]
         findings = leftovers + audit + mistakes
-        return Result(self.pair, seconds, self.traffic.answers, kills.done, outages.done, failures, events, findings)
+        return Result(
+            self.pair,
+            seconds,
+            self.traffic.answers,
+            kills.done,
+            outages.done,
+            failures,
+            events,
+            findings,
+        )
 
     def audit(self, database):
         """Return what the audit finds in a database."""
@@ -238,7 +261,10 @@ class Campaign:
         numbers = (sum(self.traffic.answers.values()), self.traffic.answers[200])
         numbers += (sum(kills.done.values()), sum(outages.done.values()), stored, final)
         seconds = time.monotonic() - self.traffic.started
-        line = "%d deliveries, %d of them 200; %d kills, %d other faults; %d events, %d of them final" % numbers
+        line = (
+            "%d deliveries, %d of them 200; %d kills, %d other faults; %d events, %d of them final"
+            % numbers
+        )
         self.tell("%s: %4d s: %s" % (self.pair, seconds, line))
 
     def settle(self):
@@ -272,7 +298,10 @@ def run_campaign(pair, seed, seconds, tell=print, with_faults=True):
 
 def list_counts(counts):
     """Return counts as text, the largest first."""
-    return ", ".join("%d %s" % (count, name or "no answer") for name, count in counts.most_common()) or "none"
+    return (
+        ", ".join("%d %s" % (count, name or "no answer") for name, count in counts.most_common())
+        or "none"
+    )
 
 
 def write_table(results):
@@ -283,16 +312,26 @@ def write_table(results):
         + [sum(result.kills.values()), sum(result.faults.values()), *map(result.count, KINDS)]
         for result in results
     ]
-    rows.append(["together", *["%d" % sum(float(row[column]) for row in rows) for column in range(1, len(head))]])
+    rows.append(
+        [
+            "together",
+            *["%d" % sum(float(row[column]) for row in rows) for column in range(1, len(head))],
+        ]
+    )
     lines = [head, ["---"] * len(head), *rows]
     lines = ["| %s |" % " | ".join(str(cell) for cell in line) for line in lines] + [""]
     for result in results:
         lines.append("%s: answers: %s" % (result.pair, list_counts(result.answers)))
         lines.append("%s: kills: %s" % (result.pair, list_counts(result.kills)))
         lines.append("%s: other faults: %s" % (result.pair, list_counts(result.faults)))
-        lines += ["%s: did not start at once: %s" % (result.pair, text.splitlines()[0]) for text in result.restarts]
+        lines += [
+            "%s: did not start at once: %s" % (result.pair, text.splitlines()[0])
+            for text in result.restarts
+        ]
         shown = result.findings[:SHOWN]
-        lines += ["%s: %s: %s" % (result.pair, finding.kind.upper(), finding.what) for finding in shown]
+        lines += [
+            "%s: %s: %s" % (result.pair, finding.kind.upper(), finding.what) for finding in shown
+        ]
     return "\n".join(lines)
 
 
@@ -300,10 +339,23 @@ def read_options():
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=5, help="under fire, all pairs together (default: %(default)s)"
+        "--minutes",
+        type=float,
+        default=5,
+        help="under fire, all pairs together (default: %(default)s)",
     )
-    parser.add_argument("--seed", default="%06d" % random.randrange(10**6), help="what a campaign before has printed")
-    parser.add_argument("--pair", nargs="+", choices=sorted(PAIRS), default=list(PAIRS), help="by default all of them")
+    parser.add_argument(
+        "--seed",
+        default="%06d" % random.randrange(10**6),
+        help="what a campaign before has printed",
+    )
+    parser.add_argument(
+        "--pair",
+        nargs="+",
+        choices=sorted(PAIRS),
+        default=list(PAIRS),
+        help="by default all of them",
+    )
     return parser.parse_args()
 
 
@@ -317,18 +369,25 @@ def main():
         if missing[pair]:
             print("%s: left out, it needs %s" % (pair, " and ".join(missing[pair])), flush=True)
     seconds = options.minutes * 60 / max(1, len(pairs))
-    print("The seed is %s. Each pair is under fire for %d seconds." % (options.seed, seconds), flush=True)
+    print(
+        "The seed is %s. Each pair is under fire for %d seconds." % (options.seed, seconds),
+        flush=True,
+    )
     try:
         for pair in pairs:
             try:
-                results.append(run_campaign(pair, options.seed, seconds, lambda line: print(line, flush=True)))
+                results.append(
+                    run_campaign(pair, options.seed, seconds, lambda line: print(line, flush=True))
+                )
                 print("\n%s\n" % write_table(results[-1:]), flush=True)
             except Exception:  # the other pairs are not to suffer from it
                 traceback.print_exc()
     finally:
         kill_all()
     print("All of it, with seed %s:\n\n%s" % (options.seed, write_table(results)))
-    return 1 if len(results) < len(options.pair) or any(result.findings for result in results) else 0
+    return (
+        1 if len(results) < len(options.pair) or any(result.findings for result in results) else 0
+    )
 
 
 if __name__ == "__main__":

@@ -41,29 +41,40 @@ class Event(NamedTuple):
         if self.provider == "default":
             return {"X-Signature": sign(self.body, secret)}
         timestamp = str(int(time.time() + clock)).encode()
-        return {"X-Signature": "t=%s,v1=%s" % (timestamp.decode(), sign(timestamp + b"." + self.body, secret))}
+        return {
+            "X-Signature": "t=%s,v1=%s"
+            % (timestamp.decode(), sign(timestamp + b"." + self.body, secret))
+        }
 
     def contradicted(self):
         """Return an event of the same id that says something else."""
-        body = json.dumps(dict(json.loads(self.body.decode()), comment="not what was said before")).encode()
+        body = json.dumps(
+            dict(json.loads(self.body.decode()), comment="not what was said before")
+        ).encode()
         return self._replace(body=body)
 
 
 def tell(provider, event_id, event_type, order_id, amount, **data):
     """Return an event."""
     document = make_event(event_type, order_id, event_id, amount="%.2f" % amount, **data)
-    return Event(provider, event_id, event_type, order_id, document["data"], json.dumps(document).encode())
+    return Event(
+        provider, event_id, event_type, order_id, document["data"], json.dumps(document).encode()
+    )
 
 
 # Whoever does not know the secret, or sends again what he has recorded: the headers of what must be answered 401.
 FORGERIES = {
-    "signed with a guessed secret": lambda event: event.headers(secret="what somebody takes for the secret"),
+    "signed with a guessed secret": lambda event: event.headers(
+        secret="what somebody takes for the secret"
+    ),
     "signed with an empty secret": lambda event: event.headers(secret=""),
     "signed with the other provider's secret": lambda event: event.headers(
         secret=SECRETS["timed" if event.provider == "default" else "default"]
     ),
     "not signed": lambda event: {"X-Signature": ""},
-    "with the signature of another body": lambda event: event._replace(body=event.body + b" ").headers(),
+    "with the signature of another body": lambda event: event._replace(
+        body=event.body + b" "
+    ).headers(),
     "recorded an hour ago": lambda event: event._replace(provider="timed").headers(clock=-HOUR),
     "signed an hour ahead": lambda event: event._replace(provider="timed").headers(clock=HOUR),
 }
@@ -110,7 +121,9 @@ class Order:
                 self.repeat(self.tell("dispute.opened", self.amount, dispute_id="dp_" + self.id))
         if self.chance(8):
             self.tell("customer.updated", 0)
-        for number in range(self.random.randint(2, 4) if self.plot == "unpaid" else int(self.chance(15))):
+        for number in range(
+            self.random.randint(2, 4) if self.plot == "unpaid" else int(self.chance(15))
+        ):
             self.forge(number)
 
     def tell_of_charges(self):
@@ -118,10 +131,17 @@ class Order:
         charge = self.tell("charge.succeeded", self.amount, charge_id="ch_" + self.id)
         if self.chance(30):
             again = tell(
-                self.provider(), charge.event_id, charge.type, self.id, self.amount, charge_id="again" + self.id
+                self.provider(),
+                charge.event_id,
+                charge.type,
+                self.id,
+                self.amount,
+                charge_id="again" + self.id,
             )
             if again.provider == charge.provider:
-                again = self.tell(charge.type, self.amount, again.provider, charge_id="again_" + self.id)
+                again = self.tell(
+                    charge.type, self.amount, again.provider, charge_id="again_" + self.id
+                )
             else:
                 self.events.append(again)  # the same id, but of another provider
         if self.chance(7):
@@ -138,7 +158,11 @@ class Order:
     def repeat(self, event):
         """Sometimes tell the same with another event."""
         if self.chance(20):
-            more = {name: value for name, value in event.data.items() if name.endswith("_id") and name != "order_id"}
+            more = {
+                name: value
+                for name, value in event.data.items()
+                if name.endswith("_id") and name != "order_id"
+            }
             self.tell(event.type, Decimal(event.data["amount"]), event.provider, **more)
 
     def forge(self, number):
@@ -146,7 +170,14 @@ class Order:
         forgery = self.random.choice(sorted(FORGERIES))
         provider = "timed" if "hour" in forgery else self.provider()
         event_id = "forged_%s_%d" % (self.id, number)
-        event = tell(provider, event_id, "charge.succeeded", self.id, self.amount, charge_id="forged_" + self.id)
+        event = tell(
+            provider,
+            event_id,
+            "charge.succeeded",
+            self.id,
+            self.amount,
+            charge_id="forged_" + self.id,
+        )
         self.forged.append((event, forgery))
 
 
@@ -175,9 +206,13 @@ class Effect(NamedTuple):
 def expect(order):
     """Return the effects that the events of an order have, or must not have."""
     charges = [event for event in order.events if event.type == "charge.succeeded"]
-    right = [event for event in charges if order.exists and Decimal(event.data["amount"]) == order.amount]
+    right = [
+        event for event in charges if order.exists and Decimal(event.data["amount"]) == order.amount
+    ]
     is_paid = bool(right)
-    effects = [Effect("payment", order, right, True, {"failed" if order.warehouse else "processed"})] * is_paid
+    effects = [
+        Effect("payment", order, right, True, {"failed" if order.warehouse else "processed"})
+    ] * is_paid
     # What is wrong about a second charge is only seen if it comes first.
     effects += [
         Effect("payment", order, [event], False, {"failed", "duplicate"} if is_paid else {"failed"})
@@ -191,7 +226,9 @@ def expect(order):
             groups.setdefault((event.provider, name), []).append(event)
     for events in groups.values():
         kind = "refund" if "refund_id" in events[0].data else "dispute"
-        happens = is_paid and (kind == "dispute" or Decimal(events[0].data["amount"]) <= order.amount)
+        happens = is_paid and (
+            kind == "dispute" or Decimal(events[0].data["amount"]) <= order.amount
+        )
         effects.append(Effect(kind, order, events, happens, {"processed" if happens else "failed"}))
     unknown = [event for event in order.events if event.type == "customer.updated"]
     return effects + [Effect("nothing", order, [event], False, {"ignored"}) for event in unknown]

@@ -51,13 +51,20 @@ class Remains:
         for order in self.campaign.orders:
             effects = expect(order)
             names[order.plot] = order.id
-            if order.plot == "usual" and [len(effect.events) for effect in effects if effect.kind == "payment"] == [2]:
+            if order.plot == "usual" and [
+                len(effect.events) for effect in effects if effect.kind == "payment"
+            ] == [2]:
                 names["twice"] = order.id
-            if sorted((effect.kind, len(effect.events)) for effect in effects) == WHOLE and order.plot == "usual":
+            if (
+                sorted((effect.kind, len(effect.events)) for effect in effects) == WHOLE
+                and order.plot == "usual"
+            ):
                 names.update(order=order.id, amount=order.amount)
                 names.update((effect.kind, effect.events[0].event_id) for effect in effects)
                 for name in ("charge_id", "refund_id", "dispute_id"):
-                    (names[name],) = [event.data[name] for event in order.events if name in event.data]
+                    (names[name],) = [
+                        event.data[name] for event in order.events if name in event.data
+                    ]
         return names
 
     def execute(self, *statements):
@@ -81,7 +88,11 @@ def test_healthy_campaign_has_no_finding(campaign, remains):
     assert remains.find() == []
     # It is worth looking at: every plot was played, with every outcome, and the forgeries were sent.
     assert {order.plot for order in campaign.orders} == set(PLOTS)
-    statuses = dict(remains.database.execute("SELECT status, COUNT(*) FROM payment_webhooks_event GROUP BY status"))
+    statuses = dict(
+        remains.database.execute(
+            "SELECT status, COUNT(*) FROM payment_webhooks_event GROUP BY status"
+        )
+    )
     assert set(statuses) == {"processed", "duplicate", "ignored", "failed"}
     assert set(campaign.result.answers) == {200, 401}
     assert {"order", "payment", "refund", "dispute", "twice"} <= set(remains.names)
@@ -102,18 +113,34 @@ DAMAGES = {
         "lost",
         "has no row",
     ),
-    "an event was not taken": (EVENT % ("status = 'received', finished_at = NULL", "refund"), "stuck", "is received"),
+    "an event was not taken": (
+        EVENT % ("status = 'received', finished_at = NULL", "refund"),
+        "stuck",
+        "is received",
+    ),
     "an event waits": (EVENT % ("status = 'waiting'", "refund"), "stuck", "is waiting"),
-    "an event was not delivered": (EVENT % ("status = 'applied'", "payment"), "stuck", "is applied"),
+    "an event was not delivered": (
+        EVENT % ("status = 'applied'", "payment"),
+        "stuck",
+        "is applied",
+    ),
     "a lease is left": (EVENT % ("due_at = received_at", "payment"), "stuck", "leased"),
-    "the sweeper would enqueue it": (EVENT % ("enqueue_at = received_at", "payment"), "stuck", "still due"),
+    "the sweeper would enqueue it": (
+        EVENT % ("enqueue_at = received_at", "payment"),
+        "stuck",
+        "still due",
+    ),
     "an event has no end": (EVENT % ("finished_at = NULL", "payment"), "stuck", "not finished"),
     "a charge failed": (
         EVENT % ("status = 'failed', idempotency_key = NULL, error = 'x'", "payment"),
         "lost",
         "no event had the payment",
     ),
-    "a delivery failed": (EVENT % ("status = 'failed', error = 'x'", "payment"), "lost", "is failed"),
+    "a delivery failed": (
+        EVENT % ("status = 'failed', error = 'x'", "payment"),
+        "lost",
+        "is failed",
+    ),
     "a refund was ignored": (EVENT % ("status = 'ignored'", "refund"), "wrong", "is ignored"),
     "an event failed without a reason": (
         "UPDATE payment_webhooks_event SET error = '' WHERE status = 'failed' AND order_id = '%(unknown)s'",
@@ -125,7 +152,11 @@ DAMAGES = {
         "lost",
         "want of more attempts",
     ),
-    "an event was tried without an end": (EVENT % ("attempts = 5", "payment"), "wrong", "was tried 5 times"),
+    "an event was tried without an end": (
+        EVENT % ("attempts = 5", "payment"),
+        "wrong",
+        "was tried 5 times",
+    ),
     "an event was stored twice": (COPY % "provider_event_id", "doubled", "has 2 rows"),
     "a forged event was stored": (COPY % "'forged'", "wrong", "no provider sent it"),
     "a body was changed": (EVENT % ("body = x'7b7d'", "refund"), "wrong", "as it was sent"),
@@ -151,7 +182,11 @@ DAMAGES = {
         "doubled",
         "is in the refunds 2 times",
     ),
-    "a refund is missing": ("DELETE FROM shop_refund WHERE refund_id = '%(refund_id)s'", "lost", "not in the refunds"),
+    "a refund is missing": (
+        "DELETE FROM shop_refund WHERE refund_id = '%(refund_id)s'",
+        "lost",
+        "not in the refunds",
+    ),
     "a dispute was opened twice": (
         "INSERT INTO shop_dispute (order_id, dispute_id) VALUES ('%(order)s', '%(dispute_id)s')",
         "doubled",
@@ -162,8 +197,16 @@ DAMAGES = {
         "lost",
         "not in the disputes",
     ),
-    "nobody told of a refund": (LEDGER % ("refund", "order", "another", "1"), "wrong", "nobody told"),
-    "a forged payment has an effect": (LEDGER % ("payment", "unpaid", "forged", "1"), "wrong", "nobody told"),
+    "nobody told of a refund": (
+        LEDGER % ("refund", "order", "another", "1"),
+        "wrong",
+        "nobody told",
+    ),
+    "a forged payment has an effect": (
+        LEDGER % ("payment", "unpaid", "forged", "1"),
+        "wrong",
+        "nobody told",
+    ),
     "a wrong sum is in the ledger": (
         "UPDATE shop_ledgerentry SET amount = amount + 0.01 WHERE order_id = '%(order)s' AND kind = 'payment'",
         "wrong",
@@ -179,8 +222,16 @@ DAMAGES = {
         "wrong",
         "is in the refunds 1 times",
     ),
-    "an order is not marked as paid": ("UPDATE shop_order SET status = 'new' WHERE id = '%(order)s'", "lost", "is new"),
-    "an order was paid at no time": ("UPDATE shop_order SET paid_at = NULL WHERE id = '%(order)s'", "lost", "at None"),
+    "an order is not marked as paid": (
+        "UPDATE shop_order SET status = 'new' WHERE id = '%(order)s'",
+        "lost",
+        "is new",
+    ),
+    "an order was paid at no time": (
+        "UPDATE shop_order SET paid_at = NULL WHERE id = '%(order)s'",
+        "lost",
+        "at None",
+    ),
     "an order is paid that nobody paid": (
         "UPDATE shop_order SET status = 'paid', paid_at = '2026-01-01' WHERE id = '%(unpaid)s'",
         "wrong",
@@ -208,7 +259,9 @@ def test_damage_to_the_database_is_found(remains, damage):
 
 def forget_call(remains):
     """Undo that the warehouse was told of an order."""
-    remains.calls[:] = [call for call in remains.calls if call["order_id"] != remains.names["order"]]
+    remains.calls[:] = [
+        call for call in remains.calls if call["order_id"] != remains.names["order"]
+    ]
 
 
 def refuse_call(remains):
@@ -254,8 +307,16 @@ OTHER_DAMAGES = {
     ),
     "two orders have one key": (share_key, "wrong", "have one key"),
     "an event was never accepted": (accept, "stuck", "never answered 200"),
-    "an event was new twice": (lambda remains: accept(remains, accepted=2), "doubled", "was new 2 times"),
-    "a message is left": (lambda remains: setattr(remains, "messages", 1), "stuck", "1 messages are in the queue"),
+    "an event was new twice": (
+        lambda remains: accept(remains, accepted=2),
+        "doubled",
+        "was new 2 times",
+    ),
+    "a message is left": (
+        lambda remains: setattr(remains, "messages", 1),
+        "stuck",
+        "1 messages are in the queue",
+    ),
 }
 
 
@@ -278,7 +339,9 @@ def test_transaction_that_is_left_open_is_found(variable, tmp_path):
     try:
         database.execute("CREATE TABLE money (amount INTEGER)")
         assert find_locks(database) == []
-        with contextlib.closing(database.connect()) as connection, contextlib.closing(connection.cursor()) as cursor:
+        with contextlib.closing(database.connect()) as connection, contextlib.closing(
+            connection.cursor()
+        ) as cursor:
             for statement in ("BEGIN", "INSERT INTO money (amount) VALUES (1)"):
                 cursor.execute(statement)
 
@@ -292,7 +355,9 @@ def test_transaction_that_is_left_open_is_found(variable, tmp_path):
 
 
 def test_findings_are_in_the_table(campaign):
-    result = campaign.result._replace(findings=[Finding("lost", "a"), Finding("stuck", "b"), Finding("stuck", "c")])
+    result = campaign.result._replace(
+        findings=[Finding("lost", "a"), Finding("stuck", "b"), Finding("stuck", "c")]
+    )
 
     table = write_table([result, result])
 

@@ -19,4 +19,8 @@ def test_nothing_is_lost_doubled_or_stuck_under_fire(pair):
     print(write_table([result]))
     assert result.findings == []
     # There was something to survive.
-    assert result.answers[200] > 50 and sum(result.kills.values()) > 5 and sum(result.faults.values()) > 3
+    assert (
+        result.answers[200] > 50
+        and sum(result.kills.values()) > 5
+        and sum(result.faults.values()) > 3
+    )

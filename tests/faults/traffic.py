@@ -111,7 +111,9 @@ class Traffic:
         """Send an event. Returns the status, None for no answer, and what the answer says."""
         path = PATHS[event.provider]
         try:
-            answer = post_webhook(self.base_url, event.body, path=path, headers=headers, timeout=PATIENCE)
+            answer = post_webhook(
+                self.base_url, event.body, path=path, headers=headers, timeout=PATIENCE
+            )
         except (OSError, HTTPException):
             status, data = None, {}
         else:

@@ -28,10 +28,17 @@ def main():
             with open(os.path.join(corpus, str(number)), "wb") as file:
                 file.write(seed)
         with open(words, "w") as file:
-            file.writelines('"%s"\n' % "".join("\\x%02x" % byte for byte in word) for word in targets.WORDS)
+            file.writelines(
+                '"%s"\n' % "".join("\\x%02x" % byte for byte in word) for word in targets.WORDS
+            )
         fuzzer = os.fork()  # as libFuzzer ends its process in its own way
         if fuzzer == 0:
-            bounds = ["-timeout=10", "-rss_limit_mb=2048", "-artifact_prefix=%s/" % folder, "-dict=" + words]
+            bounds = [
+                "-timeout=10",
+                "-rss_limit_mb=2048",
+                "-artifact_prefix=%s/" % folder,
+                "-dict=" + words,
+            ]
             atheris.Setup([sys.argv[0], *bounds, *sys.argv[2:], corpus], target)
             atheris.Fuzz()
         status = os.waitpid(fuzzer, 0)[1]

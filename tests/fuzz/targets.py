@@ -47,8 +47,18 @@ def parser(data):
 TIMED = {"timestamp_pattern": r"(?:\A|,)t=([^,]*)", "content": "{timestamp}.{x-id}.{body}"}
 SCHEMES = [
     Provider("default", SECRETS=[SECRET]),
-    Provider("timed", SECRETS=[SECRET], SIGNATURE_PATTERN=r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)", TOLERANCE=1e12),
-    Provider("base64", SECRETS=[SECRET], SIGNATURE_ENCODING="base64", SIGNATURE_PATTERN=r"(?:\A| )v1,(\S+)"),
+    Provider(
+        "timed",
+        SECRETS=[SECRET],
+        SIGNATURE_PATTERN=r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)",
+        TOLERANCE=1e12,
+    ),
+    Provider(
+        "base64",
+        SECRETS=[SECRET],
+        SIGNATURE_ENCODING="base64",
+        SIGNATURE_PATTERN=r"(?:\A| )v1,(\S+)",
+    ),
     Provider("permissive", SECRETS=[SECRET], SIGNATURE_PATTERN=r"(.+)", DIGEST="sha512"),
 ]
 vars(SCHEMES[1]).update(TIMED)
@@ -57,7 +67,10 @@ vars(SCHEMES[1]).update(TIMED)
 def signature(data):
     """Verify any headers and any body under each scheme: what has no signature by the key is refused with 401."""
     header, other, body = (data.split(b"\n", 2) + [b"", b""])[:3]
-    meta = {"HTTP_X_SIGNATURE": header.decode("latin-1"), "HTTP_X_ID": other.decode("utf-8", "surrogateescape")}
+    meta = {
+        "HTTP_X_SIGNATURE": header.decode("latin-1"),
+        "HTTP_X_ID": other.decode("utf-8", "surrogateescape"),
+    }
     for scheme in SCHEMES:
         try:
             scheme.verify(meta, body)
@@ -69,7 +82,13 @@ def signature(data):
             assert genuine.lower() in meta["HTTP_X_SIGNATURE"].lower()
 
 
-HEADERS = ["HTTP_X_SIGNATURE", "CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"]
+HEADERS = [
+    "HTTP_X_SIGNATURE",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "HTTP_CONTENT_ENCODING",
+    "HTTP_TRANSFER_ENCODING",
+]
 
 
 def view(data):
@@ -86,12 +105,33 @@ def view(data):
 
 
 SEEDS = {
-    parser: [BODY, b'{"event_id": 1, "type": "t", "created_at": 1e3, "data": {"order_id": "\\ud800"}}', b"[" * 40],
-    signature: [MAC + b"\n\n" + BODY, b"t=1,v1=" + MAC + b"\nid\n" + BODY, b"v1," + MAC + b" v1,x\n\n" + BODY],
-    view: [MAC + b"\n10\napplication/json\ngzip\nchunked\n\n" + BODY, b"0\n-1\ntext/x; charset=\xff\n\n" + BODY],
+    parser: [
+        BODY,
+        b'{"event_id": 1, "type": "t", "created_at": 1e3, "data": {"order_id": "\\ud800"}}',
+        b"[" * 40,
+    ],
+    signature: [
+        MAC + b"\n\n" + BODY,
+        b"t=1,v1=" + MAC + b"\nid\n" + BODY,
+        b"v1," + MAC + b" v1,x\n\n" + BODY,
+    ],
+    view: [
+        MAC + b"\n10\napplication/json\ngzip\nchunked\n\n" + BODY,
+        b"0\n-1\ntext/x; charset=\xff\n\n" + BODY,
+    ],
 }
 
-WORDS = [b'"event_id":', b'"type":', b'"created_at":', b'"data":', b'"order_id":', b"NaN", b"-Infinity", b"null", b"{}"]
+WORDS = [
+    b'"event_id":',
+    b'"type":',
+    b'"created_at":',
+    b'"data":',
+    b'"order_id":',
+    b"NaN",
+    b"-Infinity",
+    b"null",
+    b"{}",
+]
 WORDS += [
     b"\\u0000",
     b"\\ud800",

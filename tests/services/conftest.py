@@ -59,7 +59,9 @@ def nudges(monkeypatch):
 @pytest.fixture(scope="session")
 def downstream(tmp_path_factory):
     """The warehouse, a process of its own: a test that forks must have no threads."""
-    with start_downstream(shop_environment(str(tmp_path_factory.mktemp("warehouse")))) as downstream:
+    with start_downstream(
+        shop_environment(str(tmp_path_factory.mktemp("warehouse")))
+    ) as downstream:
         yield downstream
 
 

@@ -18,7 +18,14 @@ from decimal import Decimal
 from queue import SimpleQueue
 
 import pytest
-from django.db import DatabaseError, Error, IntegrityError, OperationalError, connection, transaction
+from django.db import (
+    DatabaseError,
+    Error,
+    IntegrityError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.db.backends.signals import connection_created
 from django.test import Client
 from django.utils import timezone
@@ -29,10 +36,10 @@ from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing, signals
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep, sweep_events
 from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.sweeper import sweep, sweep_events
 
 from ..doubles import Clock, recorded_statements
 from ..factories import EventFactory, OrderFactory, PayloadFactory, sign
@@ -43,8 +50,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 numbers = itertools.count(1)
 VENDOR = connection.vendor
-row_locks = pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has one lock, for the whole database")
-server = pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has no server that could end a connection")
+row_locks = pytest.mark.skipif(
+    VENDOR == "sqlite", reason="SQLite has one lock, for the whole database"
+)
+server = pytest.mark.skipif(
+    VENDOR == "sqlite", reason="SQLite has no server that could end a connection"
+)
 
 
 def new_order(**fields):
@@ -77,13 +88,20 @@ def process(event):
 
 def effects(**of):
     """Return how often each effect happened, by its kind and order."""
-    return dict(Counter("%s %s" % row for row in LedgerEntry.objects.filter(**of).values_list("kind", "order_id")))
+    return dict(
+        Counter(
+            "%s %s" % row
+            for row in LedgerEntry.objects.filter(**of).values_list("kind", "order_id")
+        )
+    )
 
 
 def share_out(workers, events):
     """Process all these events, by as many workers at once as are asked for."""
     shares = [events[number::workers] for number in range(workers)]
-    together(*[lambda share=share: [processing.process(event.pk) for event in share] for share in shares])
+    together(
+        *[lambda share=share: [processing.process(event.pk) for event in share] for share in shares]
+    )
 
 
 def status(event):
@@ -94,7 +112,9 @@ def status(event):
 def make_due(*events):
     """Let the time come when these events are due, for a worker and for the sweeper."""
     past = timezone.now() - datetime.timedelta(seconds=60)
-    Event.objects.filter(pk__in=[event.pk for event in events], finished_at=None).update(due_at=past, enqueue_at=past)
+    Event.objects.filter(pk__in=[event.pk for event in events], finished_at=None).update(
+        due_at=past, enqueue_at=past
+    )
 
 
 LOCK_WAITS = {
@@ -190,7 +210,9 @@ def test_fifty_deliveries_of_one_event_at_once_are_stored_once(order, isolation,
 
 
 @row_locks
-def test_first_of_three_deliveries_is_rolled_back_and_the_others_store_the_event(order, isolation, nudges):
+def test_first_of_three_deliveries_is_rolled_back_and_the_others_store_the_event(
+    order, isolation, nudges
+):
     """On InnoDB the two who waited for it can be each other's deadlock then."""
     body, stored, undo = make_body(), threading.Event(), threading.Event()
 
@@ -213,12 +235,17 @@ def test_first_of_three_deliveries_is_rolled_back_and_the_others_store_the_event
         undo.set()
     first.finish()
 
-    assert Counter(other.finish() for other in others) == {(200, "accepted"): 1, (200, "duplicate"): 1}
+    assert Counter(other.finish() for other in others) == {
+        (200, "accepted"): 1,
+        (200, "duplicate"): 1,
+    }
     assert Event.objects.count() == 1
 
 
 @row_locks
-def test_view_that_a_host_puts_into_a_transaction_with_an_old_snapshot_asks_for_the_webhook_again(isolation, nudges):
+def test_view_that_a_host_puts_into_a_transaction_with_an_old_snapshot_asks_for_the_webhook_again(
+    isolation, nudges
+):
     """It can neither store the event nor see it, and answers "duplicate" only for what it sees."""
     body = make_body()
     with transaction.atomic():
@@ -247,7 +274,9 @@ def snapshots(isolation):
 
 @pytest.mark.skipif(VENDOR != "mysql", reason="only MariaDB has snapshot isolation by this name")
 @pytest.mark.parametrize("isolation", ["repeatable read"], indirect=True)
-def test_snapshot_isolation_of_mariadb_loses_and_doubles_nothing(order, isolation, snapshots, nudges, monkeypatch):
+def test_snapshot_isolation_of_mariadb_loses_and_doubles_nothing(
+    order, isolation, snapshots, nudges, monkeypatch
+):
     body = make_body()
     answers = together(*[lambda: deliver(body)] * 20)
     assert Counter(answers) == {(200, "accepted"): 1, (200, "duplicate"): 19}
@@ -340,7 +369,9 @@ def test_worker_that_is_slower_than_its_lease_is_overtaken(order, isolation, mon
     assert effects() == {"payment A1": 1}
 
 
-def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(order, isolation, monkeypatch, settings):
+def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(
+    order, isolation, monkeypatch, settings
+):
     """The second worker finds the row locked by the first, and overtaken when it is free."""
     settings.PAYMENT_WEBHOOKS_LEASE = 0
     event, others, pay = EventFactory(), [], MarkOrderPaid.order_paid
@@ -425,7 +456,9 @@ def test_events_of_two_orders_do_not_wait_for_each_other(isolation, monkeypatch)
 
 
 @pytest.mark.parametrize("isolation", LEVELS[VENDOR][:1], indirect=True)
-def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(isolation, nudges, monkeypatch):
+def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(
+    isolation, nudges, monkeypatch
+):
     """Two tell of the one charge, five refunds are told twice, and all refunds together are more than was paid."""
     order, inside, most = new_order(amount="1000.00"), set(), []
     lock_order = handlers.lock_order
@@ -448,7 +481,10 @@ def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(is
     monkeypatch.setattr(handlers, "lock_order", lock_and_count)
     for handler in (MarkOrderPaid, RecordRefund, handlers.OpenDispute):
         monkeypatch.setattr(handler, "apply", leaving(handler.apply))
-    events = [EventFactory(order_id=order.pk, data={"amount": "1000.00", "charge_id": "ch_1"}) for _ in range(2)]
+    events = [
+        EventFactory(order_id=order.pk, data={"amount": "1000.00", "charge_id": "ch_1"})
+        for _ in range(2)
+    ]
     for number in list(range(165)) + list(range(5)):
         data = {"refund_id": "re_%d" % number, "amount": "10.00"}
         events.append(EventFactory(type="refund.created", order_id=order.pk, data=data))
@@ -466,13 +502,19 @@ def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(is
     assert [ends["refund.created", "processed"], ends["dispute.opened", "processed"]] == [100, 28]
     assert ends["refund.created", "duplicate"] + ends["refund.created", "failed"] == 70
     assert sum(refund.amount for refund in order.refunds.all()) == Decimal("1000.00")
-    assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 100, "dispute " + order.pk: 28}
+    assert effects() == {
+        "payment " + order.pk: 1,
+        "refund " + order.pk: 100,
+        "dispute " + order.pk: 28,
+    }
     assert LedgerEntry.objects.filter(kind="refund").values("reference").distinct().count() == 100
 
 
 @row_locks
 @pytest.mark.parametrize("isolation", ["read committed"], indirect=True)
-def test_thousand_orders_at_once_never_wait_for_each_others_locks(isolation, monkeypatch, retried, received_signals):
+def test_thousand_orders_at_once_never_wait_for_each_others_locks(
+    isolation, monkeypatch, retried, received_signals
+):
     """Eight transactions at a time reach their end before one of them commits: who waits for another never does.
 
     Outside of them, MariaDB has to refuse a lock at once that is not free, and somebody looks for waits all the time.
@@ -509,7 +551,10 @@ def test_thousand_orders_at_once_never_wait_for_each_others_locks(isolation, mon
 
     assert (set(waits), retried, received_signals.of("event_retried")) == ({0}, [], [])
     assert set(Event.objects.values_list("status", "attempts")) == {("processed", 1)}
-    assert Counter(LedgerEntry.objects.values_list("kind", flat=True)) == {"payment": 1000, "refund": 200}
+    assert Counter(LedgerEntry.objects.values_list("kind", flat=True)) == {
+        "payment": 1000,
+        "refund": 200,
+    }
 
 
 def test_two_refunds_at_once_never_exceed_what_was_paid(order, isolation):
@@ -556,7 +601,9 @@ def make_charge_and_refund(waits):
     return EventFactory(order_id=order.pk), refund
 
 
-WAITS = pytest.mark.parametrize("waits", [False, True], ids=["refund-has-just-come", "refund-waits"])
+WAITS = pytest.mark.parametrize(
+    "waits", [False, True], ids=["refund-has-just-come", "refund-waits"]
+)
 # How many timings are tried in each of four (on PostgreSQL and SQLite: two) tests.
 MANY = {"sqlite": 25, "mysql": 50, "postgresql": 100}[VENDOR]
 # The same for timings that are left to chance. TEST_TIMINGS says how many there are on a database altogether.
@@ -576,13 +623,17 @@ def play(turns, pairs, schedules):
 
 
 @WAITS
-def test_no_interleaving_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monkeypatch, waits):
+def test_no_interleaving_of_charge_and_refund_loses_a_wake_up(
+    isolation, nudges, monkeypatch, waits
+):
     """Every order of what they commit: take, look, wait, look again; and take, apply, release, finish."""
     turns = Turns(patience=5)
     for name in ("apply", "wait", "release"):
         monkeypatch.setattr(processing, name, before(getattr(processing, name), turns.step))
     chosen = itertools.combinations(range(8), 4)
-    schedules = ["".join("c" if turn in charges else "r" for turn in range(8)) for charges in chosen]
+    schedules = [
+        "".join("c" if turn in charges else "r" for turn in range(8)) for charges in chosen
+    ]
     pairs = [make_charge_and_refund(waits) for _ in schedules]
 
     play(turns, pairs, schedules)
@@ -635,9 +686,13 @@ def test_no_timing_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monke
     assert set(effects().values()) == {1}
 
 
-@pytest.mark.skipif(VENDOR != "postgresql", reason="only PostgreSQL refuses to change what another has changed")
+@pytest.mark.skipif(
+    VENDOR != "postgresql", reason="only PostgreSQL refuses to change what another has changed"
+)
 @pytest.mark.parametrize("isolation", ["repeatable read"], indirect=True)
-def test_level_of_postgresql_that_is_not_its_default_costs_time_only(isolation, nudges, monkeypatch):
+def test_level_of_postgresql_that_is_not_its_default_costs_time_only(
+    isolation, nudges, monkeypatch
+):
     """Who meets another at an event gets an error, also outside of transactions. The sweeper makes up for it."""
     with_every_statement(monkeypatch, hesitate)
     pairs = [make_charge_and_refund(waits=False) for _ in range(MANY)]
@@ -678,13 +733,22 @@ def test_many_refunds_are_released_while_they_look(isolation, nudges):
 
 
 @pytest.mark.parametrize("isolation", LEVELS[VENDOR][:1], indirect=True)
-def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row_at_a_time(isolation, nudges):
+def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row_at_a_time(
+    isolation, nudges
+):
     """Each refund that is applied releases what waits for it in turn, but not what its charge has released already."""
     order = new_order(amount="1000.00")
     later = timezone.now() + datetime.timedelta(hours=1)
-    fields = {"type": "refund.created", "order_id": order.pk, "status": Event.WAITING, "due_at": later}
+    fields = {
+        "type": "refund.created",
+        "order_id": order.pk,
+        "status": Event.WAITING,
+        "due_at": later,
+    }
     data = [{"refund_id": "re_%d" % number, "amount": "1.00"} for number in range(1000)]
-    Event.objects.bulk_create([EventFactory.build(data=each, waiting_since=timezone.now(), **fields) for each in data])
+    Event.objects.bulk_create(
+        [EventFactory.build(data=each, waiting_since=timezone.now(), **fields) for each in data]
+    )
     charge = EventFactory(order_id=order.pk, data={"amount": "1000.00"})
 
     with recorded_statements() as statements:
@@ -693,10 +757,14 @@ def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row
         for pk in released[:50]:
             processing.process(pk)
 
-    updates = [sql for sql in statements if sql.startswith("UPDATE") and "payment_webhooks_event" in sql]
+    updates = [
+        sql for sql in statements if sql.startswith("UPDATE") and "payment_webhooks_event" in sql
+    ]
     assert len(updates) == 1000 + 51 * 4  # each of the 51 is taken, fenced, applied, and processed
     assert (
-        sorted(nudges) == released == sorted(Event.objects.filter(type="refund.created").values_list("pk", flat=True))
+        sorted(nudges)
+        == released
+        == sorted(Event.objects.filter(type="refund.created").values_list("pk", flat=True))
     )
     assert not Event.objects.filter(due_at__gt=timezone.now()).exists()
     assert effects() == {"payment " + order.pk: 1, "refund " + order.pk: 50}
@@ -728,7 +796,10 @@ def test_refund_that_an_operator_replays_while_a_worker_looks_at_it_again_has_on
     with_every_statement(monkeypatch, hesitate)
 
     for _, refund in pairs:
-        together(process(refund), lambda refund=refund: (hesitate(), replay(Event.objects.get(pk=refund.pk))))
+        together(
+            process(refund),
+            lambda refund=refund: (hesitate(), replay(Event.objects.get(pk=refund.pk))),
+        )
     sweep_to_the_end(nudges)
 
     assert {status(refund) for _, refund in pairs} == {"processed"}
@@ -738,7 +809,9 @@ def test_refund_that_an_operator_replays_while_a_worker_looks_at_it_again_has_on
 
 def test_messages_that_are_lost_doubled_and_shuffled_have_one_effect_each(isolation, nudges):
     pairs = [make_charge_and_refund(waits=False) for _ in range(20)]
-    messages = [event for pair in pairs for event in pair for _ in range(random.choice([0, 1, 2, 3]))]
+    messages = [
+        event for pair in pairs for event in pair for _ in range(random.choice([0, 1, 2, 3]))
+    ]
     random.shuffle(messages)
 
     share_out(8, messages)
@@ -751,7 +824,10 @@ def test_messages_that_are_lost_doubled_and_shuffled_have_one_effect_each(isolat
 
 def test_backlog_of_an_hour_without_workers_drains_and_doubles_nothing(nudges, monkeypatch):
     """An event comes every three minutes and is swept until the workers are back; then they take all its messages."""
-    clock, bodies = Clock(monkeypatch), [make_body(data__order_id=new_order().pk) for _ in range(20)]
+    clock, bodies = (
+        Clock(monkeypatch),
+        [make_body(data__order_id=new_order().pk) for _ in range(20)],
+    )
     for body in bodies:
         assert deliver(body) == (200, "accepted")
         for _ in range(18):
@@ -815,9 +891,16 @@ def test_handlers_that_deadlock_are_tried_again_at_once(isolation, monkeypatch, 
     assert not received_signals.of("event_retried")
 
 
-@pytest.mark.skipif(VENDOR != "mysql", reason="only MySQL tells of a lock in time by an error that is tried again")
+@pytest.mark.skipif(
+    VENDOR != "mysql", reason="only MySQL tells of a lock in time by an error that is tried again"
+)
 def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkeypatch, retried):
-    event, locked, end, pay = EventFactory(), threading.Event(), threading.Event(), MarkOrderPaid.order_paid
+    event, locked, end, pay = (
+        EventFactory(),
+        threading.Event(),
+        threading.Event(),
+        MarkOrderPaid.order_paid,
+    )
 
     def order_paid(self, event):
         with connection.cursor() as cursor:
@@ -841,13 +924,19 @@ def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkey
 
 @pytest.mark.skipif(VENDOR != "mysql", reason="only MariaDB has snapshot isolation by this name")
 @pytest.mark.parametrize("isolation", ["repeatable read"], indirect=True)
-def test_handler_whose_snapshot_is_old_is_tried_again_at_once(order, isolation, snapshots, monkeypatch, retried):
+def test_handler_whose_snapshot_is_old_is_tried_again_at_once(
+    order, isolation, snapshots, monkeypatch, retried
+):
     event, pay = EventFactory(), MarkOrderPaid.order_paid
 
     def order_paid(self, event):
         Order.objects.get(pk=order.pk)  # so the snapshot is of before
         if not retried:
-            Thread(lambda: Order.objects.filter(pk=order.pk).update(currency="EUR", paid_at=timezone.now())).finish()
+            Thread(
+                lambda: Order.objects.filter(pk=order.pk).update(
+                    currency="EUR", paid_at=timezone.now()
+                )
+            ).finish()
         pay(self, event)
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
@@ -878,7 +967,9 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
         with connection.cursor() as cursor, transaction.atomic():
             if VENDOR == "postgresql":
                 cursor.execute("SET LOCAL deadlock_timeout = '30s'")
-            LedgerEntry.objects.bulk_create([LedgerEntry(kind="ballast", order_id=right) for _ in range(50)])
+            LedgerEntry.objects.bulk_create(
+                [LedgerEntry(kind="ballast", order_id=right) for _ in range(50)]
+            )
             lock_in_turn(right, left, meet)
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
@@ -887,7 +978,9 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
     event.refresh_from_db()
     assert hidden, "there was no deadlock"
     assert (event.status, event.attempts, event.idempotency_key) == ("received", 1, None)
-    assert event.error.startswith("TransactionManagementError" if VENDOR == "mysql" else "InternalError")
+    assert event.error.startswith(
+        "TransactionManagementError" if VENDOR == "mysql" else "InternalError"
+    )
     assert effects(order_id=left) == {}
     make_due(event)
     processing.process(event.pk)
@@ -898,10 +991,16 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
 
 
 @row_locks
-def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(isolation, monkeypatch):
+def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
+    isolation, monkeypatch
+):
     """On MySQL only that statement is undone then. What Django was asked to save makes the transaction worthless."""
     order, event = new_order(), EventFactory(order_id=new_order().pk)
-    bound = "SET SESSION innodb_lock_wait_timeout = 1" if VENDOR == "mysql" else "SET SESSION lock_timeout = '1s'"
+    bound = (
+        "SET SESSION innodb_lock_wait_timeout = 1"
+        if VENDOR == "mysql"
+        else "SET SESSION lock_timeout = '1s'"
+    )
     locked, end, hidden = threading.Event(), threading.Event(), []
 
     def order_paid(self, event):
@@ -926,7 +1025,12 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
 
     assert len(hidden) == 1
     event.refresh_from_db()
-    assert (event.status, event.attempts, event.idempotency_key, effects()) == ("received", 1, None, {})
+    assert (event.status, event.attempts, event.idempotency_key, effects()) == (
+        "received",
+        1,
+        None,
+        {},
+    )
     make_due(event)
     processing.process(event.pk)
     assert (status(event), effects()) == ("processed", {"payment " + event.order_id: 1})
@@ -937,9 +1041,16 @@ def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_end
     order, nudges, monkeypatch
 ):
     """Its connection is open and holds the row's lock, but nobody is there: sweeps pass over the row until then."""
-    event, frozen, thaw, pay = EventFactory(), threading.Event(), threading.Event(), MarkOrderPaid.order_paid
+    event, frozen, thaw, pay = (
+        EventFactory(),
+        threading.Event(),
+        threading.Event(),
+        MarkOrderPaid.order_paid,
+    )
     clock = Clock(monkeypatch)
-    name = "idle_transaction_timeout" if VENDOR == "mysql" else "idle_in_transaction_session_timeout"
+    name = (
+        "idle_transaction_timeout" if VENDOR == "mysql" else "idle_in_transaction_session_timeout"
+    )
 
     def order_paid(self, event):
         pay(self, event)
@@ -1047,7 +1158,9 @@ def test_connection_that_the_database_ends_between_two_tasks_fails_one_of_them(t
     assert Thread(work).finish() == "SUCCESS"
 
 
-def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(order, isolation, nudges, monkeypatch):
+def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(
+    order, isolation, nudges, monkeypatch
+):
     event, pay = EventFactory(), MarkOrderPaid.order_paid
 
     def order_paid(self, event):
@@ -1062,7 +1175,9 @@ def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(order, isol
         connection.commit = commit_and_fail
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
-    with pytest.raises(Overtaken):  # for the worker's log: the row is not where the error was told to leave it
+    with pytest.raises(
+        Overtaken
+    ):  # for the worker's log: the row is not where the error was told to leave it
         Thread(process(event)).finish()
     assert (status(event), effects()) == ("applied", {"payment A1": 1})
 
@@ -1103,7 +1218,9 @@ def test_row_that_a_dead_connection_locks_does_not_hold_up_the_sweep(isolation, 
 
 
 def test_operators_who_replay_an_event_at_once_replay_it_once(order, isolation, nudges):
-    event = EventFactory(status=Event.FAILED, due_at=None, enqueue_at=None, finished_at=timezone.now())
+    event = EventFactory(
+        status=Event.FAILED, due_at=None, enqueue_at=None, finished_at=timezone.now()
+    )
 
     replayed = together(*[lambda: replay(Event.objects.get(pk=event.pk))] * 4)
 

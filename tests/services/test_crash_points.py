@@ -15,9 +15,9 @@ from django.test import Client
 from shop.models import LedgerEntry
 
 from django_payment_webhooks import processing
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import enqueue_now, sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.sweeper import enqueue_now, sweep
 
 from ..doubles import Clock
 from ..factories import OrderFactory, PayloadFactory, sign
@@ -29,7 +29,11 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix has processes that fork"),
 ]
 
-BODIES = dict(BODIES, unknown=json.dumps(PayloadFactory(event_id="unknown", type="unknown")).encode(), unparsable=b"{}")
+BODIES = dict(
+    BODIES,
+    unknown=json.dumps(PayloadFactory(event_id="unknown", type="unknown")).encode(),
+    unparsable=b"{}",
+)
 DAY = 24 * 60 * 60
 
 
@@ -39,7 +43,11 @@ DAY = 24 * 60 * 60
 def send(name):
     """Be the provider, who sends a webhook. Returns the status of the answer."""
     body = BODIES[name]
-    return Client().post("/v1/webhooks/payment", body, "application/json", HTTP_X_SIGNATURE=sign(body)).status_code
+    return (
+        Client()
+        .post("/v1/webhooks/payment", body, "application/json", HTTP_X_SIGNATURE=sign(body))
+        .status_code
+    )
 
 
 def sweep_once():
@@ -88,7 +96,9 @@ class World:
         return {
             "events": dict(Event.objects.values_list("provider_event_id", "status")),
             "effects": dict(Counter(LedgerEntry.objects.values_list("kind", flat=True))),
-            "left over": Event.objects.exclude(finished_at__isnull=False, due_at=None, enqueue_at=None).count(),
+            "left over": Event.objects.exclude(
+                finished_at__isnull=False, due_at=None, enqueue_at=None
+            ).count(),
             "told": len({call["key"] for call in self.warehouse.history()}),
         }
 
@@ -122,7 +132,10 @@ REFUNDED = {"payment": 1, "refund": 1}
 BOTH = {"charge": "processed", "refund": "processed"}
 JOURNEYS = {
     "a webhook is received": journey(
-        act=does(send, "charge"), again=does(send, "charge"), events={"charge": "processed"}, effects=PAID
+        act=does(send, "charge"),
+        again=does(send, "charge"),
+        events={"charge": "processed"},
+        effects=PAID,
     ),
     "a duplicate is received": journey(
         ("send", "charge"),
@@ -132,7 +145,10 @@ JOURNEYS = {
         effects=PAID,
     ),
     "an event is paid and delivered": journey(
-        ("send", "charge"), act=does(message, "charge"), events={"charge": "processed"}, effects=PAID
+        ("send", "charge"),
+        act=does(message, "charge"),
+        events={"charge": "processed"},
+        effects=PAID,
     ),
     "a second event says the same": journey(
         ("send", "charge"),
@@ -146,7 +162,11 @@ JOURNEYS = {
         ("send", "unknown"), act=does(message, "unknown"), events={"unknown": "ignored"}, told=0
     ),
     "a refund waits": journey(
-        ("send", "refund"), act=does(message, "refund"), after=["charge"], events=BOTH, effects=REFUNDED
+        ("send", "refund"),
+        act=does(message, "refund"),
+        after=["charge"],
+        events=BOTH,
+        effects=REFUNDED,
     ),
     "a charge releases a refund": journey(
         ("send", "refund"),
@@ -223,7 +243,14 @@ LANDMARKS = {
     "a webhook is received": ["commit", "after commit", "enqueue", "publish", "answer"],
     "an event is paid and delivered": ["commit", "after commit", "deliver", "answer"],
     "a refund waits": ["roll back", "answer"],
-    "a charge releases a refund": ["commit", "after commit", "enqueue", "publish", "deliver", "answer"],
+    "a charge releases a refund": [
+        "commit",
+        "after commit",
+        "enqueue",
+        "publish",
+        "deliver",
+        "answer",
+    ],
     "a dead letter is replayed": ["enqueue", "publish", "answer"],
     "what is due is swept": ["publish", "answer"],
 }
@@ -233,7 +260,12 @@ LANDMARKS = {
 @pytest.mark.parametrize("name", list(JOURNEYS))
 def test_whoever_is_killed_at_any_step_changes_nothing_in_the_end(world, name, are_messages_lost):
     journey = JOURNEYS[name]
-    end = {"events": journey.events, "effects": journey.effects, "left over": 0, "told": journey.told}
+    end = {
+        "events": journey.events,
+        "effects": journey.effects,
+        "left over": 0,
+        "told": journey.told,
+    }
     world.begin(journey.before)
     steps = play(journey.act).steps
     assert set(LANDMARKS.get(name, [])) <= set(steps)
@@ -245,4 +277,8 @@ def test_whoever_is_killed_at_any_step_changes_nothing_in_the_end(world, name, a
         if 200 in fate.answer:
             assert set(Event.objects.values_list("provider_event_id", flat=True)) >= {"charge"}
         world.recover(journey, fate, are_messages_lost)
-        assert world.state() == end, "it was killed before the step %d, %s, of %s" % (number, step, steps)
+        assert world.state() == end, "it was killed before the step %d, %s, of %s" % (
+            number,
+            step,
+            steps,
+        )

@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import conf, processing
-from django_payment_webhooks.contrib.replay import replay
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.sweeper import sweep
 
 from ..doubles import Clock
 from ..factories import OrderFactory
@@ -94,7 +94,10 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(name=NAMES, last=st.integers(0, 10))
     def crash_web_server(self, name, last):
         """A web server is killed at some step. The provider may not have an answer, and the row may be there."""
-        if play(lambda: deliver(name), last).answer or Event.objects.filter(provider_event_id=name).exists():
+        if (
+            play(lambda: deliver(name), last).answer
+            or Event.objects.filter(provider_event_id=name).exists()
+        ):
             self.delivered.add(name)
 
     @rule()
@@ -110,7 +113,9 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(name=NAMES)
     def release(self, name):
         """A worker that was held up releases what waits for an event, though others have done so."""
-        for event in Event.objects.filter(provider_event_id=name, status__in=[Event.APPLIED, Event.PROCESSED]):
+        for event in Event.objects.filter(
+            provider_event_id=name, status__in=[Event.APPLIED, Event.PROCESSED]
+        ):
             processing.release(event)
 
     @rule(name=NAMES)
@@ -161,15 +166,23 @@ class Lifecycle(RuleBasedStateMachine):
     @invariant()
     def an_effect_is_there_once_and_exactly_if_its_event_is_applied(self):
         applied = Event.objects.exclude(idempotency_key=None)
-        assert not applied.filter(status__in=[Event.RECEIVED, Event.WAITING, Event.DUPLICATE, Event.IGNORED])
-        assert not Event.objects.filter(status__in=[Event.APPLIED, Event.PROCESSED], idempotency_key=None)
-        expected = sorted((EFFECTS[event.type][0], event.data[EFFECTS[event.type][1]]) for event in applied)
+        assert not applied.filter(
+            status__in=[Event.RECEIVED, Event.WAITING, Event.DUPLICATE, Event.IGNORED]
+        )
+        assert not Event.objects.filter(
+            status__in=[Event.APPLIED, Event.PROCESSED], idempotency_key=None
+        )
+        expected = sorted(
+            (EFFECTS[event.type][0], event.data[EFFECTS[event.type][1]]) for event in applied
+        )
         assert sorted(LedgerEntry.objects.values_list("kind", "reference")) == expected
         assert len(set(expected)) == len(expected)
 
     @invariant()
     def the_order_is_paid_exactly_if_its_charge_is_applied(self):
-        charges = Event.objects.filter(type="charge.succeeded").exclude(idempotency_key=None).count()
+        charges = (
+            Event.objects.filter(type="charge.succeeded").exclude(idempotency_key=None).count()
+        )
         assert charges == (Order.objects.get().status == Order.PAID)
 
     @invariant()
@@ -184,7 +197,9 @@ class Lifecycle(RuleBasedStateMachine):
     @invariant()
     def the_warehouse_is_told_with_the_key_of_an_applied_charge(self):
         keys = {call["key"] for call in self.warehouse.history()}
-        assert keys <= set(Event.objects.filter(type="charge.succeeded").values_list("idempotency_key", flat=True))
+        assert keys <= set(
+            Event.objects.filter(type="charge.succeeded").values_list("idempotency_key", flat=True)
+        )
 
     # ---- how it ends
 
@@ -209,14 +224,18 @@ class Lifecycle(RuleBasedStateMachine):
             if not Event.objects.filter(finished_at=None).exists():
                 return
             self.clock.advance(HOUR)
-        raise AssertionError("Not finished: %s" % list(Event.objects.values("provider_event_id", "status", "error")))
+        raise AssertionError(
+            "Not finished: %s" % list(Event.objects.values("provider_event_id", "status", "error"))
+        )
 
     def check_the_end(self):
         """With a charge everything is applied, once; without one everything has waited in vain."""
         ends = dict(Event.objects.values_list("provider_event_id", "status"))
         charges = CHARGES & self.delivered
         paid = sorted(ends.pop(name) for name in charges)
-        assert paid == ([Event.DUPLICATE] * (len(charges) - 1) + [Event.PROCESSED] if charges else [])
+        assert paid == (
+            [Event.DUPLICATE] * (len(charges) - 1) + [Event.PROCESSED] if charges else []
+        )
         assert set(ends.values()) <= {Event.PROCESSED if charges else Event.FAILED}
         self.an_effect_is_there_once_and_exactly_if_its_event_is_applied()
         self.no_more_goes_back_than_was_paid()
@@ -227,5 +246,9 @@ def test_no_run_of_the_lifecycle_breaks_what_must_always_hold(warehouse, setting
     settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE = 6 * HOUR
     machine = type("Machine", (Lifecycle,), {"warehouse": warehouse})
     examples = {"sqlite": 12}.get(connection.vendor, 6)
-    bounds = {"max_examples": examples, "stateful_step_count": 25, "suppress_health_check": [HealthCheck.too_slow]}
+    bounds = {
+        "max_examples": examples,
+        "stateful_step_count": 25,
+        "suppress_health_check": [HealthCheck.too_slow],
+    }
     run_state_machine_as_test(machine, settings=hypothesis_settings(deadline=None, **bounds))

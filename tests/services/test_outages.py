@@ -10,8 +10,8 @@ from downstream import Downstream
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks import processing
-from django_payment_webhooks.contrib.sweeper import sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.sweeper import sweep
 
 from ..doubles import Clock, handle
 from ..factories import EventFactory
@@ -50,8 +50,12 @@ def wrong_by(clock, seconds):
 
 
 @pytest.mark.parametrize("skew", [-HOUR, HOUR], ids=["an hour late", "an hour early"])
-def test_worker_with_a_wrong_clock_loses_nothing_and_is_late_by_no_more_than_that(order, webhook, nudges, clock, skew):
-    webhook(event_id="refund", type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")
+def test_worker_with_a_wrong_clock_loses_nothing_and_is_late_by_no_more_than_that(
+    order, webhook, nudges, clock, skew
+):
+    webhook(
+        event_id="refund", type="refund.created", order_id="A1", refund_id="re_1", amount="2.50"
+    )
     webhook(event_id="charge", type="charge.succeeded", order_id="A1")
     late = 0
     while set(statuses().values()) != {"processed"}:
@@ -62,7 +66,10 @@ def test_worker_with_a_wrong_clock_loses_nothing_and_is_late_by_no_more_than_tha
         late += MINUTE
         assert late <= max(0, -skew) + 10 * MINUTE
     assert effects() == [("payment", "A1"), ("refund", "A1")]
-    assert webhook(event_id="charge", type="charge.succeeded", order_id="A1").json()["status"] == "duplicate"
+    assert (
+        webhook(event_id="charge", type="charge.succeeded", order_id="A1").json()["status"]
+        == "duplicate"
+    )
     assert nudges == type(nudges)()
 
 
@@ -108,7 +115,9 @@ def test_worker_whose_clock_is_an_hour_early_takes_an_event_from_another_and_the
 # ---- the warehouse
 
 
-def test_warehouse_that_is_out_of_order_for_three_hours_is_told_in_the_end(order, webhook, nudges, clock, settings):
+def test_warehouse_that_is_out_of_order_for_three_hours_is_told_in_the_end(
+    order, webhook, nudges, clock, settings
+):
     with Downstream() as warehouse:
         settings.DOWNSTREAM_URL = warehouse.url
         warehouse.add_rule(status=503, times=1000)

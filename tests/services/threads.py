@@ -86,7 +86,9 @@ class Turns:
             with self.changed:
                 self.waiting.add(player)
                 self.changed.notify_all()
-                self.changed.wait_for(lambda: self.turn is player or self.is_free and not is_first, PATIENCE)
+                self.changed.wait_for(
+                    lambda: self.turn is player or self.is_free and not is_first, PATIENCE
+                )
                 self.waiting.discard(player)
                 self.turn = None
                 self.changed.notify_all()

@@ -8,7 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
-from ...contrib.overview import find_critical_problems, find_other_problems, read_overview, tell_time
+from ...monitoring.overview import (
+    find_critical_problems,
+    find_other_problems,
+    read_overview,
+    tell_time,
+)
 
 OK, WARNING, CRITICAL = 0, 1, 2
 
@@ -25,7 +30,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         """Add the options."""
         add = parser.add_argument
-        add("--hours", type=int, default=24, metavar="N", help="look back so many hours (default: 24)")
+        add(
+            "--hours",
+            type=int,
+            default=24,
+            metavar="N",
+            help="look back so many hours (default: 24)",
+        )
         add("--only-critical", action="store_true", help="exit with 0 unless something can't wait")
         add("--json", action="store_true", help="print all of it as JSON, the ages in seconds")
 
@@ -48,7 +59,13 @@ class Command(BaseCommand):
 
     def write_overview(self, overview, verbosity):
         """Write the overview for reading: nothing but the problems if there shall be no details."""
-        lines = [*self.tell_backlog(overview), "", *self.tell_hours(overview), *self.tell_machinery(overview), ""]
+        lines = [
+            *self.tell_backlog(overview),
+            "",
+            *self.tell_hours(overview),
+            *self.tell_machinery(overview),
+            "",
+        ]
         for line in lines if verbosity else ():
             self.stdout.write(line)
         for level, style, find in (
@@ -72,17 +89,35 @@ class Command(BaseCommand):
         """Return the lines about what came."""
         hours = overview["hours"]
         became = sum((Counter(hour["statuses"]) for hour in hours), Counter())
-        now = ", ".join("%d %s" % (became[status], status) for status in overview["statuses"] if status in became)
+        now = ", ".join(
+            "%d %s" % (became[status], status)
+            for status in overview["statuses"]
+            if status in became
+        )
         received = sum(hour["received"] for hour in hours)
-        yield "Received in %d hours: %d%s" % (len(hours), received, " (now %s)" % now if now else "")
+        yield "Received in %d hours: %d%s" % (
+            len(hours),
+            received,
+            " (now %s)" % now if now else "",
+        )
         for name, seconds in overview["providers"].items():
-            yield "Last event of %s: %s" % (name, "none" if seconds is None else tell_time(seconds) + " ago")
+            yield "Last event of %s: %s" % (
+                name,
+                "none" if seconds is None else tell_time(seconds) + " ago",
+            )
         for facts in overview["rejected"]:
             provider = facts["provider"] or "an unknown provider"
-            yield "Rejected of %s: %d times %d %s" % (provider, facts["count"], facts["status"], facts["reason"])
+            yield "Rejected of %s: %d times %d %s" % (
+                provider,
+                facts["count"],
+                facts["status"],
+                facts["reason"],
+            )
 
     def tell_machinery(self, overview):
         """Return the lines about what moves the events."""
         sweeper = overview["sweeper"]
-        yield "Last sweep: %s" % ("not recorded" if sweeper is None else tell_time(sweeper) + " ago")
+        yield "Last sweep: %s" % (
+            "not recorded" if sweeper is None else tell_time(sweeper) + " ago"
+        )
         yield "Broker: %s" % ("reachable" if overview["broker"] else "not reachable")

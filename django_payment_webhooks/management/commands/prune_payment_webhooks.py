@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 from django.utils import timezone
 
-from ...contrib.pruning import (
+from ...operations.batches import Progress, walk
+from ...operations.pruning import (
     RESEND_DAYS,
     PruneError,
     delete,
@@ -19,7 +20,6 @@ from ...contrib.pruning import (
     find_unpruned,
     prune,
 )
-from ..walking import Progress, walk
 
 DONE = {prune: "pruned", delete: "deleted", erase: "erased"}
 
@@ -37,14 +37,36 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         """Add the options."""
         add = parser.add_argument
-        add("--days", type=int, help="only events that were received, and became final, more than so many days ago")
-        add("--include-failed", action="store_true", help="failed events, too: they can't be replayed any more")
+        add(
+            "--days",
+            type=int,
+            help="only events that were received, and became final, more than so many days ago",
+        )
+        add(
+            "--include-failed",
+            action="store_true",
+            help="failed events, too: they can't be replayed any more",
+        )
         text = "delete whole rows: an event that is sent again is stored and applied again; at least %d days old"
         add("--delete", action="store_true", help=text % RESEND_DAYS)
-        add("--force", action="store_true", help="delete younger ones, although a provider may still send them again")
-        add("--erase-order", metavar="ID", help="erase what the final events of one order tell about it, of any age")
+        add(
+            "--force",
+            action="store_true",
+            help="delete younger ones, although a provider may still send them again",
+        )
+        add(
+            "--erase-order",
+            metavar="ID",
+            help="erase what the final events of one order tell about it, of any age",
+        )
         add("--no-input", action="store_false", dest="interactive", help="erase without asking")
-        add("--batch", type=int, default=500, metavar="N", help="read so many events at a time (default: 500)")
+        add(
+            "--batch",
+            type=int,
+            default=500,
+            metavar="N",
+            help="read so many events at a time (default: 500)",
+        )
         add("--dry-run", action="store_true", help="only say how many events it would be")
         add("--json", action="store_true", help="print the result as JSON")
 
@@ -56,7 +78,9 @@ class Command(BaseCommand):
         if options["batch"] < 1 or options["days"] is not None and options["days"] < 0:
             raise CommandError("--batch must be at least 1, and --days at least 0.")
         if order is not None and (options["delete"] or options["force"]):
-            raise CommandError("The rows of an erased order stay, since they deduplicate: leave out --delete.")
+            raise CommandError(
+                "The rows of an erased order stay, since they deduplicate: leave out --delete."
+            )
         try:
             if order is not None:
                 action, events = erase, self.find_events_to_erase(order, options)
@@ -90,7 +114,10 @@ class Command(BaseCommand):
             text += "handled by hand; --include-failed erases failed ones as they are."
             raise CommandError(text % found)
         if options["interactive"] and not options["dry_run"] and events.exists():
-            question = "Erase what %d events tell about this order? It can't be undone. Type yes: " % events.count()
+            question = (
+                "Erase what %d events tell about this order? It can't be undone. Type yes: "
+                % events.count()
+            )
             if input(question) != "yes":
                 raise CommandError("Nothing was erased.")
         return events
@@ -116,10 +143,14 @@ class Command(BaseCommand):
     def report(self, counts, problems, done, options):
         """Print the result. Raises ``CommandError`` if something could not be done."""
         if options["json"]:
-            self.stdout.write(json.dumps(dict(counts, dry_run=options["dry_run"], problems=problems)))
+            self.stdout.write(
+                json.dumps(dict(counts, dry_run=options["dry_run"], problems=problems))
+            )
         elif options["verbosity"]:
             would = "would be " if options["dry_run"] else ""
             left = ", %d left as they are" % counts["left"] if counts["left"] else ""
             self.stdout.write("%d events %s%s%s" % (counts[done], would, done, left))
         if problems:
-            raise CommandError("\n".join("%d events: %s" % (n, text) for text, n in problems.items()))
+            raise CommandError(
+                "\n".join("%d events: %s" % (n, text) for text, n in problems.items())
+            )

@@ -12,11 +12,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from ...conf import settings
-from ...contrib.rehearsal import rehearse
-from ...contrib.replay import REPLAYABLE, replay
 from ...models import Event, digest
+from ...operations.batches import Progress, walk
+from ...operations.dry_run import rehearse
+from ...operations.replay import REPLAYABLE, replay
 from ...processing import unpublished
-from ..walking import Progress, walk
 
 FILTERS = ("status", "type", "provider", "order", "since", "until", "error")
 
@@ -31,7 +31,9 @@ def read_moment(text):
     except ValueError:
         moment = None
     if moment is None:
-        raise ArgumentTypeError("%r is neither a date nor a date and a time, such as 2026-11-23T10:00" % text)
+        raise ArgumentTypeError(
+            "%r is neither a date nor a date and a time, such as 2026-11-23T10:00" % text
+        )
     return moment
 
 
@@ -49,17 +51,40 @@ class Command(BaseCommand):
         """Add the options."""
         add = parser.add_argument
         add("ids", nargs="*", metavar="ID", help="an event, by the id that its provider gave it")
-        add("--key", type=int, action="append", default=[], metavar="N", help="an event, by its primary key")
+        add(
+            "--key",
+            type=int,
+            action="append",
+            default=[],
+            metavar="N",
+            help="an event, by its primary key",
+        )
         text = "events of this status; may be repeated (default, unless events are named: failed)"
         add("--status", action="append", choices=sorted(REPLAYABLE), default=[], help=text)
         add("--type", help="events of this type")
         add("--provider", help="events of this provider")
         add("--order", metavar="ID", help="events of this order")
-        add("--since", type=read_moment, metavar="TIME", help="events that were received at this time or later")
-        add("--until", type=read_moment, metavar="TIME", help="events that were received before this time")
+        add(
+            "--since",
+            type=read_moment,
+            metavar="TIME",
+            help="events that were received at this time or later",
+        )
+        add(
+            "--until",
+            type=read_moment,
+            metavar="TIME",
+            help="events that were received before this time",
+        )
         add("--error", metavar="TEXT", help="events whose error contains this text")
         add("--limit", type=int, metavar="N", help="at most so many events, the oldest first")
-        add("--batch", type=int, default=500, metavar="N", help="read so many events at a time (default: 500)")
+        add(
+            "--batch",
+            type=int,
+            default=500,
+            metavar="N",
+            help="read so many events at a time (default: 500)",
+        )
         add("--by", default="manage.py", metavar="NAME", help="who replays them, for the history")
         add("--reason", default="", metavar="TEXT", help="why, for the history")
         text = "replay nothing: run each handler in a transaction that is rolled back, and say what would become of it"
@@ -69,14 +94,22 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         """Replay the events, and print what became of them."""
         if not (options["ids"] or options["key"] or any(options[name] for name in FILTERS)):
-            raise CommandError("Say which events: by their ids, or by an option. --status failed chooses all failed.")
+            raise CommandError(
+                "Say which events: by their ids, or by an option. --status failed chooses all failed."
+            )
         if options["batch"] < 1 or options["limit"] is not None and options["limit"] < 1:
             raise CommandError("--batch and --limit must be at least 1.")
         try:
             events, missing = self.find_events(options)
-            result = self.rehearse(events, options) if options["dry_run"] else self.replay(events, options)
+            result = (
+                self.rehearse(events, options)
+                if options["dry_run"]
+                else self.replay(events, options)
+            )
         except Error as error:
-            text = "The database failed. What was replayed is replayed; run it again for the rest. %r"
+            text = (
+                "The database failed. What was replayed is replayed; run it again for the rest. %r"
+            )
             raise CommandError(text % error) from error
         self.report(dict(result, not_found=missing, dry_run=options["dry_run"]), options)
 
@@ -90,9 +123,15 @@ class Command(BaseCommand):
         named = named | Event.objects.filter(dedup_key__in=list(keys))
         found = list(named.values_list("pk", "dedup_key"))
         there = {name for pk, key in found for name in (str(pk), keys.get(key))}
-        missing = [name for name in [*options["ids"], *map(str, options["key"])] if name not in there]
+        missing = [
+            name for name in [*options["ids"], *map(str, options["key"])] if name not in there
+        ]
         is_named = options["ids"] or options["key"]
-        events = Event.objects.filter(pk__in=[pk for pk, _ in found]) if is_named else Event.objects.all()
+        events = (
+            Event.objects.filter(pk__in=[pk for pk, _ in found])
+            if is_named
+            else Event.objects.all()
+        )
         statuses = options["status"] or ([] if is_named else [Event.FAILED])
         conditions = {
             "status__in": statuses,
@@ -103,7 +142,9 @@ class Command(BaseCommand):
             "received_at__lt": options["until"],
             "error__contains": options["error"],
         }
-        return events.filter(**{name: value for name, value in conditions.items() if value}), missing
+        return events.filter(
+            **{name: value for name, value in conditions.items() if value}
+        ), missing
 
     def walk(self, events, options):
         """Give the chosen events, and show how far it has come."""
@@ -157,12 +198,20 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result))
         elif options["verbosity"] and options["dry_run"]:
             outcomes = "".join("\n  %s: %d" % item for item in sorted(result["outcomes"].items()))
-            self.stdout.write("%d events rehearsed%s" % (sum(result["outcomes"].values()), outcomes))
+            self.stdout.write(
+                "%d events rehearsed%s" % (sum(result["outcomes"].values()), outcomes)
+            )
         elif options["verbosity"]:
-            self.stdout.write("%d events replayed, %d left as they are" % (result["replayed"], result["left"]))
+            self.stdout.write(
+                "%d events replayed, %d left as they are" % (result["replayed"], result["left"])
+            )
         lines = ["%s was not found." % name for name in result["not_found"]]
-        lines += ["%d events: %s" % (count, text) for text, count in result.get("problems", {}).items()]
+        lines += [
+            "%d events: %s" % (count, text) for text, count in result.get("problems", {}).items()
+        ]
         if result.get("left", 0) > sum(result.get("problems", {}).values()):
-            lines.append("Only failed, ignored and waiting events whose bodies are not pruned can be replayed.")
+            lines.append(
+                "Only failed, ignored and waiting events whose bodies are not pruned can be replayed."
+            )
         if lines:
             raise CommandError("\n".join(lines))

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import NoReverseMatch, reverse
 
-from ...providers.composition import (
+from ...providers.diagnosis import fingerprint, list_keys
+from ...providers.sending import (
     Webhook,
     compose,
     compose_headers,
@@ -21,7 +22,6 @@ from ...providers.composition import (
     make_values,
     sign_webhook,
 )
-from ...providers.diagnosis import fingerprint, list_keys
 
 MAX_ANSWER = 64 * 1024  # bytes
 HINTS = {
@@ -57,15 +57,27 @@ class Command(BaseCommand):
             default="http://127.0.0.1:8000",
             help="where to; without a path the project's own address for the provider is added [%(default)s]",
         )
-        parser.add_argument("--provider", default="default", metavar="NAME", help="who sends [%(default)s]")
+        parser.add_argument(
+            "--provider", default="default", metavar="NAME", help="who sends [%(default)s]"
+        )
         self.add_event_arguments(parser)
         self.add_signature_arguments(parser)
-        parser.add_argument("--duplicate", type=int, default=0, metavar="N", help="post it N times more")
         parser.add_argument(
-            "--timeout", type=float, default=10, metavar="SECONDS", help="for each answer [%(default)s]"
+            "--duplicate", type=int, default=0, metavar="N", help="post it N times more"
         )
-        parser.add_argument("--remote", action="store_true", help="allow a URL that is not on this machine")
-        parser.add_argument("--dry-run", action="store_true", help="print what would be posted, but no signature")
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=10,
+            metavar="SECONDS",
+            help="for each answer [%(default)s]",
+        )
+        parser.add_argument(
+            "--remote", action="store_true", help="allow a URL that is not on this machine"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print what would be posted, but no signature"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def add_event_arguments(self, parser):
@@ -96,7 +108,9 @@ class Command(BaseCommand):
 
     def add_signature_arguments(self, parser):
         """Add the options that say how it is signed."""
-        parser.add_argument("--key", type=int, default=1, metavar="NUMBER", help="which of the secrets signs [1]")
+        parser.add_argument(
+            "--key", type=int, default=1, metavar="NUMBER", help="which of the secrets signs [1]"
+        )
         parser.add_argument("--forge", action="store_true", help="sign with a key that nobody has")
         parser.add_argument(
             "--stale",
@@ -120,9 +134,16 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         expected = 401 if options["forge"] or abs(age) > provider.tolerance else 200
-        report = {"url": url, "provider": provider.name, "bytes": len(webhook.body), "expected": expected}
+        report = {
+            "url": url,
+            "provider": provider.name,
+            "bytes": len(webhook.body),
+            "expected": expected,
+        }
         if options["dry_run"]:
-            return self.print_webhook(provider, webhook, dict(report, headers=hide_proof(provider, webhook)), options)
+            return self.print_webhook(
+                provider, webhook, dict(report, headers=hide_proof(provider, webhook)), options
+            )
         answers = list(self.post_all(url, webhook, options))
         problem = find_problem(answers, expected)
         report.update(answers=answers, ok=not problem)
@@ -141,11 +162,17 @@ class Command(BaseCommand):
             try:
                 yield post(url, webhook, options["timeout"])
             except (OSError, http.client.HTTPException, ValueError) as error:
-                hint = "Is the server running?" if isinstance(error, ConnectionError) else "Is the address right?"
+                hint = (
+                    "Is the server running?"
+                    if isinstance(error, ConnectionError)
+                    else "Is the address right?"
+                )
                 text = "No answer from %s after %d of %d posts: %r. %s"
                 raise CommandError(text % (url, number - 1, count, error, hint)) from error
             if shows:
-                self.stderr.write("\r%d of %d posted" % (number, count), ending="\n" if number == count else "")
+                self.stderr.write(
+                    "\r%d of %d posted" % (number, count), ending="\n" if number == count else ""
+                )
 
     def print_answers(self, url, answers):
         """Print what the answers say, for people."""
@@ -154,7 +181,10 @@ class Command(BaseCommand):
             events = " ".join(answer["event_ids"])
             self.stdout.write("%s\n%d %s" % (url, answer["status"], (said + " " + events).strip()))
         if len(answers) > 1:
-            told = [str(answer["status"]) + " " + (", ".join(answer["outcomes"]) or "-") for answer in answers[1:]]
+            told = [
+                str(answer["status"]) + " " + (", ".join(answer["outcomes"]) or "-")
+                for answer in answers[1:]
+            ]
             counts = ["%d times %s" % (told.count(each), each) for each in sorted(set(told))]
             self.stdout.write("and then " + "; ".join(counts))
 
@@ -163,7 +193,12 @@ class Command(BaseCommand):
         body = webhook.body.decode("utf-8", "backslashreplace")
         if options["json"]:
             return self.stdout.write(json.dumps(dict(report, body=body)))
-        lines = ["POST " + report["url"], *("%s: %s" % header for header in report["headers"].items()), "", body]
+        lines = [
+            "POST " + report["url"],
+            *("%s: %s" % header for header in report["headers"].items()),
+            "",
+            body,
+        ]
         self.stdout.write("\n".join(lines))
 
 
@@ -175,9 +210,7 @@ def complete_url(url, provider):
         path = reverse("payment_webhooks:receive_from", args=[provider])
         return url + (reverse("payment_webhooks:receive") if provider == "default" else path)
     except NoReverseMatch as error:
-        text = (
-            "The URL has no path, and this project does not include django_payment_webhooks.urls: give the whole URL."
-        )
+        text = "The URL has no path, and this project does not include django_payment_webhooks.urls: give the whole URL."
         raise ValueError(text) from error
 
 
@@ -207,20 +240,28 @@ def find_age(provider, options):
 
 def make_webhook(provider, options):
     """Return the webhook that the options describe, without its signature."""
-    chosen = {"provider_event_id": options["event_id"], "type": options["type"], "order_id": options["order"]}
+    chosen = {
+        "provider_event_id": options["event_id"],
+        "type": options["type"],
+        "order_id": options["order"],
+    }
     values = {name: value for name, value in chosen.items() if value is not None}
     values.update(read_value(text) for text in options["set"])
     headers = dict(read_header_line(text) for text in options["header"])
     body = read_file(options["file"]) if options["file"] else None
     if body is None:
         if "type" not in values:
-            raise ValueError("Give the --type of the event, such as charge.succeeded, or a --file with the body.")
+            raise ValueError(
+                "Give the --type of the event, such as charge.succeeded, or a --file with the body."
+            )
         webhook = compose(provider, make_values(provider, values.pop("type"), **values))
     else:
         if is_header(provider, "provider_event_id"):
             values.setdefault("provider_event_id", make_id("evt"))
         is_template = [name for name in values if not is_header(provider, name)]
-        webhook = compose(provider, values, read_template(body)) if is_template else Webhook(body, {})
+        webhook = (
+            compose(provider, values, read_template(body)) if is_template else Webhook(body, {})
+        )
         webhook.headers.update(compose_headers(provider, values))
     return webhook._replace(headers=dict(webhook.headers, **headers))
 
@@ -271,7 +312,9 @@ def sign(provider, webhook, age, options):
         return forge_webhook(provider, webhook, age)
     keys = dict(list_keys(provider))
     if keys and options["key"] not in keys:
-        known = ", ".join("%d (%s)" % (number, fingerprint(key)) for number, key in sorted(keys.items()))
+        known = ", ".join(
+            "%d (%s)" % (number, fingerprint(key)) for number, key in sorted(keys.items())
+        )
         raise ValueError("There is no key %d: there is %s." % (options["key"], known))
     return sign_webhook(provider, webhook, age, keys.get(options["key"]))
 
@@ -290,10 +333,15 @@ def post(url, webhook, timeout):
     parts = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     connection = kinds[parts.scheme](parts.netloc.rpartition("@")[2], timeout=timeout)
-    headers = dict({"Content-Type": "application/json", "User-Agent": "django-payment-webhooks"}, **webhook.headers)
+    headers = dict(
+        {"Content-Type": "application/json", "User-Agent": "django-payment-webhooks"},
+        **webhook.headers,
+    )
     started = time.monotonic()
     try:
-        connection.request("POST", parts.path + ("?" + parts.query if parts.query else ""), webhook.body, headers)
+        connection.request(
+            "POST", parts.path + ("?" + parts.query if parts.query else ""), webhook.body, headers
+        )
         response = connection.getresponse()
         body = response.read(MAX_ANSWER)
     finally:
@@ -304,11 +352,17 @@ def post(url, webhook, timeout):
         said = None
     said = said if isinstance(said, dict) else {}
     several = said.get("events")
-    events = [event for event in (several if isinstance(several, list) else [said]) if isinstance(event, dict)]
+    events = [
+        event
+        for event in (several if isinstance(several, list) else [said])
+        if isinstance(event, dict)
+    ]
     return {
         "status": response.status,
         "outcomes": [ascii(str(event["status"]))[1:-1] for event in events if "status" in event],
-        "event_ids": [ascii(str(event["event_id"]))[1:-1] for event in events if "event_id" in event],
+        "event_ids": [
+            ascii(str(event["event_id"]))[1:-1] for event in events if "event_id" in event
+        ],
         "error": ascii(str(said.get("error", "")))[1:-1],
         "bytes": len(body),
         "seconds": round(time.monotonic() - started, 4),

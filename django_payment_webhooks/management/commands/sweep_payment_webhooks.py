@@ -4,8 +4,8 @@ import time
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ...contrib.sweeper import enqueue_now, sweep
 from ...processing import process
+from ...sweeper import enqueue_now, sweep
 
 
 class Command(BaseCommand):
@@ -18,9 +18,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         """Add the options."""
-        parser.add_argument("--every", type=float, metavar="SECONDS", help="sweep again and again, at this interval")
         parser.add_argument(
-            "--process", action="store_true", help="process the events here and now, without broker and worker"
+            "--every", type=float, metavar="SECONDS", help="sweep again and again, at this interval"
+        )
+        parser.add_argument(
+            "--process",
+            action="store_true",
+            help="process the events here and now, without broker and worker",
         )
 
     def handle(self, *args, **options):
@@ -29,9 +33,13 @@ class Command(BaseCommand):
             try:
                 swept = sweep(process if options["process"] else enqueue_now)
             except Exception as error:
-                raise CommandError("The sweep was interrupted, what is due stays due: %r" % error) from error
+                raise CommandError(
+                    "The sweep was interrupted, what is due stays due: %r" % error
+                ) from error
             if options["verbosity"] and (swept or not options["every"]):
-                self.stdout.write("%d events %s" % (swept, "processed" if options["process"] else "enqueued"))
+                self.stdout.write(
+                    "%d events %s" % (swept, "processed" if options["process"] else "enqueued")
+                )
             if not options["every"]:
                 return
             time.sleep(options["every"])

@@ -9,8 +9,8 @@ from django.utils.dateparse import parse_datetime
 
 from ...conf import get_provider, settings
 from ...providers import Provider
-from ...providers.composition import find_provider
 from ...providers.diagnosis import explain, find_changes
+from ...providers.sending import find_provider
 from .send_payment_webhook import read_file
 
 
@@ -30,10 +30,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         """Add the options."""
-        parser.add_argument("--provider", default="default", metavar="NAME", help="who is said to send [%(default)s]")
+        parser.add_argument(
+            "--provider",
+            default="default",
+            metavar="NAME",
+            help="who is said to send [%(default)s]",
+        )
         parser.add_argument("--body", metavar="FILE", help="the raw body, - for the standard input")
         parser.add_argument(
-            "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a header; can be given again"
+            "--header",
+            action="append",
+            default=[],
+            metavar="'NAME: VALUE'",
+            help="a header; can be given again",
         )
         parser.add_argument("--headers", metavar="FILE", help="a file with one header in each line")
         parser.add_argument(
@@ -74,9 +83,13 @@ class Command(BaseCommand):
     def print_report(self, checks, changes, is_unproved):
         """Print the checks and the changes, for people."""
         for check in checks:
-            self.stdout.write("%-4s %-10s  %s" % ("ok" if check.passed else "FAIL", check.name, check.text))
+            self.stdout.write(
+                "%-4s %-10s  %s" % ("ok" if check.passed else "FAIL", check.name, check.text)
+            )
         if changes:
-            self.stdout.write("\nIt would match if " + ", and ".join(change.text for change in changes) + ".")
+            self.stdout.write(
+                "\nIt would match if " + ", and ".join(change.text for change in changes) + "."
+            )
             for advice in dict.fromkeys(change.advice for change in changes if change.advice):
                 self.stdout.write(advice)
         elif is_unproved:
@@ -99,11 +112,15 @@ def read_request(options):
     lines = list(options["header"])
     if options["request"]:
         if options["body"] or options["headers"]:
-            raise ValueError("--request has the headers and the body: leave out --headers and --body.")
+            raise ValueError(
+                "--request has the headers and the body: leave out --headers and --body."
+            )
         head, body = split_request(read_file(options["request"]))
         return [*head.splitlines(), *lines], body
     if not options["body"]:
-        raise ValueError("Give the raw body as --body FILE, - for the standard input; or the whole as --request FILE.")
+        raise ValueError(
+            "Give the raw body as --body FILE, - for the standard input; or the whole as --request FILE."
+        )
     if options["headers"]:
         lines = [*read_file(options["headers"]).decode("latin-1").splitlines(), *lines]
     return lines, read_file(options["body"])
@@ -135,5 +152,8 @@ def read_time(text):
         return float(text)
     moment = parse_datetime(text)
     if moment is None:
-        raise ValueError("--at %s is neither ISO 8601, such as 2026-11-23T12:00:00Z, nor Unix seconds." % ascii(text))
+        raise ValueError(
+            "--at %s is neither ISO 8601, such as 2026-11-23T12:00:00Z, nor Unix seconds."
+            % ascii(text)
+        )
     return moment.timestamp() if moment.tzinfo else time.mktime(moment.timetuple())

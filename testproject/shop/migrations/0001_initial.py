@@ -45,7 +45,9 @@ class Migration(migrations.Migration):
                 (
                     "order",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="shop.Order"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="refunds",
+                        to="shop.Order",
                     ),
                 ),
             ],
@@ -59,7 +61,9 @@ class Migration(migrations.Migration):
             model_name="dispute",
             name="order",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="disputes", to="shop.Order"
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="disputes",
+                to="shop.Order",
             ),
         ),
     ]

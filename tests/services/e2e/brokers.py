@@ -84,7 +84,15 @@ class Redis(Broker):
 
     def command(self):
         """Return what starts it."""
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", self.folder]
+        command = [
+            "redis-server",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--dir",
+            self.folder,
+        ]
         return [*command, "--save", "", "--appendonly", "no"]
 
     def fill(self, is_full):
@@ -100,17 +108,33 @@ class RabbitMQ(Broker):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.name, self.mapper, self.mapper_port = "tests_%s@localhost" % uuid.uuid4().hex[:8], None, find_port()
+        self.name, self.mapper, self.mapper_port = (
+            "tests_%s@localhost" % uuid.uuid4().hex[:8],
+            None,
+            find_port(),
+        )
         # Distributions put a wrapper in the programs' place, which changes the user and the folders.
         self.path = os.path.dirname(os.path.realpath(shutil.which("rabbitmq-server")))
-        files = {"MNESIA_BASE": "mnesia", "LOG_BASE": "log", "ENABLED_PLUGINS_FILE": "plugins", "CONFIG_FILE": "none"}
-        ports = {"NODENAME": self.name, "NODE_IP_ADDRESS": "127.0.0.1", "NODE_PORT": self.port, "LOGS": "-"}
+        files = {
+            "MNESIA_BASE": "mnesia",
+            "LOG_BASE": "log",
+            "ENABLED_PLUGINS_FILE": "plugins",
+            "CONFIG_FILE": "none",
+        }
+        ports = {
+            "NODENAME": self.name,
+            "NODE_IP_ADDRESS": "127.0.0.1",
+            "NODE_PORT": self.port,
+            "LOGS": "-",
+        }
         ports.update(DIST_PORT=find_port(), CONF_ENV_FILE=os.devnull)
         ports.update(SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}")
         ports.update((name, os.path.join(folder, file)) for name, file in files.items())
         self.env.update(("RABBITMQ_" + name, str(value)) for name, value in ports.items())
         # The home is for the cookie.
-        self.env.update(HOME=folder, ERL_EPMD_PORT=str(self.mapper_port), ERL_EPMD_ADDRESS="127.0.0.1")
+        self.env.update(
+            HOME=folder, ERL_EPMD_PORT=str(self.mapper_port), ERL_EPMD_ADDRESS="127.0.0.1"
+        )
 
     @property
     def url(self):
@@ -120,7 +144,9 @@ class RabbitMQ(Broker):
     def start(self):
         """Start it, and its port mapper if that is not there."""
         if self.mapper is None:
-            self.mapper = Process("epmd", ["epmd", "-port", str(self.mapper_port), "-address", "127.0.0.1"], self.env)
+            self.mapper = Process(
+                "epmd", ["epmd", "-port", str(self.mapper_port), "-address", "127.0.0.1"], self.env
+            )
             self.mapper.wait_until(lambda: accepts(self.mapper_port))
         super().start()
 
@@ -140,7 +166,14 @@ class RabbitMQ(Broker):
     def control(self, *arguments):
         """Run a command of ``rabbitmqctl``."""
         command = [os.path.join(self.path, "rabbitmqctl"), "-n", self.name, *arguments]
-        subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        subprocess.run(
+            command,
+            env=self.env,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        )
 
     def fill(self, is_full):
         """Take no more messages, as if the memory was full, or take them again."""

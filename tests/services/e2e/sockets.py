@@ -22,12 +22,18 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def make_request(body, signature="genuine", headers=(), method="POST", path=PATH, length="right", secret=None):
+def make_request(
+    body, signature="genuine", headers=(), method="POST", path=PATH, length="right", secret=None
+):
     """Return the bytes of a request. Every part of it can be wrong; None leaves a header out.
 
     ``length`` is the ``Content-Length``, ``headers`` are pairs of a name and a text or bytes.
     """
-    signature = sign(body, *([secret] if secret is not None else [])) if signature == "genuine" else signature
+    signature = (
+        sign(body, *([secret] if secret is not None else []))
+        if signature == "genuine"
+        else signature
+    )
     length = len(body) if length == "right" else length
     lines = [("%s %s HTTP/1.1" % (method, path)).encode(), b"Host: localhost"]
     for name, value in [("Content-Length", length), ("X-Signature", signature), *headers]:
@@ -137,7 +143,9 @@ class Proxy:
 
     def serve(self, client):
         """Pass everything on until one side ends, or the connection is to be cut."""
-        with closing(client), suppress(OSError), closing(socket.create_connection(self.target)) as server:
+        with closing(client), suppress(OSError), closing(
+            socket.create_connection(self.target)
+        ) as server:
             pair = {client: server, server: client}
             self.open.update(pair)
             try:

@@ -48,9 +48,15 @@ class Database:
         if not self.url:
             return sqlite3.connect(self.file, timeout=20, isolation_level=None)
         parts = {"host": self.parts.hostname, "port": self.parts.port, "user": self.parts.username}
-        parts = {name: value for name, value in dict(parts, password=self.parts.password).items() if value}
+        parts = {
+            name: value
+            for name, value in dict(parts, password=self.parts.password).items()
+            if value
+        }
         if self.is_mysql:
-            return pymysql.connect(database=None if anywhere else self.name, autocommit=True, **parts)
+            return pymysql.connect(
+                database=None if anywhere else self.name, autocommit=True, **parts
+            )
         driver = __import__(POSTGRES_DRIVER)
         connection = driver.connect(dbname="postgres" if anywhere else self.name, **parts)
         connection.autocommit = True
@@ -74,7 +80,9 @@ class Database:
     def end_connections(self):
         """End all connections, as a restart of the server does. Not for SQLite."""
         if self.is_mysql:
-            rows = self.execute("SELECT id FROM information_schema.processlist WHERE db = '%s'" % self.name, True)
+            rows = self.execute(
+                "SELECT id FROM information_schema.processlist WHERE db = '%s'" % self.name, True
+            )
             for (key,) in rows:
                 with suppress(pymysql.MySQLError):  # one that has ended by itself
                     self.execute("KILL %d" % key, anywhere=True)
@@ -85,7 +93,10 @@ class Database:
     def drop(self):
         """Drop it, whoever is still connected."""
         if self.url:
-            self.execute("DROP DATABASE %s%s" % (self.name, "" if self.is_mysql else " WITH (FORCE)"), anywhere=True)
+            self.execute(
+                "DROP DATABASE %s%s" % (self.name, "" if self.is_mysql else " WITH (FORCE)"),
+                anywhere=True,
+            )
 
 
 class Queue:
@@ -136,7 +147,11 @@ class Shop:
         self.database = Database(database_url, var_dir)
         self.queue = Queue(broker_url, self.database.name, var_dir)
         timing = {"PAYMENT_WEBHOOKS_MAX_ATTEMPTS": 4}
-        urls = {"DATABASE_URL": self.database.url, "CELERY_BROKER_URL": broker_url, "CELERY_QUEUE": self.queue.name}
+        urls = {
+            "DATABASE_URL": self.database.url,
+            "CELERY_BROKER_URL": broker_url,
+            "CELERY_QUEUE": self.queue.name,
+        }
         self.env = shop_environment(var_dir, **dict(timing, **urls))
         self.server = self.worker = self.downstream = None
 
@@ -173,7 +188,9 @@ class Shop:
 
     def restart_server(self):
         """Start the web server again at the same address, after it was killed."""
-        wait_until(lambda: not accepts(self.server.port), PATIENCE)  # its children end a little later
+        wait_until(
+            lambda: not accepts(self.server.port), PATIENCE
+        )  # its children end a little later
         self.server = start_server(self.env, self.server.port)
 
     def next_order(self):
@@ -209,11 +226,15 @@ class Shop:
         try:
             wait_until(lambda: {self.status(event) for event in events} == {status}, PATIENCE, 0.05)
         except TimeoutError:
-            raise AssertionError("not all of %s are %s: %s" % (events, status, self.events())) from None
+            raise AssertionError(
+                "not all of %s are %s: %s" % (events, status, self.events())
+            ) from None
 
     def effects(self, order_id):
         """Return how often each kind of effect happened to an order."""
-        rows = self.database.execute("SELECT kind FROM shop_ledgerentry WHERE order_id = '%s'" % order_id)
+        rows = self.database.execute(
+            "SELECT kind FROM shop_ledgerentry WHERE order_id = '%s'" % order_id
+        )
         return dict(Counter(kind for (kind,) in rows))
 
     def calls(self, order_id):

@@ -20,7 +20,10 @@ from .stacks import PATIENCE, Shop
 
 BROKERS = {"redis": (Redis, "TEST_MYSQL_URL"), "rabbitmq": (RabbitMQ, "TEST_POSTGRES_URL")}
 PAUSE = 0.5  # seconds for which a process leaves a broker alone that failed
-USUAL, LONGEST = 1, 10  # seconds: half of the answers come sooner than this, and all of them than that
+USUAL, LONGEST = (
+    1,
+    10,
+)  # seconds: half of the answers come sooner than this, and all of them than that
 SERVERS = 2  # processes of the web server
 
 
@@ -63,7 +66,9 @@ class Requests(threading.Thread):
         while not self.end.wait(0.03):
             self.orders.append(self.shop.next_order())
             self.charges.append(self.shop.charge(self.orders[-1]))
-            self.answers.append(post_webhook(self.server.base_url, self.charges[-1], timeout=PATIENCE))
+            self.answers.append(
+                post_webhook(self.server.base_url, self.charges[-1], timeout=PATIENCE)
+            )
 
     def send_until(self, condition):
         """Wait until a condition is true while requests come, for some of them at least."""
@@ -76,7 +81,9 @@ class Requests(threading.Thread):
 def requests_at_a_steady_rate(shop, record_property, server=None):
     """Send requests as long as the block runs; then check how they were answered, and that all were applied once."""
     requests = Requests(shop, server)
-    post_at_once(8, requests.server.base_url, b"{}", secret="forged")  # the first requests load what is loaded late
+    post_at_once(
+        8, requests.server.base_url, b"{}", secret="forged"
+    )  # the first requests load what is loaded late
     requests.start()
     try:
         yield requests
@@ -84,7 +91,10 @@ def requests_at_a_steady_rate(shop, record_property, server=None):
         requests.end.set()
         requests.join(PATIENCE)
     times = sorted(answer.seconds for answer in requests.answers)
-    record_property("milliseconds", {"median": round(statistics.median(times) * 1000), "most": round(times[-1] * 1000)})
+    record_property(
+        "milliseconds",
+        {"median": round(statistics.median(times) * 1000), "most": round(times[-1] * 1000)},
+    )
     assert len(requests.answers) == len(requests.charges) >= 30
     assert Counter(answer.status for answer in requests.answers) == {200: len(requests.charges)}
     assert statistics.median(times) < USUAL, times
@@ -104,7 +114,11 @@ class Failures:
     """How often the web server told that it could not publish, since this was made."""
 
     def __init__(self, server):
-        self.server, self.before, self.started = server, server.output().count("enqueue failed"), time.monotonic()
+        self.server, self.before, self.started = (
+            server,
+            server.output().count("enqueue failed"),
+            time.monotonic(),
+        )
 
     def count(self):
         """Return how often it was told."""
@@ -126,7 +140,9 @@ def warm_up(shop):
 # ---- down
 
 
-def test_broker_that_refuses_connections_slows_no_answer_and_loses_nothing(shop, broker, record_property):
+def test_broker_that_refuses_connections_slows_no_answer_and_loses_nothing(
+    shop, broker, record_property
+):
     warm_up(shop)
     with requests_at_a_steady_rate(shop, record_property) as requests:
         failures = Failures(shop.server)
@@ -150,7 +166,9 @@ def test_broker_that_is_frozen_slows_no_answer_and_loses_nothing(shop, broker, r
             broker.thaw()
 
 
-def test_sixty_webhooks_at_once_are_answered_while_the_broker_is_frozen(shop, broker, record_property):
+def test_sixty_webhooks_at_once_are_answered_while_the_broker_is_frozen(
+    shop, broker, record_property
+):
     warm_up(shop)
     broker.freeze()
     try:
@@ -180,7 +198,9 @@ def out_of_memory(broker):
         broker.fill(False)
 
 
-def test_broker_that_is_out_of_memory_slows_no_answer_and_loses_nothing(shop, broker, record_property):
+def test_broker_that_is_out_of_memory_slows_no_answer_and_loses_nothing(
+    shop, broker, record_property
+):
     warm_up(shop)
     with requests_at_a_steady_rate(shop, record_property) as requests:
         failures = Failures(shop.server)
@@ -190,9 +210,13 @@ def test_broker_that_is_out_of_memory_slows_no_answer_and_loses_nothing(shop, br
 
 
 @pytest.mark.parametrize("broker", ["redis"], indirect=True)
-def test_redis_that_became_a_replica_slows_no_answer_and_loses_nothing(shop, broker, record_property, tmp_path):
+def test_redis_that_became_a_replica_slows_no_answer_and_loses_nothing(
+    shop, broker, record_property, tmp_path
+):
     """It says READONLY. The worker has another broker here, as one that is told so may end."""
-    with Redis(str(tmp_path)) as replica, start_server(dict(shop.env, CELERY_BROKER_URL=replica.url)) as server:
+    with Redis(str(tmp_path)) as replica, start_server(
+        dict(shop.env, CELERY_BROKER_URL=replica.url)
+    ) as server:
         with requests_at_a_steady_rate(shop, record_property, server) as requests:
             requests.send_until(replica.client.dbsize)
             failures = Failures(server)
@@ -208,7 +232,10 @@ def test_redis_that_became_a_replica_slows_no_answer_and_loses_nothing(shop, bro
 @contextmanager
 def wrong_password(shop, broker):
     """Give the address of the broker, with a password that it does not take."""
-    yield {"CELERY_BROKER_URL": "%s://guest:wrong@127.0.0.1:%d" % (broker.url.partition(":")[0], broker.port)}
+    yield {
+        "CELERY_BROKER_URL": "%s://guest:wrong@127.0.0.1:%d"
+        % (broker.url.partition(":")[0], broker.port)
+    }
 
 
 @contextmanager
@@ -224,7 +251,9 @@ def queue_that_nobody_reads(shop, broker):
     yield {"CELERY_QUEUE": "nobody-" + shop.queue.name}
 
 
-@pytest.mark.parametrize("mistake", [wrong_password, connections_that_are_reset, queue_that_nobody_reads])
+@pytest.mark.parametrize(
+    "mistake", [wrong_password, connections_that_are_reset, queue_that_nobody_reads]
+)
 def test_sweeper_alone_applies_everything(shop, broker, record_property, mistake):
     """The web server's messages come nowhere. See test_end_to_end for an address at which nobody listens."""
     with mistake(shop, broker) as variables, start_server(dict(shop.env, **variables)) as server:
@@ -235,7 +264,9 @@ def test_sweeper_alone_applies_everything(shop, broker, record_property, mistake
             failures.check()
 
 
-def test_messages_that_the_broker_forgets_again_and_again_are_made_up_for(shop, broker, record_property):
+def test_messages_that_the_broker_forgets_again_and_again_are_made_up_for(
+    shop, broker, record_property
+):
     warm_up(shop)
     with requests_at_a_steady_rate(shop, record_property) as requests:
 

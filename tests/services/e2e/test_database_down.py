@@ -42,7 +42,9 @@ class Stage:
 
     def rows(self):
         """Return the ids of the events that are stored."""
-        return sorted(row[0] for row in self.database.execute("SELECT provider_event_id FROM " + TABLE))
+        return sorted(
+            row[0] for row in self.database.execute("SELECT provider_event_id FROM " + TABLE)
+        )
 
 
 UNAVAILABLE = (503, "could not be stored")
@@ -52,7 +54,9 @@ DUPLICATE = (200, "duplicate")
 
 def make_body(event_id, size=0):
     """Return the body of a webhook."""
-    return ('{"event_id": "%s", "type": "charge.succeeded", "note": "%s"}' % (event_id, "x" * size)).encode()
+    return (
+        '{"event_id": "%s", "type": "charge.succeeded", "note": "%s"}' % (event_id, "x" * size)
+    ).encode()
 
 
 @pytest.fixture(scope="module", params=list(DATABASES))
@@ -66,14 +70,18 @@ def server_of_database(request, tmp_path_factory):
         database = Database(url, folder)
         stack.callback(database.drop)
         # So few threads, each with a connection of its own, that one can know that all of them have been asked.
-        env = shop_environment(folder, DATABASE_URL=database.url, GUNICORN_CMD_ARGS="--workers 2 --threads 2")
+        env = shop_environment(
+            folder, DATABASE_URL=database.url, GUNICORN_CMD_ARGS="--workers 2 --threads 2"
+        )
         manage(env, "migrate")
         parts = database.parts
         proxy = stack.enter_context(Proxy(parts.hostname, parts.port or PORTS[parts.scheme]))
         netloc = "%s@127.0.0.1:%d" % (parts.netloc.rpartition("@")[0], proxy.port)
         # Without encryption the proxy can read what passes.
         query = "" if database.is_mysql else "sslmode=disable"
-        env["DATABASE_URL"] = parts._replace(netloc=netloc, path="/" + database.name, query=query).geturl()
+        env["DATABASE_URL"] = parts._replace(
+            netloc=netloc, path="/" + database.name, query=query
+        ).geturl()
         yield Stage(stack.enter_context(start_server(env)), database, proxy)
 
 
@@ -92,7 +100,9 @@ def stage(server_of_database):
 def check_outage(stage, name):
     """Check that a new event is refused for now, whether or not it can be understood, and return it."""
     body = make_body("evt_" + name)
-    assert [stage.post(body), stage.post(body), stage.post(b"not JSON " + body)] == [UNAVAILABLE] * 3
+    assert [stage.post(body), stage.post(body), stage.post(b"not JSON " + body)] == [
+        UNAVAILABLE
+    ] * 3
     return body
 
 
@@ -105,7 +115,9 @@ def check_recovery(stage, body):
 
 def notice_ended_connections(stage):
     """Let each thread of the server notice that its connection was ended: it answers 503 once."""
-    wait_until(lambda: {stage.post(make_body("evt_well")) for _ in range(50)} == {DUPLICATE}, PATIENCE)
+    wait_until(
+        lambda: {stage.post(make_body("evt_well")) for _ in range(50)} == {DUPLICATE}, PATIENCE
+    )
 
 
 def test_database_that_refuses_connections_gives_503_until_it_is_back(stage):
@@ -152,11 +164,15 @@ def failing_inserts(database, code):
     """Let every INSERT of an event fail with an error of the database."""
     if database.is_mysql:
         signal = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = %s, MESSAGE_TEXT = 'for a test'" % code
-        database.execute("CREATE TRIGGER fails BEFORE INSERT ON %s FOR EACH ROW %s" % (TABLE, signal))
+        database.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON %s FOR EACH ROW %s" % (TABLE, signal)
+        )
     else:
         function = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s END $$"
         database.execute(function % ("RAISE EXCEPTION 'for a test' USING ERRCODE = '%s';" % code))
-        database.execute("CREATE TRIGGER fails BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION fail()" % TABLE)
+        database.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION fail()" % TABLE
+        )
     try:
         yield
     finally:
@@ -174,7 +190,9 @@ def test_database_that_is_full_or_read_only_gives_503_until_it_is_not(stage, fau
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
-def test_connection_that_dies_during_the_commit_gives_503_and_the_next_delivery_is_stored_once(stage, cut):
+def test_connection_that_dies_during_the_commit_gives_503_and_the_next_delivery_is_stored_once(
+    stage, cut
+):
     body = make_body("evt_cut_" + cut)
     stage.proxy.cut = cut
 

@@ -7,7 +7,15 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
-from processes import Process, find_port, post_at_once, post_webhook, start_server, start_worker, wait_until
+from processes import (
+    Process,
+    find_port,
+    post_at_once,
+    post_webhook,
+    start_server,
+    start_worker,
+    wait_until,
+)
 
 from .stacks import PATIENCE, silent_listener
 
@@ -18,7 +26,10 @@ def test_webhook_is_stored_queued_and_applied_once(shop):
 
     answer = shop.post(charge)
 
-    assert (answer.status, answer.data) == (200, {"status": "accepted", "event_id": charge["event_id"]})
+    assert (answer.status, answer.data) == (
+        200,
+        {"status": "accepted", "event_id": charge["event_id"]},
+    )
     shop.wait_for("processed", charge)
     assert shop.effects(order) == {"payment": 1}
     assert [call["status"] for call in shop.calls(order)] == [200]
@@ -310,12 +321,19 @@ MOMENTS = ["prepare", "fence", "apply", "commit", "deliver"]
 # What becomes of the message of a child that is killed. The folders of the embedded broker know no acknowledgement.
 ACKNOWLEDGE = {
     "": {},  # it is lost
-    "redis": {"CELERY_TASK_ACKS_LATE": True},  # it is lost, too: only of a whole worker that is killed it is not
-    "amqp": {"CELERY_TASK_ACKS_LATE": True, "CELERY_TASK_REJECT_ON_WORKER_LOST": True},  # it comes again
+    "redis": {
+        "CELERY_TASK_ACKS_LATE": True
+    },  # it is lost, too: only of a whole worker that is killed it is not
+    "amqp": {
+        "CELERY_TASK_ACKS_LATE": True,
+        "CELERY_TASK_REJECT_ON_WORKER_LOST": True,
+    },  # it comes again
 }
 
 
-def test_worker_that_is_killed_at_any_moment_is_made_up_for_however_messages_are_acknowledged(shop, tmp_path):
+def test_worker_that_is_killed_at_any_moment_is_made_up_for_however_messages_are_acknowledged(
+    shop, tmp_path
+):
     mode = (shop.queue.url or "").split(":")[0]
     fates = {shop.next_order(): moment for moment in MOMENTS}
     charges = [shop.charge(order) for order in fates]
@@ -331,7 +349,9 @@ def test_worker_that_is_killed_at_any_moment_is_made_up_for_however_messages_are
     assert sum(calls[MOMENTS.index("deliver")].values()) > 1
 
 
-def test_handler_that_kills_its_worker_each_time_fails_in_the_end_and_other_events_are_applied(shop, tmp_path):
+def test_handler_that_kills_its_worker_each_time_fails_in_the_end_and_other_events_are_applied(
+    shop, tmp_path
+):
     once_is_enough(shop, "redis")
     poison, others = shop.next_order(), [shop.next_order() for _ in range(5)]
     charges = [shop.charge(order) for order in [poison] + others]
@@ -347,11 +367,17 @@ def test_handler_that_kills_its_worker_each_time_fails_in_the_end_and_other_even
     assert [shop.effects(order) for order in others] == [{"payment": 1}] * 5
 
 
-def test_handler_that_hides_the_soft_time_limit_is_killed_by_the_hard_one_and_rolled_back(shop, tmp_path):
+def test_handler_that_hides_the_soft_time_limit_is_killed_by_the_hard_one_and_rolled_back(
+    shop, tmp_path
+):
     once_is_enough(shop, "amqp")
     order = shop.next_order()
     charge = shop.charge(order)
-    limits = {"CELERY_TASK_SOFT_TIME_LIMIT": 1, "CELERY_TASK_TIME_LIMIT": 2, "PAYMENT_WEBHOOKS_LEASE": 3}
+    limits = {
+        "CELERY_TASK_SOFT_TIME_LIMIT": 1,
+        "CELERY_TASK_TIME_LIMIT": 2,
+        "PAYMENT_WEBHOOKS_LEASE": 3,
+    }
 
     with dangerous_worker(shop, tmp_path, {order: "limit"}, **limits):
         send(shop, charge)
@@ -409,8 +435,12 @@ def broker_settings(request, tmp_path):
     return {"DJANGO_SETTINGS_MODULE": "settings_without_bounds", "folder": str(tmp_path)}
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:%d/0", "amqp://guest:guest@127.0.0.1:%d//"], ids=["redis", "amqp"])
-def test_broker_that_does_not_work_slows_no_answer(embedded_shop, url, broken_port, broker_settings, record_property):
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:%d/0", "amqp://guest:guest@127.0.0.1:%d//"], ids=["redis", "amqp"]
+)
+def test_broker_that_does_not_work_slows_no_answer(
+    embedded_shop, url, broken_port, broker_settings, record_property
+):
     shop = embedded_shop
     env = dict(shop.env, CELERY_BROKER_URL=url % broken_port, **broker_settings)
     env["PYTHONPATH"] = env.get("folder", "") + ":" + env["PYTHONPATH"]

@@ -22,7 +22,16 @@ from contextlib import ExitStack, closing
 import pytest
 import requests
 from amqp.exceptions import ChannelError
-from processes import PATH, SECRET, make_event, manage, shop_environment, sign, start_server, wait_until
+from processes import (
+    PATH,
+    SECRET,
+    make_event,
+    manage,
+    shop_environment,
+    sign,
+    start_server,
+    wait_until,
+)
 
 from .conftest import NAMES, STACKS
 from .sockets import PATIENCE, Proxy, connect, exchange, make_chunks, make_request, read_reply
@@ -30,7 +39,9 @@ from .stacks import Shop
 
 LIMIT = 1024 * 1024
 FLOOD = 2  # seconds
-MEMORY = 300 * 1024  # KiB that a process of the server may have in the end; it starts with about 50 000
+MEMORY = (
+    300 * 1024
+)  # KiB that a process of the server may have in the end; it starts with about 50 000
 TIMED = PATH + "/timed"
 PORTS = {"mysql": 3306, "postgres": 5432}
 
@@ -41,7 +52,10 @@ def shop(request, tmp_path_factory):
     missing = [NAMES[name] for name in STACKS[request.param] if name and not os.environ.get(name)]
     if missing:
         pytest.skip("needs " + " and ".join(missing))
-    shop = Shop(str(tmp_path_factory.mktemp("shop")), *[os.environ.get(name) for name in STACKS[request.param]])
+    shop = Shop(
+        str(tmp_path_factory.mktemp("shop")),
+        *[os.environ.get(name) for name in STACKS[request.param]],
+    )
     with ExitStack() as stack:
         stack.callback(shop.stop)
         manage(shop.env, "migrate")
@@ -49,12 +63,18 @@ def shop(request, tmp_path_factory):
         shop.proxy = None
         if shop.database.url:
             parts = shop.database.parts
-            shop.proxy = stack.enter_context(Proxy(parts.hostname, parts.port or PORTS[parts.scheme]))
+            shop.proxy = stack.enter_context(
+                Proxy(parts.hostname, parts.port or PORTS[parts.scheme])
+            )
             netloc = "%s@127.0.0.1:%d" % (parts.netloc.rpartition("@")[0], shop.proxy.port)
-            env["DATABASE_URL"] = parts._replace(netloc=netloc, path="/" + shop.database.name).geturl()
+            env["DATABASE_URL"] = parts._replace(
+                netloc=netloc, path="/" + shop.database.name
+            ).geturl()
         shop.server = start_server(env)
         shop.published, shop.connection = 0, None
-        shop.children = wait_until(lambda: len(shop.server.children()) == 2 and shop.server.children())
+        shop.children = wait_until(
+            lambda: len(shop.server.children()) == 2 and shop.server.children()
+        )
         if shop.queue.url:
             shop.mailbox = stack.enter_context(shop.queue.open())
         yield shop
@@ -108,7 +128,11 @@ def check_published(shop, more):
 
 def charge(event_id, **fields):
     """Return the body of an event."""
-    event = {"event_id": event_id, "type": "charge.succeeded", "data": {"order_id": "e1", "amount": "10.00"}}
+    event = {
+        "event_id": event_id,
+        "type": "charge.succeeded",
+        "data": {"order_id": "e1", "amount": "10.00"},
+    }
     return json.dumps(dict(event, **fields)).encode()
 
 
@@ -143,7 +167,10 @@ def send_forgeries(port, end, answers):
         try:
             connection.sendall(request)
             answers.append(read_reply(connection).status)
-        except (ConnectionError, http.client.BadStatusLine):  # the server ends a connection now and then
+        except (
+            ConnectionError,
+            http.client.BadStatusLine,
+        ):  # the server ends a connection now and then
             connection.close()
             connection = connect(port)
     connection.close()
@@ -165,7 +192,9 @@ def connections(shop):
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = '%s'"
     if shop.database.is_mysql:
         query = "SELECT count(*) FROM information_schema.processlist WHERE db = '%s'"
-    return shop.proxy.accepted, shop.database.execute(query % shop.database.name, anywhere=True)[0][0]
+    return shop.proxy.accepted, shop.database.execute(query % shop.database.name, anywhere=True)[0][
+        0
+    ]
 
 
 @pytest.mark.parametrize("shop", ["rabbitmq-postgresql", "redis-mariadb"], indirect=True)
@@ -231,17 +260,29 @@ REFUSED = {
     "an unknown method": (405, make_request(GENUINE, method="BREW")),
     "unknown provider": (404, make_request(GENUINE, path=PATH + "/nobody")),
     "line breaks in the path": (404, make_request(GENUINE, path=PATH + "/%0d%0aX-Forged:%20yes")),
-    "no HTTP": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)) + b"\r\n\r\n"),
+    "no HTTP": (
+        400,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)) + b"\r\n\r\n",
+    ),
     # signatures
     "no signature": (401, make_request(GENUINE, None)),
     "empty signature": (401, make_request(GENUINE, "")),
     "signature of 4 KiB": (401, make_request(GENUINE, MAC * 64)),
     "signature of 64 KiB": (BY_SERVER, make_request(GENUINE, "0" * 2**16)),
-    "another header of 64 KiB": (BY_SERVER, make_request(GENUINE, headers=[("X-Other", "0" * 2**16)])),
+    "another header of 64 KiB": (
+        BY_SERVER,
+        make_request(GENUINE, headers=[("X-Other", "0" * 2**16)]),
+    ),
     "signature of 1 MiB": (BY_SERVER, make_request(GENUINE, "0" * 2**20)),
-    "a thousand headers": (BY_SERVER, make_request(GENUINE, headers=[("X-%d" % n, "x") for n in range(1000)])),
+    "a thousand headers": (
+        BY_SERVER,
+        make_request(GENUINE, headers=[("X-%d" % n, "x") for n in range(1000)]),
+    ),
     "two genuine signatures": (401, make_request(GENUINE, headers=[("X-Signature", MAC)])),
-    "a genuine signature after a forged one": (401, make_request(GENUINE, "0" * 64, [("X-Signature", MAC)])),
+    "a genuine signature after a forged one": (
+        401,
+        make_request(GENUINE, "0" * 64, [("X-Signature", MAC)]),
+    ),
     "signature in UTF-8": (401, make_request(GENUINE, "\u00e9" * 64)),
     "signature in Latin-1": (401, make_request(GENUINE, b"\xe9" * 64)),
     "signature in full-width digits": (401, make_request(GENUINE, MAC.translate(FULL_WIDTH))),
@@ -249,12 +290,21 @@ REFUSED = {
     "signature with a space in it": (401, make_request(GENUINE, MAC[:32] + " " + MAC[32:])),
     "signature with its prefix": (401, make_request(GENUINE, "sha256=" + MAC)),
     "prefix of a signature only": (401, make_request(GENUINE, "sha256=")),
-    "another algorithm": (401, make_request(GENUINE, hmac.new(SECRET.encode(), GENUINE, "sha3_256").hexdigest())),
-    "md5": (401, make_request(GENUINE, "md5=" + hmac.new(SECRET.encode(), GENUINE, "md5").hexdigest())),
+    "another algorithm": (
+        401,
+        make_request(GENUINE, hmac.new(SECRET.encode(), GENUINE, "sha3_256").hexdigest()),
+    ),
+    "md5": (
+        401,
+        make_request(GENUINE, "md5=" + hmac.new(SECRET.encode(), GENUINE, "md5").hexdigest()),
+    ),
     "no algorithm": (401, make_request(GENUINE, "none")),
     "signature with a NUL": ((401, *BY_SERVER), make_request(GENUINE, b"\0" * 64)),
     "signature with an escape": ((401, *BY_SERVER), make_request(GENUINE, "\x1b[2J" + MAC)),
-    "signature on two lines": ((401, *BY_SERVER), make_request(GENUINE, MAC[:32] + "\r\n " + MAC[32:])),
+    "signature on two lines": (
+        (401, *BY_SERVER),
+        make_request(GENUINE, MAC[:32] + "\r\n " + MAC[32:]),
+    ),
     "signature under another name": (401, make_request(GENUINE, None, [("X_Signature", MAC)])),
     "empty key": (401, make_request(GENUINE, sign(GENUINE, ""))),
     "another key": (401, make_request(GENUINE, sign(GENUINE, "a guess of a secret"))),
@@ -262,8 +312,14 @@ REFUSED = {
     # times of signing
     "no time": (401, make_request(GENUINE, "v1=" + sign(b"." + GENUINE), path=TIMED)),
     "time in milliseconds": (401, lambda: at_odd_time("%d" % (time.time() * 1000))),
-    "time in full-width digits": (401, lambda: at_odd_time(("%d" % time.time()).translate(FULL_WIDTH))),
-    "time of another scheme": (401, lambda: timed(GENUINE, int(time.time()), more=",v0=1").replace(b"v1=", b"v0=")),
+    "time in full-width digits": (
+        401,
+        lambda: at_odd_time(("%d" % time.time()).translate(FULL_WIDTH)),
+    ),
+    "time of another scheme": (
+        401,
+        lambda: timed(GENUINE, int(time.time()), more=",v0=1").replace(b"v1=", b"v0="),
+    ),
     "too old": (401, at(-305)),
     "too far ahead": (401, at(305)),
     "a sender whose clock is an hour late": (401, at(-3600)),
@@ -289,13 +345,19 @@ REFUSED = {
     "chunked and one byte over the limit": (413, chunked(padded("evt_1", LIMIT + 1), 65536)),
     "chunked and cut off": (400, chunked(GENUINE, end=b"")),
     "chunked and cut off in a chunk": (400, chunked(GENUINE)[:-20]),
-    "chunk with a size that is none": (400, chunked(b"", end=b"xyz\r\n" + GENUINE + b"\r\n0\r\n\r\n")),
+    "chunk with a size that is none": (
+        400,
+        chunked(b"", end=b"xyz\r\n" + GENUINE + b"\r\n0\r\n\r\n"),
+    ),
     "chunk of a negative size": (400, chunked(b"", end=b"-5\r\n" + GENUINE + b"\r\n0\r\n\r\n")),
     "chunk of 16 EiB": (400, chunked(b"", end=b"f" * 16 + b"\r\n" + GENUINE + b"\r\n0\r\n\r\n")),
     "chunked forgery": (401, chunked(GENUINE, signature="0" * 64)),
     # encodings
     "gzip": (415, make_request(gzip.compress(GENUINE), headers=[("Content-Encoding", "gzip")])),
-    "a bomb in gzip": (415, make_request(gzip.compress(b"0" * 10**7), headers=[("Content-Encoding", "gzip")])),
+    "a bomb in gzip": (
+        415,
+        make_request(gzip.compress(b"0" * 10**7), headers=[("Content-Encoding", "gzip")]),
+    ),
     "deflate": (415, make_request(GENUINE, headers=[("Content-Encoding", "deflate")])),
     "gzip that is none": (415, make_request(GENUINE, headers=[("Content-Encoding", "gzip")])),
     "gzip, and says that it is not": (401, make_request(gzip.compress(GENUINE), MAC)),
@@ -332,13 +394,17 @@ def with_expect():
 
 
 ACCEPTED = {
-    "upper-case signature": lambda: make_request(charge("evt_upper"), sign(charge("evt_upper")).upper()),
+    "upper-case signature": lambda: make_request(
+        charge("evt_upper"), sign(charge("evt_upper")).upper()
+    ),
     "one byte under the limit": lambda: make_request(padded("evt_limit_1", LIMIT - 1)),
     "exactly the limit": lambda: make_request(padded("evt_limit", LIMIT)),
     "chunked": lambda: chunked(charge("evt_chunked")),
     "chunked, byte by byte": lambda: chunked(charge("evt_bytes"), 1),
     "chunked and exactly the limit": lambda: chunked(padded("evt_chunked_limit", LIMIT), 65536),
-    "identity": lambda: make_request(charge("evt_identity"), headers=[("Content-Encoding", "identity")]),
+    "identity": lambda: make_request(
+        charge("evt_identity"), headers=[("Content-Encoding", "identity")]
+    ),
     "text": lambda: make_request(charge("evt_text"), headers=[("Content-Type", "text/plain")]),
     "says that it is a form": lambda: make_request(
         charge("evt_form"), headers=[("Content-Type", "application/x-www-form-urlencoded")]
@@ -346,17 +412,23 @@ ACCEPTED = {
     "says that it is multipart": lambda: make_request(
         charge("evt_multipart"), headers=[("Content-Type", "multipart/form-data; boundary=x")]
     ),
-    "content type that is none": lambda: make_request(charge("evt_type"), headers=[("Content-Type", b"\xff/\xfe;=")]),
+    "content type that is none": lambda: make_request(
+        charge("evt_type"), headers=[("Content-Type", b"\xff/\xfe;=")]
+    ),
     "sender who asks first": with_expect,
     "signed almost too long ago": at(-290),
     "signed almost too far ahead": at(290),
     "genuine signature beside odd ones": lambda: timed(
         charge("evt_beside"), int(time.time()), more=",v1=%s,v0=x,v2=" % ("0" * 64)
     ),
-    "the same name twice": lambda: make_request(b'{"event_id": "evt_first", "event_id": "evt_last", "type": "t"}'),
+    "the same name twice": lambda: make_request(
+        b'{"event_id": "evt_first", "event_id": "evt_last", "type": "t"}'
+    ),
     "NUL beside the point": lambda: make_request(charge("evt_nul", note="\0")),
     "lone surrogate beside the point": lambda: make_request(charge("evt_surrogate", note="\ud800")),
-    "unknown fields": lambda: make_request(charge("evt_unknown", extra=[{"deep": {}}, None, True, -1.5])),
+    "unknown fields": lambda: make_request(
+        charge("evt_unknown", extra=[{"deep": {}}, None, True, -1.5])
+    ),
     "31 levels": lambda: make_request(charge("evt_levels", note=json.loads("[" * 30 + "]" * 30))),
     "4300 digits": lambda: make_request(charge("evt_digits").replace(b'"10.00"', b"1" * 4300)),
     "id that is a number": lambda: make_request(charge(17)),
@@ -364,7 +436,9 @@ ACCEPTED = {
     "id of 255 characters": lambda: make_request(charge("\U0001f600" * 255)),
     "line break in the id": lambda: make_request(charge("evt_\r\nforged webhook received")),
     "escape in the type": lambda: make_request(charge("evt_escape", type="\x1b[2J\u2028forged")),
-    "markup in the order": lambda: make_request(charge("evt_html", data={"order_id": "<script>alert(1)</script>"})),
+    "markup in the order": lambda: make_request(
+        charge("evt_html", data={"order_id": "<script>alert(1)</script>"})
+    ),
     "formula in the order": lambda: make_request(charge("evt_formula", data={"order_id": "=1+1"})),
     "unknown type": lambda: make_request(charge("evt_payout", type="payout.paid")),
 }
@@ -380,7 +454,9 @@ def test_what_is_genuine_is_stored_and_published_however_odd(shop, name):
     (key,) = set(statuses(shop)) - set(before)
     assert statuses(shop)[key] == "received"
     check_published(shop, 1)
-    assert not [line for line in shop.server.output().split("\n") if re.search("^forged|\x1b|\u2028", line)]
+    assert not [
+        line for line in shop.server.output().split("\n") if re.search("^forged|\x1b|\u2028", line)
+    ]
 
 
 FORM = b'--x\r\nContent-Disposition: form-data; name="event_id"\r\n\r\nevt_1\r\n--x--\r\n'
@@ -418,7 +494,9 @@ KEPT = {
     "a megabyte of open brackets": b"[" * LIMIT,
     "a megabyte of lists": GENUINE.replace(b'"10.00"', b"[" + b",".join([b"[]"] * 340000) + b"]"),
     "50 001 values": GENUINE.replace(b'"10.00"', b"[" + b",".join([b"0"] * 50000) + b"]"),
-    "100 000 names": GENUINE.replace(b'"10.00"', json.dumps(dict.fromkeys(map(str, range(60000)), 0)).encode()),
+    "100 000 names": GENUINE.replace(
+        b'"10.00"', json.dumps(dict.fromkeys(map(str, range(60000)), 0)).encode()
+    ),
     "4301 digits": GENUINE.replace(b'"10.00"', b"1" * 4301),
     "a million digits": GENUINE.replace(b'"10.00"', b"1" * 10**6),
     "1e400": GENUINE.replace(b'"10.00"', b"1e400"),
@@ -497,12 +575,19 @@ def test_request_behind_a_body_that_is_longer_than_its_length_is_not_taken_for_g
 # ---- the same again
 
 
-PAIRS = [("evt_A", "evt_a"), ("evt_x", "evt_x "), ("evt_e", "evt_\u00e9"), ("evt_\U0001f600", "evt_\U0001f601")]
+PAIRS = [
+    ("evt_A", "evt_a"),
+    ("evt_x", "evt_x "),
+    ("evt_e", "evt_\u00e9"),
+    ("evt_\U0001f600", "evt_\U0001f601"),
+]
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=ascii)
 def test_ids_that_only_look_alike_are_different_events(shop, pair):
-    assert [post(shop, charge(event_id)) for event_id in pair * 2] == ["accepted"] * 2 + ["duplicate"] * 2
+    assert [post(shop, charge(event_id)) for event_id in pair * 2] == ["accepted"] * 2 + [
+        "duplicate"
+    ] * 2
     check_published(shop, 4)
 
 
@@ -510,7 +595,9 @@ def test_captured_request_that_is_sent_again_is_a_duplicate_whatever_else_is_cha
     body, before = charge("evt_captured"), len(statuses(shop))
     assert post(shop, body) == "accepted"
     assert post(shop, body) == "duplicate"
-    assert post(shop, body, headers=[("Webhook-Id", "evt_2"), ("X-Event-Id", "evt_2")]) == "duplicate"
+    assert (
+        post(shop, body, headers=[("Webhook-Id", "evt_2"), ("X-Event-Id", "evt_2")]) == "duplicate"
+    )
     assert post(shop, body, path=PATH + "/default?event_id=evt_2") == "duplicate"
     assert len(statuses(shop)) == before + 1
     check_published(shop, 4)
@@ -518,7 +605,10 @@ def test_captured_request_that_is_sent_again_is_a_duplicate_whatever_else_is_cha
 
 def test_same_id_with_another_body_is_a_duplicate_and_the_conflict_is_told(shop):
     assert post(shop, charge("evt_conflict")) == "accepted"
-    assert post(shop, charge("evt_conflict", data={"order_id": "e1", "amount": "9999.00"})) == "duplicate"
+    assert (
+        post(shop, charge("evt_conflict", data={"order_id": "e1", "amount": "9999.00"}))
+        == "duplicate"
+    )
     query = "SELECT body FROM payment_webhooks_event WHERE provider_event_id = 'evt_conflict'"
     ((body,),) = look(shop, query)
     assert bytes(body) == charge("evt_conflict")
@@ -557,7 +647,9 @@ def test_what_a_body_has_of_a_person_is_in_the_row_and_nowhere_else(shop):
     shown.append(repr(look(shop, "SELECT error, order_id, status FROM payment_webhooks_event")))
 
     shown = "\n".join(shown)
-    assert event["event_id"] in shown and "no-such-order" in shown  # so this looks at the right things
+    assert (
+        event["event_id"] in shown and "no-such-order" in shown
+    )  # so this looks at the right things
     assert [canary for canary in [*CANARIES, SECRET, MAC] if canary in shown] == []
     # The orders are unknown, so that a charge is failed.
     ends = Counter(look(shop, "SELECT status, type FROM payment_webhooks_event"))
@@ -585,7 +677,11 @@ def test_admin_opens_whatever_was_stored(shop):
     login = session.get(events)
     session.post(
         login.url,
-        data={"username": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]},
+        data={
+            "username": name,
+            "password": password,
+            "csrfmiddlewaretoken": session.cookies["csrftoken"],
+        },
     )
 
     pages = [session.get(events, params={"q": ""})]
@@ -602,7 +698,9 @@ def test_admin_opens_whatever_was_stored(shop):
 
 def start_with_secrets(env, secrets):
     """Start a server with these secrets of the default partner."""
-    return start_server(dict(env, PAYMENT_WEBHOOKS_SECRETS=secrets, PAYMENT_WEBHOOKS_SECRETS_TIMED=SECRET))
+    return start_server(
+        dict(env, PAYMENT_WEBHOOKS_SECRETS=secrets, PAYMENT_WEBHOOKS_SECRETS_TIMED=SECRET)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -621,7 +719,9 @@ def test_without_a_usable_secret_everything_is_answered_with_503(bare_env, secre
             assert reply.status == 503, reply
         now = int(time.time())
         reply = exchange(server.port, timed(charge("evt_of_other"), now))
-        assert json.loads(reply.body.decode())["event_id"] == "evt_of_other"  # the others' webhooks are accepted
+        assert (
+            json.loads(reply.body.decode())["event_id"] == "evt_of_other"
+        )  # the others' webhooks are accepted
         assert "Traceback" not in server.output()
 
 
@@ -629,7 +729,9 @@ def test_both_secrets_are_accepted_during_a_rotation_and_the_old_one_not_after_i
     new, old = "the-new-secret-of-the-partner", "the-old-secret-of-the-partner"
 
     def send(server, secret):
-        return exchange(server.port, make_request(charge("evt_rotated_" + uuid.uuid4().hex), secret=secret)).status
+        return exchange(
+            server.port, make_request(charge("evt_rotated_" + uuid.uuid4().hex), secret=secret)
+        ).status
 
     with start_with_secrets(bare_env, new + "," + old) as server:
         assert [send(server, secret) for secret in (new, old)] == [200, 200]

@@ -51,7 +51,10 @@ def test_one_scrape_has_the_answers_of_the_server_and_the_attempts_of_the_worker
     assert sample("answer_seconds_count", status="200", provider="default") == 5
     assert sample("answer_seconds_count", status="401", reason="mismatch") == 1
     # The worker tells of an event after its row is committed.
-    wait_until(lambda: sample("event_attempts_total", outcome="processed", type="charge.succeeded") == 5, 30)
+    wait_until(
+        lambda: sample("event_attempts_total", outcome="processed", type="charge.succeeded") == 5,
+        30,
+    )
     assert sample("events", status="processed") == 5
     assert sample("backlog_readable") == 1
     assert "e1" not in re.findall(r'"([^"]*)"', get(shop, "/metrics"))

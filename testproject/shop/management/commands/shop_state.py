@@ -30,12 +30,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         """Add the options."""
-        parser.add_argument("--indent", type=int, metavar="SPACES", help="print it over many lines, for people")
+        parser.add_argument(
+            "--indent", type=int, metavar="SPACES", help="print it over many lines, for people"
+        )
 
     def handle(self, *args, **options):
         """Print the state."""
         # The events first: the effects of an event that is processed here can't be missing below.
-        events = read(Event, ["provider", "provider_event_id", "type", "order_id", "status", "attempts", "error"])
+        events = read(
+            Event,
+            ["provider", "provider_event_id", "type", "order_id", "status", "attempts", "error"],
+        )
         state = {
             "orders": read(Order, ["id", "status", "paid_at", "amount", "currency"]),
             "refunds": read(Refund, ["id", "order_id", "refund_id", "amount"]),

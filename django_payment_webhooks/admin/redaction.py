@@ -24,7 +24,10 @@ def redact(payload: Any) -> Any:
 
     def copy(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: REDACTED if name.lower() in names else copy(inner) for name, inner in value.items()}
+            return {
+                name: REDACTED if name.lower() in names else copy(inner)
+                for name, inner in value.items()
+            }
         return [copy(inner) for inner in value] if isinstance(value, list) else value
 
     return copy(payload)

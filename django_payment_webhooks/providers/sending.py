@@ -37,7 +37,9 @@ class Webhook(NamedTuple):
     @property
     def meta(self) -> Dict[str, str]:
         """The headers as ``request.META`` has them."""
-        return {"HTTP_" + name.upper().replace("-", "_"): value for name, value in self.headers.items()}
+        return {
+            "HTTP_" + name.upper().replace("-", "_"): value for name, value in self.headers.items()
+        }
 
 
 def find_provider(name: str) -> Provider:
@@ -45,11 +47,16 @@ def find_provider(name: str) -> Provider:
     names = settings.PAYMENT_WEBHOOKS_PROVIDERS
     if name not in names:
         known = ", ".join(sorted(names)) or "none"
-        raise ValueError("There is no provider %s in PAYMENT_WEBHOOKS_PROVIDERS; there is: %s." % (ascii(name), known))
+        raise ValueError(
+            "There is no provider %s in PAYMENT_WEBHOOKS_PROVIDERS; there is: %s."
+            % (ascii(name), known)
+        )
     try:
         provider = get_provider(name)
         if not isinstance(provider, Provider):
-            raise ValueError("it is not derived from Provider, so that it is not known how it signs")
+            raise ValueError(
+                "it is not derived from Provider, so that it is not known how it signs"
+            )
         for pattern in (provider.signature_pattern, provider.timestamp_pattern):
             re.compile(pattern)
         hashlib.new(provider.digest)
@@ -72,14 +79,20 @@ def make_values(provider: Provider, event_type: str, **values: Any) -> Dict[str,
     10.00 EUR.
     """
     kind = event_type.partition(".")[0]
-    made = {"provider_event_id": make_id("evt"), "type": event_type, "occurred_at": timezone.now().isoformat()}
+    made = {
+        "provider_event_id": make_id("evt"),
+        "type": event_type,
+        "occurred_at": timezone.now().isoformat(),
+    }
     if kind in KINDS:
         made.update(DEFAULTS, **{KINDS[kind]: make_id(kind)})
     known = {name: value for name, value in made.items() if name in provider.fields}
     return dict(known, **dict(values, type=event_type))
 
 
-def compose(provider: Provider, values: Mapping[str, Any], document: Optional[dict] = None) -> Webhook:
+def compose(
+    provider: Provider, values: Mapping[str, Any], document: Optional[dict] = None
+) -> Webhook:
     """Return a webhook, not signed yet, with one event that has these values.
 
     A name that is none of the provider's ``fields`` is a dotted path in the event. ``document`` is a body to start
@@ -103,7 +116,11 @@ def is_header(provider: Provider, name: str) -> bool:
 def compose_headers(provider: Provider, values: Mapping[str, Any]) -> Dict[str, str]:
     """Return the headers that have some of these values."""
     named = dict(values, **name_type(provider, values))
-    return {provider.fields[name][len(HEADER) :]: str(named[name]) for name in named if is_header(provider, name)}
+    return {
+        provider.fields[name][len(HEADER) :]: str(named[name])
+        for name in named
+        if is_header(provider, name)
+    }
 
 
 def name_type(provider: Provider, values: Mapping[str, Any]) -> Dict[str, str]:
@@ -121,7 +138,9 @@ def place(document: Any, path: str, value: Any) -> None:
     step, _, rest = path.partition(".")
     if isinstance(document, list):
         if not step.isdecimal() or int(step) > MAX_VALUES:
-            raise ValueError("%s can't be set: there is a list, which has no %s." % (ascii(path), ascii(step)))
+            raise ValueError(
+                "%s can't be set: there is a list, which has no %s." % (ascii(path), ascii(step))
+            )
         step = int(step)
         document.extend([None] * (step + 1 - len(document)))
     if not rest:
@@ -138,19 +157,27 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
     try:
         event = provider.parse(webhook.meta, webhook.body)[0]
     except WebhookRefused as error:
-        raise ValueError("The provider %s can't read what was composed: %s" % (provider.name, error)) from error
-    expected = {name: values[name] for name in ENVELOPE if name != "occurred_at" and values.get(name) not in (None, "")}
-    expected["type"] = provider.types.get(values["type"], values["type"]) if "type" in values else event["type"]
+        raise ValueError(
+            "The provider %s can't read what was composed: %s" % (provider.name, error)
+        ) from error
+    expected = {
+        name: values[name]
+        for name in ENVELOPE
+        if name != "occurred_at" and values.get(name) not in (None, "")
+    }
+    expected["type"] = (
+        provider.types.get(values["type"], values["type"]) if "type" in values else event["type"]
+    )
     for name, value in expected.items():
         if event.get(name) != read_text(value):
-            text = (
-                "The provider %s reads %s where the %s should be %s: its class has rules that its FIELDS and TYPES do "
-            )
+            text = "The provider %s reads %s where the %s should be %s: its class has rules that its FIELDS and TYPES do "
             text += "not tell. Send a body of your own."
             raise ValueError(text % (provider.name, ascii(event.get(name)), name, ascii(value)))
 
 
-def sign_webhook(provider: Provider, webhook: Webhook, age: float = 0, key: Optional[bytes] = None) -> Webhook:
+def sign_webhook(
+    provider: Provider, webhook: Webhook, age: float = 0, key: Optional[bytes] = None
+) -> Webhook:
     """Return a webhook with the headers that prove it.
 
     ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the first usable secret
@@ -159,7 +186,9 @@ def sign_webhook(provider: Provider, webhook: Webhook, age: float = 0, key: Opti
     """
     keys = provider.keys()
     if age and not provider.timestamp_pattern:
-        raise ValueError("The provider %s signs no time, so that a webhook has no age." % provider.name)
+        raise ValueError(
+            "The provider %s signs no time, so that a webhook has no age." % provider.name
+        )
     if not keys:
         text = "The provider %s has no usable secret: SECRETS must have one of 16 bytes or more."
         raise ValueError(text % provider.name)

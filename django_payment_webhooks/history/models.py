@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from ...models import Event
+from ..models import Event
 
 # Said here as well: imported where it is not installed, the module must not add its models to the app around it.
 APP_LABEL = "payment_webhooks_history"
@@ -13,13 +13,17 @@ class Entry(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     # Without a constraint in the database: it would lock the event's row, which a worker may have.
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="history", db_constraint=False)
+    event = models.ForeignKey(
+        Event, on_delete=models.CASCADE, related_name="history", db_constraint=False
+    )
     at = models.DateTimeField()
     verb = models.CharField(max_length=16)
     attempts = models.PositiveIntegerField()
     text = models.TextField(blank=True)
     by = models.CharField(max_length=255, blank=True)
-    other = models.ForeignKey(Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False)
+    other = models.ForeignKey(
+        Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
 
     class Meta:
         app_label = APP_LABEL

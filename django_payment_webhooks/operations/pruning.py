@@ -12,11 +12,11 @@ from django.apps import apps
 from django.db import models, router, transaction
 from django.db.models.functions import Substr
 
+from .. import history
 from ..conf import settings
 from ..exceptions import Overtaken
 from ..models import Event, digest
 from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_body
-from . import history
 
 # Replayed, an ignored event may have its effect after all: until it is pruned, which is what its age is for.
 PRUNABLE = (Event.PROCESSED, Event.DUPLICATE, Event.IGNORED)
@@ -143,11 +143,18 @@ def erase(event: Event) -> bool:
     """
     if event.status not in FINAL:
         return False
-    values = {"body": find_pruned_body(event), "provider_event_id": ERASED, "order_id": "", "error": ""}
+    values = {
+        "body": find_pruned_body(event),
+        "provider_event_id": ERASED,
+        "order_id": "",
+        "error": "",
+    }
     # Whoever guesses the order's id must not find the event by it. It no longer counts for what requires it.
     if not change(event, order_key=digest(ERASED, event.dedup_key), **values):
         return False
     if apps.is_installed(history.__name__):
         entries = apps.get_model("payment_webhooks_history", "Entry")
-        entries._default_manager.using(router.db_for_write(entries)).filter(event_id=event.pk).update(text="")
+        entries._default_manager.using(router.db_for_write(entries)).filter(
+            event_id=event.pk
+        ).update(text="")
     return True

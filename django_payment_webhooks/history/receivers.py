@@ -11,9 +11,9 @@ from django.db.models import F
 from django.dispatch import receiver
 from django.utils import timezone
 
-from ... import signals
-from ...conf import settings
-from ...models import Event
+from .. import signals
+from ..conf import settings
+from ..models import Event
 from .models import Entry, Rejection, Sweep
 
 VERBS = (
@@ -52,7 +52,11 @@ def read_text(verb: str, event: Event, facts: Any) -> str:
 def listen(verb: str) -> None:
     """Write an entry each time that the signal of this verb is sent."""
 
-    @receiver(getattr(signals, "event_" + verb), weak=False, dispatch_uid="payment_webhooks.history." + verb)
+    @receiver(
+        getattr(signals, "event_" + verb),
+        weak=False,
+        dispatch_uid="payment_webhooks.history." + verb,
+    )
     def write(event: Event, **facts: Any) -> None:
         values = {"verb": verb, "attempts": event.attempts, "text": read_text(verb, event, facts)}
         if verb == "replayed":
@@ -145,4 +149,6 @@ rejections = Rejections()
 def count_rejected(provider: str, status: int, reason: str, **_: Any) -> None:
     """Count a rejected webhook. Anybody can choose the name of a provider: an unknown one is not kept."""
     known = provider if provider in settings.PAYMENT_WEBHOOKS_PROVIDERS else UNKNOWN_PROVIDER
-    rejections.count(timezone.now().replace(minute=0, second=0, microsecond=0), known, status, reason)
+    rejections.count(
+        timezone.now().replace(minute=0, second=0, microsecond=0), known, status, reason
+    )

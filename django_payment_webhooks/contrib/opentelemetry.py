@@ -20,16 +20,23 @@ def describe(event: Event) -> Dict[str, Any]:
     """Return what a span tells of an event: never its payload."""
     names = ("provider", "type", "order_id", "attempts")
     return dict(
-        {PREFIX + name: getattr(event, name) for name in names}, **{PREFIX + "event_id": event.provider_event_id}
+        {PREFIX + name: getattr(event, name) for name in names},
+        **{PREFIX + "event_id": event.provider_event_id},
     )
 
 
 def connect(outcome: str) -> None:
     """Describe the event in the span of the task that brought it so far."""
 
-    @receiver(getattr(signals, "event_" + outcome), weak=False, dispatch_uid="payment_webhooks.tracing." + outcome)
+    @receiver(
+        getattr(signals, "event_" + outcome),
+        weak=False,
+        dispatch_uid="payment_webhooks.tracing." + outcome,
+    )
     def describe_event(event: Event, **_: Any) -> None:
-        trace.get_current_span().set_attributes(dict(describe(event), **{PREFIX + "outcome": outcome}))
+        trace.get_current_span().set_attributes(
+            dict(describe(event), **{PREFIX + "outcome": outcome})
+        )
 
 
 for name in OUTCOMES:
@@ -42,7 +49,9 @@ def describe_received(provider: str, outcomes: List[Tuple[Event, bool]], **_: An
     span = trace.get_current_span()
     span.set_attributes({PREFIX + "provider": provider, PREFIX + "events": len(outcomes)})
     for event, is_new in outcomes:
-        described = dict(describe(event), **{PREFIX + "outcome": "accepted" if is_new else "duplicate"})
+        described = dict(
+            describe(event), **{PREFIX + "outcome": "accepted" if is_new else "duplicate"}
+        )
         if len(outcomes) == 1:
             span.set_attributes(described)
         else:

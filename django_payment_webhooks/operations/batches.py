@@ -37,7 +37,12 @@ class Progress:
             share = (key - self.first) / max(self.last - self.first, 1)
             width = 30
             done = int(width * min(max(share, 0), 1))
-            bar = "\r[%s%s] %3d %%  %d events" % ("#" * done, "." * (width - done), 100 * share, count)
+            bar = "\r[%s%s] %3d %%  %d events" % (
+                "#" * done,
+                "." * (width - done),
+                100 * share,
+                count,
+            )
             self.write(bar)
             self.drawn = time.monotonic()
 

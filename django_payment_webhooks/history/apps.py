@@ -6,9 +6,9 @@ from django.apps import AppConfig
 
 
 class HistoryConfig(AppConfig):
-    """Name this app in ``INSTALLED_APPS`` as ``"django_payment_webhooks.contrib.history.apps.HistoryConfig"``."""
+    """Name this app in ``INSTALLED_APPS`` as ``"django_payment_webhooks.history.apps.HistoryConfig"``."""
 
-    name = "django_payment_webhooks.contrib.history"
+    name = "django_payment_webhooks.history"
     label = "payment_webhooks_history"
     verbose_name = "History of payment webhooks"
 

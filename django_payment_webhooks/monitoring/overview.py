@@ -13,10 +13,10 @@ from django.db import router
 from django.db.models import Case, Count, IntegerField, Max, Min, Sum, Value, When
 from django.utils import timezone
 
+from .. import history
 from ..conf import settings
 from ..models import Event
 from ..processing import process
-from . import history
 from .probes import Probe
 
 # How many rows of a status are counted. What is more is told as "more than so many".
@@ -71,7 +71,10 @@ def read_due(now: datetime) -> Facts:
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
     some = unfinished.values("due_at", "enqueue_at")[: BOUND + 1]
     found = some.aggregate(
-        all=Count("enqueue_at"), due=count_if(due_at__lte=now), oldest=Min("due_at"), unswept=Min("enqueue_at")
+        all=Count("enqueue_at"),
+        due=count_if(due_at__lte=now),
+        oldest=Min("due_at"),
+        unswept=Min("enqueue_at"),
     )
     return {
         "count": min(found["due"], BOUND),
@@ -102,8 +105,12 @@ def read_overview(hours: int = 24) -> Facts:
     overview = read_backlog()
     overview.update(read_hours(hours, now))
     since = overview["hours"][0]["start"]
-    overview.update(rejected=read_rejected(since), sweeper=read_last_sweep(now), broker=is_broker_reachable())
-    overview.update(problems=find_problems(overview), is_critical=bool(find_critical_problems(overview)))
+    overview.update(
+        rejected=read_rejected(since), sweeper=read_last_sweep(now), broker=is_broker_reachable()
+    )
+    overview.update(
+        problems=find_problems(overview), is_critical=bool(find_critical_problems(overview))
+    )
     return overview
 
 
@@ -113,7 +120,9 @@ def read_hours(hours: int, now: datetime) -> Facts:
     last: Dict[str, Optional[datetime]] = dict.fromkeys(settings.PAYMENT_WEBHOOKS_PROVIDERS)
     for ago in reversed(range(hours)):
         start = this_hour - timedelta(hours=ago)
-        within = Event.objects.filter(received_at__gte=start, received_at__lt=start + timedelta(hours=1))
+        within = Event.objects.filter(
+            received_at__gte=start, received_at__lt=start + timedelta(hours=1)
+        )
         statuses: Dict[str, int] = {}
         groups = within.values_list("status", "provider").annotate(Count("pk"), Max("received_at"))
         for status, provider, count, latest in groups.order_by("status", "provider"):
@@ -121,7 +130,9 @@ def read_hours(hours: int, now: datetime) -> Facts:
             if provider in last:
                 last[provider] = max(latest, last[provider] or latest)
         read.append({"start": start, "received": sum(statuses.values()), "statuses": statuses})
-    ages = {name: (now - moment).total_seconds() if moment else None for name, moment in last.items()}
+    ages = {
+        name: (now - moment).total_seconds() if moment else None for name, moment in last.items()
+    }
     return {"hours": read, "providers": ages}
 
 
@@ -130,7 +141,11 @@ def read_rejected(since: datetime) -> List[Facts]:
     if not apps.is_installed(history.__name__):
         return []
     within = read_history("Rejection").filter(hour__gte=since)
-    groups = within.values("provider", "status", "reason").annotate(total=Sum("count")).order_by("-total")
+    groups = (
+        within.values("provider", "status", "reason")
+        .annotate(total=Sum("count"))
+        .order_by("-total")
+    )
     return [dict(group, count=group.pop("total")) for group in groups]
 
 
@@ -176,8 +191,13 @@ def find_critical_problems(overview: Facts) -> List[str]:
     due, problems = overview["due"], []
     if due["oldest_seconds"] > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
         text = "%s due, the oldest for %s: no worker takes them. See whether workers run, and consume the right queue."
-        problems.append(text % (tell_count(due, "event is", "events are"), tell_time(due["oldest_seconds"])))
-    if overview["sweeper"] is not None and overview["sweeper"] > settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE:
+        problems.append(
+            text % (tell_count(due, "event is", "events are"), tell_time(due["oldest_seconds"]))
+        )
+    if (
+        overview["sweeper"] is not None
+        and overview["sweeper"] > settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
+    ):
         text = "Nothing sweeps: the last sweep was %s ago. Until one comes no attempt is repeated."
         problems.append(text % tell_time(overview["sweeper"]))
     elif due["unswept_seconds"] > settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE:
@@ -193,7 +213,10 @@ def find_other_problems(overview: Facts) -> List[str]:
         problems.append("The broker can't be reached. What is due is enqueued once it is back.")
     if failed["count"]:
         text = "%s failed, the oldest came %s ago. Mend the cause, then replay or resolve them."
-        problems.append(text % (tell_count(failed, "event has", "events have"), tell_time(failed["oldest_seconds"])))
+        problems.append(
+            text
+            % (tell_count(failed, "event has", "events have"), tell_time(failed["oldest_seconds"]))
+        )
     if overview["waiting_past_half"]:
         text = "%d of the waiting events have waited for more than half of their time: what they require does not come."
         problems.append(text % overview["waiting_past_half"])

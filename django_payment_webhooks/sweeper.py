@@ -1,7 +1,7 @@
 """The sweeper: it enqueues what is due, so that no lost message, dead worker or failed broker matters.
 
-An extension: loaded, it sweeps from within every Celery worker, so that no project can forget to schedule it. The
-command ``sweep_payment_webhooks`` does the same from cron.
+Every Celery worker asks for it, so that no project can forget to schedule it; the command ``sweep_payment_webhooks``
+does the same from cron.
 """
 
 from contextlib import suppress
@@ -9,16 +9,15 @@ from datetime import timedelta
 from typing import Any, Callable
 
 from appconf import AppConf
-from celery import bootsteps, shared_task
-from celery.signals import celeryd_init
+from celery import shared_task
 from django.db import OperationalError, connections, router, transaction
 from django.utils import timezone
 
-from .. import signals
-from ..conf import settings
-from ..exceptions import Overtaken
-from ..models import Event
-from ..processing import gap, process
+from . import signals
+from .conf import settings
+from .exceptions import Overtaken
+from .models import Event
+from .processing import gap, process
 
 
 class SweeperConf(AppConf):
@@ -56,7 +55,11 @@ def put_off(event: Event) -> None:
     if not connections[database].features.has_select_for_update_skip_locked:
         return event.change(enqueue_at=enqueue_at)
     with transaction.atomic(using=database):
-        if not Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk).values_list("pk"):
+        if (
+            not Event.objects.select_for_update(skip_locked=True)
+            .filter(pk=event.pk)
+            .values_list("pk")
+        ):
             raise Overtaken
         event.change(enqueue_at=enqueue_at)
 
@@ -70,23 +73,3 @@ def enqueue_now(pk: int) -> None:
 def sweep_events() -> None:
     """Enqueue the events that are due."""
     sweep(enqueue_now)
-
-
-class SweepStep(bootsteps.StartStopStep):
-    """The part of a worker that asks for a sweep at regular intervals."""
-
-    requires = {"celery.worker.consumer.tasks:Tasks"}
-
-    def start(self, consumer: Any) -> None:
-        """Set the timer, again with each connection to the broker: a lost one clears all timers."""
-        interval = settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL
-        if interval:
-            # A sweep that no worker has begun before the next one is due is not needed any more.
-            options = {"expires": interval, "retry": False}
-            consumer.timer.call_repeatedly(interval, sweep_events.apply_async, kwargs=options)
-
-
-@celeryd_init.connect
-def add_sweep_step(instance: Any, **_: Any) -> None:
-    """Add the step to the worker that is being set up."""
-    instance.app.steps["consumer"].add(SweepStep)

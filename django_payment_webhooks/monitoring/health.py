@@ -47,7 +47,11 @@ def health(request: HttpRequest) -> HttpResponse:
     providers = {name: has_secret(name) for name in settings.PAYMENT_WEBHOOKS_PROVIDERS}
     has_database = database.is_answered(TIMEOUT)
     is_healthy = has_database and bool(providers) and all(providers.values())
-    facts = {"status": "ok" if is_healthy else "unavailable", "database": has_database, "providers": providers}
+    facts = {
+        "status": "ok" if is_healthy else "unavailable",
+        "database": has_database,
+        "providers": providers,
+    }
     return JsonResponse(facts, status=200 if is_healthy else 503)
 
 

@@ -16,7 +16,15 @@ from ...models import Event
 
 OUTCOMES = ("processed", "duplicate", "ignored", "waiting", "retried", "failed")
 REASONS = {
-    *("unknown_provider", "method", "content_encoding", "too_large", "truncated", "no_secret", "no_signature"),
+    *(
+        "unknown_provider",
+        "method",
+        "content_encoding",
+        "too_large",
+        "truncated",
+        "no_secret",
+        "no_signature",
+    ),
     *("malformed_signature", "mismatch", "stale", "future", "unparsed", "database"),
 }
 
@@ -32,9 +40,17 @@ last_webhook = Gauge(
     ["provider"],
     multiprocess_mode="max",
 )
-attempts = Counter("payment_webhooks_event_attempts_total", "Attempts at events, by their end.", ["type", "outcome"])
-conflicts = Counter("payment_webhooks_event_conflicts_total", "Events that contradict another one.", ["type"])
-enqueue_failures = Counter("payment_webhooks_enqueue_failures_total", "Messages that the broker did not take.")
+attempts = Counter(
+    "payment_webhooks_event_attempts_total",
+    "Attempts at events, by their end.",
+    ["type", "outcome"],
+)
+conflicts = Counter(
+    "payment_webhooks_event_conflicts_total", "Events that contradict another one.", ["type"]
+)
+enqueue_failures = Counter(
+    "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
+)
 
 
 def bound_provider(name: str) -> str:
@@ -64,7 +80,11 @@ def observe_rejected(provider: str, status: int, reason: str, seconds: float, **
 def connect(outcome: str) -> None:
     """Count each attempt that ends so."""
 
-    @receiver(getattr(signals, "event_" + outcome), weak=False, dispatch_uid="payment_webhooks.metrics." + outcome)
+    @receiver(
+        getattr(signals, "event_" + outcome),
+        weak=False,
+        dispatch_uid="payment_webhooks.metrics." + outcome,
+    )
     def count(event: Event, **_: Any) -> None:
         attempts.labels(bound_type(event), outcome).inc()
 
@@ -91,5 +111,10 @@ for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
     for name in OUTCOMES:
         attempts.labels(event_type, name)
 for provider_name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-    for status_and_reason in (("200", ""), ("401", "mismatch"), ("503", "database"), ("503", "no_secret")):
+    for status_and_reason in (
+        ("200", ""),
+        ("401", "mismatch"),
+        ("503", "database"),
+        ("503", "no_secret"),
+    ):
         answer_seconds.labels(provider_name, *status_and_reason)

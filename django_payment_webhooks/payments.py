@@ -2,9 +2,9 @@
 
 import abc
 
-from ..exceptions import PermanentFailure
-from ..handlers import Handler
-from ..models import Event
+from .exceptions import PermanentFailure
+from .handlers import Handler
+from .models import Event
 
 
 def require(event: Event, name: str) -> str:

@@ -11,15 +11,17 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from ..conf import get_provider, settings
-from ..handlers import Handler
-from ..models import Event
-from ..providers import Provider
-from ..providers.signatures import DECODERS
 from . import history
+from .conf import get_provider, settings
+from .handlers import Handler
+from .models import Event
+from .providers import Provider
+from .providers.signatures import DECODERS
 
 PREFIX = "payment_webhooks."
-SECRETS_HINT = "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
+SECRETS_HINT = (
+    "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
+)
 
 
 @register(Tags.security)
@@ -28,7 +30,9 @@ def check_providers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
     if not isinstance(providers, dict) or not providers:
         hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
-        return [Error("PAYMENT_WEBHOOKS_PROVIDERS names no provider.", hint=hint, id=PREFIX + "E001")]
+        return [
+            Error("PAYMENT_WEBHOOKS_PROVIDERS names no provider.", hint=hint, id=PREFIX + "E001")
+        ]
     return [message for name in providers for message in check_provider(name)]
 
 
@@ -38,7 +42,11 @@ def check_provider(name: str) -> List[CheckMessage]:
         provider = get_provider(name)
     except Exception as error:
         hint = "Look at its BACKEND, which is the dotted path of a class, and at its options."
-        return [Error("The provider %r can't be loaded: %s" % (name, error), hint=hint, id=PREFIX + "E002")]
+        return [
+            Error(
+                "The provider %r can't be loaded: %s" % (name, error), hint=hint, id=PREFIX + "E002"
+            )
+        ]
     if not isinstance(provider, Provider):
         hint = "Derive its BACKEND from django_payment_webhooks.providers.Provider."
         return [Error("The provider %r is not a Provider." % name, hint=hint, id=PREFIX + "E003")]
@@ -58,7 +66,11 @@ def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
     }
     for option, is_known in known.items():
         if not is_known:
-            text = "%s of the provider %r is %r." % (option, provider.name, getattr(provider, option.lower()))
+            text = "%s of the provider %r is %r." % (
+                option,
+                provider.name,
+                getattr(provider, option.lower()),
+            )
             hint = "KEY_ENCODING is text, hex or base64; SIGNATURE_ENCODING is hex or base64; DIGEST is a name that "
             hint += "hashlib knows; TOLERANCE is a number of seconds."
             yield Error(text, hint=hint, id=PREFIX + "E012")
@@ -67,7 +79,10 @@ def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
         patterns["TIMESTAMP_PATTERN"] = provider.timestamp_pattern
     for option, pattern in patterns.items():
         if count_groups(pattern) != 1:
-            text = "%s of the provider %r is not a regular expression with one group." % (option, provider.name)
+            text = "%s of the provider %r is not a regular expression with one group." % (
+                option,
+                provider.name,
+            )
             hint = "Put what it is to find, and nothing else, into parentheses; others can start with (?:."
             yield Error(text, hint=hint, id=PREFIX + "E010")
 
@@ -76,7 +91,10 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
     """Check the secrets of a provider that has some."""
     if provider.key_encoding in DECODERS and len(provider.keys()) < len(provider.secrets):
         name = provider.name
-        text = "The provider %r has a secret that is blank, shorter than 16 bytes, or not encoded as it says." % name
+        text = (
+            "The provider %r has a secret that is blank, shorter than 16 bytes, or not encoded as it says."
+            % name
+        )
         yield Error(text, hint=SECRETS_HINT, id=PREFIX + "E005")
     if settings.SECRET_KEY in provider.secrets:
         text = "The provider %r has SECRET_KEY as a secret: whoever can sign webhooks could forge sessions."
@@ -104,13 +122,34 @@ def count_groups(pattern: Any) -> int:
 @register()
 def check_numbers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that sizes, times and limits are positive numbers."""
-    names = ["MAX_BODY_SIZE", "PUBLISH_PAUSE", "SWEEP_GRACE", "SWEEP_CEILING", "LEASE", "WAIT_DEADLINE"]
-    names += ["MAX_ATTEMPTS", "BACKOFF_BASE", "BACKOFF_CEILING", "SWEEP_BATCH", "HEALTH_DUE_AGE", "HEALTH_SWEEP_AGE"]
+    names = [
+        "MAX_BODY_SIZE",
+        "PUBLISH_PAUSE",
+        "SWEEP_GRACE",
+        "SWEEP_CEILING",
+        "LEASE",
+        "WAIT_DEADLINE",
+    ]
+    names += [
+        "MAX_ATTEMPTS",
+        "BACKOFF_BASE",
+        "BACKOFF_CEILING",
+        "SWEEP_BATCH",
+        "HEALTH_DUE_AGE",
+        "HEALTH_SWEEP_AGE",
+    ]
     names += ["REJECTIONS_INTERVAL"]
     # The last four are there only if the module is loaded that they belong to.
-    values = {"PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name, 1) for name in names}
+    values = {
+        "PAYMENT_WEBHOOKS_" + name: getattr(settings, "PAYMENT_WEBHOOKS_" + name, 1)
+        for name in names
+    }
     return [
-        Error("%s is %r, not a positive number." % (name, value), hint="Times are in seconds.", id=PREFIX + "E011")
+        Error(
+            "%s is %r, not a positive number." % (name, value),
+            hint="Times are in seconds.",
+            id=PREFIX + "E011",
+        )
         for name, value in values.items()
         if not is_positive(value)
     ]
@@ -125,9 +164,13 @@ def is_positive(value: Any) -> bool:
 def check_redaction(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that the names of the fields to redact are a list of names."""
     names = getattr(settings, "PAYMENT_WEBHOOKS_REDACTED_FIELDS", [])
-    if isinstance(names, (list, tuple, set, frozenset)) and all(isinstance(name, str) for name in names):
+    if isinstance(names, (list, tuple, set, frozenset)) and all(
+        isinstance(name, str) for name in names
+    ):
         return []
-    hint = 'Set it to a list such as ["email", "card_number"]; to [] if everybody may see everything.'
+    hint = (
+        'Set it to a list such as ["email", "card_number"]; to [] if everybody may see everything.'
+    )
     text = "PAYMENT_WEBHOOKS_REDACTED_FIELDS is not a list of names."
     return [Error(text, hint=hint, id=PREFIX + "E014")]
 
@@ -138,7 +181,9 @@ def check_history(app_configs: Any, **_: Any) -> List[CheckMessage]:
     app = apps.get_containing_app_config(history.__name__)
     if app is None or app.name != history.__name__ or app.label == "payment_webhooks_history":
         return []
-    text = "The history is installed as %r, without its configuration: it writes nothing." % app.label
+    text = (
+        "The history is installed as %r, without its configuration: it writes nothing." % app.label
+    )
     hint = 'In INSTALLED_APPS write "%s.apps.HistoryConfig".' % history.__name__
     return [Error(text, hint=hint, id=PREFIX + "E015")]
 
@@ -149,8 +194,14 @@ def check_handlers(app_configs: Any, **_: Any) -> List[CheckMessage]:
     handlers = settings.PAYMENT_WEBHOOKS_HANDLERS
     if not isinstance(handlers, dict):
         hint = 'Set it to {"charge.succeeded": "shop.handlers.MarkOrderPaid"}, with your types and your classes.'
-        return [Error("PAYMENT_WEBHOOKS_HANDLERS is not a dictionary.", hint=hint, id=PREFIX + "E013")]
-    return [message for event_type, path in handlers.items() for message in check_handler(event_type, path)]
+        return [
+            Error("PAYMENT_WEBHOOKS_HANDLERS is not a dictionary.", hint=hint, id=PREFIX + "E013")
+        ]
+    return [
+        message
+        for event_type, path in handlers.items()
+        for message in check_handler(event_type, path)
+    ]
 
 
 def check_handler(event_type: str, path: str) -> List[CheckMessage]:
@@ -163,7 +214,13 @@ def check_handler(event_type: str, path: str) -> List[CheckMessage]:
         return [Error(text, hint=hint, id=PREFIX + "E007")]
     if not inspect.isclass(handler) or not issubclass(handler, Handler):
         hint = "Derive it from django_payment_webhooks.handlers.Handler."
-        return [Error("The handler of %r, %s, is not a Handler." % (event_type, path), hint=hint, id=PREFIX + "E008")]
+        return [
+            Error(
+                "The handler of %r, %s, is not a Handler." % (event_type, path),
+                hint=hint,
+                id=PREFIX + "E008",
+            )
+        ]
     if inspect.isabstract(handler):
         missing = ", ".join(sorted(handler.__abstractmethods__))
         text = "The handler of %r, %s, is abstract." % (event_type, path)
@@ -175,7 +232,7 @@ def check_handler(event_type: str, path: str) -> List[CheckMessage]:
 def check_sweeper(app_configs: Any, **_: Any) -> List[CheckMessage]:
     """Check that something sweeps."""
     schedule = current_app.conf.beat_schedule.values()
-    in_workers = "django_payment_webhooks.contrib.sweeper" in settings.PAYMENT_WEBHOOKS_EXTENSIONS
+    in_workers = "django_payment_webhooks.sweeper" in settings.PAYMENT_WEBHOOKS_EXTENSIONS
     if in_workers and settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL:
         return []
     if any(entry.get("task") == "payment_webhooks.sweep_events" for entry in schedule):

@@ -33,7 +33,9 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
     send = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
     try:
         with transaction.atomic(using=database):
-            transaction.on_commit(send, using=database)  # before the signal of the status that follows from it
+            transaction.on_commit(
+                send, using=database
+            )  # before the signal of the status that follows from it
             put_back(event)
     except Overtaken:
         return False

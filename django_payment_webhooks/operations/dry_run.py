@@ -60,7 +60,9 @@ def rehearse(event: Event) -> Rehearsal:
             outcome, explanation = TAKEN, "A worker took it meanwhile."
         except Exception as error:
             outcome, explanation = find_outcome(event, error), repr(error)[:500]
-    return Rehearsal(outcome, explanation, find_writes(captured) if outcome == Event.APPLIED else [])
+    return Rehearsal(
+        outcome, explanation, find_writes(captured) if outcome == Event.APPLIED else []
+    )
 
 
 def rehearse_handler(event: Event) -> None:
@@ -71,9 +73,15 @@ def rehearse_handler(event: Event) -> None:
     with transaction.atomic(using=router.db_for_write(Event)):
         handler.prepare(event)
         # Looked for here, as the core would tell a conflict to everybody.
-        original = Event.objects.filter(idempotency_key=digest(handler.idempotency_key(event))).first()
+        original = Event.objects.filter(
+            idempotency_key=digest(handler.idempotency_key(event))
+        ).first()
         if original:
-            conflict = "" if original.data == event.data else " It says something else: money may have moved twice."
+            conflict = (
+                ""
+                if original.data == event.data
+                else " It says something else: money may have moved twice."
+            )
             raise Rehearsed(Event.DUPLICATE, "It says the same as %s.%s" % (original, conflict))
         apply(event, handler)
         is_delivered = getattr(type(handler), "deliver", None) is not Handler.deliver
@@ -91,7 +99,9 @@ def rehearse_parsing(event: Event) -> Rehearsal:
         return Rehearsal(Event.FAILED, "Its provider can't parse it: %s" % repr(error)[:500], [])
     texts = []
     for row in rows:
-        is_known = Event.objects.filter(dedup_key=digest(event.provider, row["provider_event_id"])).exists()
+        is_known = Event.objects.filter(
+            dedup_key=digest(event.provider, row["provider_event_id"])
+        ).exists()
         order = " of order %s" % row["order_id"] if row.get("order_id") else ""
         stored = "is stored already" if is_known else "would be stored"
         texts.append("%s %s%s %s." % (row["type"], row["provider_event_id"], order, stored))
@@ -102,12 +112,22 @@ def is_taken(event: Event) -> bool:
     """Return whether a worker has an event, as far as its row tells."""
     database, now = router.db_for_write(Event), timezone.now()
     # A failed attempt would have left its error: this is the lease of the first.
-    if event.status == Event.RECEIVED and event.attempts and not event.error and event.due_at and event.due_at > now:
+    if (
+        event.status == Event.RECEIVED
+        and event.attempts
+        and not event.error
+        and event.due_at
+        and event.due_at > now
+    ):
         return True
     if not connections[database].features.has_select_for_update_skip_locked:
         return False
     with transaction.atomic(using=database):
-        return not Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk).values_list("pk")
+        return (
+            not Event.objects.select_for_update(skip_locked=True)
+            .filter(pk=event.pk)
+            .values_list("pk")
+        )
 
 
 def find_outcome(event: Event, error: Exception) -> str:
@@ -117,11 +137,15 @@ def find_outcome(event: Event, error: Exception) -> str:
     # A replayed event has all its attempts again.
     attempt = 1 if event.finished_at else event.attempts + 1
     is_last = attempt >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
-    return Event.FAILED if is_rejected or is_last or isinstance(error, PermanentFailure) else RETRIED
+    return (
+        Event.FAILED if is_rejected or is_last or isinstance(error, PermanentFailure) else RETRIED
+    )
 
 
 def find_writes(captured: Any) -> List[str]:
     """Return the statements that change a table other than the events' own."""
     events = re.escape(connections[router.db_for_write(Event)].ops.quote_name(Event._meta.db_table))
-    change = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?!%s)" % events, re.IGNORECASE)
+    change = re.compile(
+        r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?!%s)" % events, re.IGNORECASE
+    )
     return [query["sql"] for query in captured.captured_queries if change.match(query["sql"] or "")]

@@ -6,9 +6,9 @@ from typing import Any, Iterable, Iterator, List
 
 from django.apps import apps
 
+from .. import history
 from ..conf import settings
 from ..models import Event
-from . import history
 
 MAX_EVENTS = 50
 MAX_STEPS = 500
@@ -27,7 +27,9 @@ def read_order_timeline(event: Event) -> List[Step]:
     """Return the steps of all events of an event's order, the oldest first; of the newest events if they are many."""
     if not event.order_id:
         return read_timeline(event)
-    events = Event.objects.filter(order_key=event.order_key).defer("body").order_by("-pk")[:MAX_EVENTS]
+    events = (
+        Event.objects.filter(order_key=event.order_key).defer("body").order_by("-pk")[:MAX_EVENTS]
+    )
     return read_steps(list(events))
 
 
@@ -35,8 +37,12 @@ def read_steps(events: Iterable[Event]) -> List[Step]:
     """Return the steps of some events: from the history if it is installed, and from their rows."""
     by_event: Any = {event.pk: [] for event in events}
     if apps.is_installed(history.__name__):
-        entries = apps.get_model("payment_webhooks_history", "Entry").objects.filter(event_id__in=list(by_event))
-        for entry in entries.select_related("other").defer("other__body").order_by("-pk")[:MAX_STEPS]:
+        entries = apps.get_model("payment_webhooks_history", "Entry").objects.filter(
+            event_id__in=list(by_event)
+        )
+        for entry in (
+            entries.select_related("other").defer("other__body").order_by("-pk")[:MAX_STEPS]
+        ):
             by_event[entry.event_id].insert(0, entry)
     steps = [step for event in events for step in read_event(event, by_event[event.pk])]
     # What is to come is last, even if it is due already.
@@ -65,8 +71,17 @@ def read_event(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
 def read_lost(event: Event, at: datetime, first: int, after: int) -> Iterator[Step]:
     """Give a step for the attempts from ``first`` on, before ``after``, of which no end was written down."""
     if first < after:
-        which = "Attempt %d" % first if first == after - 1 else "Attempts %d to %d" % (first, after - 1)
-        yield Step(event, at, "lost", which + ": no end was written. The worker was killed, or too slow.", "", None)
+        which = (
+            "Attempt %d" % first if first == after - 1 else "Attempts %d to %d" % (first, after - 1)
+        )
+        yield Step(
+            event,
+            at,
+            "lost",
+            which + ": no end was written. The worker was killed, or too slow.",
+            "",
+            None,
+        )
 
 
 def read_taken(event: Event, ended: int) -> Iterator[Step]:
@@ -75,4 +90,11 @@ def read_taken(event: Event, ended: int) -> Iterator[Step]:
         # While it is taken, an event is due when its lease ends.
         taken_at = event.due_at - timedelta(seconds=settings.PAYMENT_WEBHOOKS_LEASE)
         yield from read_lost(event, taken_at, ended + 1, event.attempts)
-        yield Step(event, taken_at, "taken", "Attempt %d: a worker has it, or was killed." % event.attempts, "", None)
+        yield Step(
+            event,
+            taken_at,
+            "taken",
+            "Attempt %d: a worker has it, or was killed." % event.attempts,
+            "",
+            None,
+        )

@@ -9,8 +9,8 @@ from typing import Any, List, Tuple
 
 from django.dispatch import receiver
 
-from .. import signals
-from ..models import Event
+from . import signals
+from .models import Event
 
 logger = logging.getLogger("django_payment_webhooks")
 
@@ -52,9 +52,20 @@ def log_event(verb: str, event: Event, **facts: Any) -> None:
 def connect(verb: str) -> None:
     """Log each time that the signal of this verb is sent."""
 
-    @receiver(getattr(signals, "event_" + verb), weak=False, dispatch_uid="payment_webhooks.logging." + verb)
-    def log(event: Event, error: object = None, other: object = None, by: object = None, **_: Any) -> None:
-        facts = {"error": error or event.error, "other": other or "", "released_by": "", "replayed_by": ""}
+    @receiver(
+        getattr(signals, "event_" + verb),
+        weak=False,
+        dispatch_uid="payment_webhooks.logging." + verb,
+    )
+    def log(
+        event: Event, error: object = None, other: object = None, by: object = None, **_: Any
+    ) -> None:
+        facts = {
+            "error": error or event.error,
+            "other": other or "",
+            "released_by": "",
+            "replayed_by": "",
+        }
         if by:
             # An event released it, or a person replayed it. Why is for the history: people write names into a reason.
             facts[verb + "_by"] = by
@@ -66,12 +77,20 @@ for name in LEVELS:
 
 
 @receiver(signals.webhook_received)
-def log_received(provider: str, outcomes: List[Tuple[Event, bool]], seconds: float, **_: Any) -> None:
+def log_received(
+    provider: str, outcomes: List[Tuple[Event, bool]], seconds: float, **_: Any
+) -> None:
     """Write one line about a webhook that was answered with 200."""
-    facts = {"provider": provider, "events": len(outcomes), "new": sum(created for _, created in outcomes)}
+    facts = {
+        "provider": provider,
+        "events": len(outcomes),
+        "new": sum(created for _, created in outcomes),
+    }
     events = [event for event, _ in outcomes]
     facts["event_ids"] = safe(",".join(event.provider_event_id for event in events))
-    facts["order_ids"] = safe(",".join(sorted({event.order_id for event in events if event.order_id})))
+    facts["order_ids"] = safe(
+        ",".join(sorted({event.order_id for event in events if event.order_id}))
+    )
     logger.info(
         "webhook received provider=%(provider)s events=%(events)d new=%(new)d event_ids=%(event_ids)s "
         "order_ids=%(order_ids)s",
@@ -101,4 +120,6 @@ def log_enqueue_failed(error: Exception, **_: Any) -> None:
 def log_sweep(enqueued: int, **_: Any) -> None:
     """Write one line about a sweep; on the debug level if it found nothing."""
     level = logging.INFO if enqueued else logging.DEBUG
-    logger.log(level, "sweep finished enqueued=%d", enqueued, extra={"verb": "swept", "enqueued": enqueued})
+    logger.log(
+        level, "sweep finished enqueued=%d", enqueued, extra={"verb": "swept", "enqueued": enqueued}
+    )

@@ -20,16 +20,16 @@ from django.utils.html import format_html
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
 
-from .conf import settings
-from .contrib import history
-from .contrib.drawing import draw_hours, draw_timeline
-from .contrib.overview import read_overview, tell_time
-from .contrib.redaction import redact
-from .contrib.rehearsal import rehearse
-from .contrib.replay import REPLAYABLE, RESOLVABLE, replay, resolve
-from .contrib.timeline import read_order_timeline, read_timeline
-from .exceptions import ParseError
-from .models import Event, digest
+from .. import history
+from ..conf import settings
+from ..exceptions import ParseError
+from ..models import Event, digest
+from ..monitoring.overview import read_overview, tell_time
+from ..operations.dry_run import rehearse
+from ..operations.replay import REPLAYABLE, RESOLVABLE, replay, resolve
+from .drawing import draw_hours, draw_timeline
+from .redaction import redact
+from .timeline import read_order_timeline, read_timeline
 
 UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin
@@ -89,7 +89,11 @@ class ChoiceFilter(admin.SimpleListFilter):
 
     def queryset(self, request, queryset):
         """Return the events that have the choice."""
-        return queryset if self.value() is None else queryset.filter(**{self.parameter_name: self.value()})
+        return (
+            queryset
+            if self.value() is None
+            else queryset.filter(**{self.parameter_name: self.value()})
+        )
 
 
 class ProviderFilter(ChoiceFilter):
@@ -115,7 +119,9 @@ class TypeFilter(ChoiceFilter):
 class OperationForm(forms.Form):
     """The reason of an operation, and how far it has come: an operation on many events is a series of requests."""
 
-    reason = forms.CharField(max_length=200, required=False, widget=forms.TextInput(attrs={"size": 60}))
+    reason = forms.CharField(
+        max_length=200, required=False, widget=forms.TextInput(attrs={"size": 60})
+    )
     after = forms.IntegerField(widget=forms.HiddenInput)
     until = forms.IntegerField(widget=forms.HiddenInput)
     total = forms.IntegerField(widget=forms.HiddenInput)
@@ -166,7 +172,15 @@ class EventAdmin(ModelAdmin):
             },
         ),
         ("What happened", {"fields": ["timeline", "order_timeline"]}),
-        ("Times", {"fields": [("occurred_at", "received_at", "waiting_since"), ("due_at", "finished_at", "attempts")]}),
+        (
+            "Times",
+            {
+                "fields": [
+                    ("occurred_at", "received_at", "waiting_since"),
+                    ("due_at", "finished_at", "attempts"),
+                ]
+            },
+        ),
         ("Proof", {"fields": ["verified_by", "dedup_key", "idempotency_key", "shown_payload"]}),
     ]
 
@@ -181,7 +195,10 @@ class EventAdmin(ModelAdmin):
 
     def get_fieldsets(self, request, obj=None):
         """Return what is shown, with the operations for those who may do them."""
-        fieldsets = [(title, dict(options, fields=list(options["fields"]))) for title, options in self.fieldsets]
+        fieldsets = [
+            (title, dict(options, fields=list(options["fields"])))
+            for title, options in self.fieldsets
+        ]
         if not self.has_change_permission(request, obj):
             fieldsets[0][1]["fields"].remove("operations")
         return fieldsets
@@ -204,7 +221,9 @@ class EventAdmin(ModelAdmin):
     def change_view(self, request, object_id, form_url="", extra_context=None):
         """Show one event, without the buttons that would save nothing."""
         buttons = {"show_save": False, "show_save_and_continue": False}
-        return super().change_view(request, object_id, form_url, dict(extra_context or {}, **buttons))
+        return super().change_view(
+            request, object_id, form_url, dict(extra_context or {}, **buttons)
+        )
 
     def changelist_view(self, request, extra_context=None):
         """Show the list, or the overview. That has no address of its own, whose form differs between Djangos."""
@@ -221,7 +240,11 @@ class EventAdmin(ModelAdmin):
         dedup_keys = [digest(provider, term) for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS]
         # Two questions, and then the primary keys: asked in one, a database may walk the whole table in their order.
         found = list(Event.objects.filter(dedup_key__in=dedup_keys).values_list("pk", flat=True))
-        found += Event.objects.filter(order_key=digest(term)).values_list("pk", flat=True).order_by("-pk")[:MAX_FOUND]
+        found += (
+            Event.objects.filter(order_key=digest(term))
+            .values_list("pk", flat=True)
+            .order_by("-pk")[:MAX_FOUND]
+        )
         return queryset.filter(pk__in=found), False
 
     def age(self, event):
@@ -248,7 +271,9 @@ class EventAdmin(ModelAdmin):
             text = json.dumps(redact(event.payload), indent=2, ensure_ascii=False, default=str)
         except (KeyError, ValueError):
             text = bytes(event.body).decode("utf-8", "backslashreplace")
-        text = text.encode("utf-8", "backslashreplace").decode()  # JSON can have half a character, a page can't
+        text = text.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # JSON can have half a character, a page can't
         return format_html('<pre class="pw-text">{}</pre>', text)
 
     shown_payload.short_description = "payload"
@@ -276,19 +301,40 @@ class EventAdmin(ModelAdmin):
         hours = request.GET["overview"]
         hours = min(max(int(hours), 1), 168) if hours.isdecimal() and len(hours) < 4 else 24
         overview = read_overview(hours)
-        statuses = [(status, facts, told(facts["oldest_seconds"])) for status, facts in overview["statuses"].items()]
-        providers = [(name, told(seconds)) for name, seconds in sorted(overview["providers"].items())]
-        context = {"statuses": statuses, "providers": providers, "sweeper": told(overview["sweeper"])}
+        statuses = [
+            (status, facts, told(facts["oldest_seconds"]))
+            for status, facts in overview["statuses"].items()
+        ]
+        providers = [
+            (name, told(seconds)) for name, seconds in sorted(overview["providers"].items())
+        ]
+        context = {
+            "statuses": statuses,
+            "providers": providers,
+            "sweeper": told(overview["sweeper"]),
+        }
         context["due"] = told(overview["due"]["oldest_seconds"] or None)
         context["has_history"] = apps.is_installed(history.__name__)
         plot = draw_hours(overview["hours"])
         choices = [6, 24, 72, 168]
-        return self.show(request, "overview", "Overview", overview=overview, plot=plot, choices=choices, **context)
+        return self.show(
+            request,
+            "overview",
+            "Overview",
+            overview=overview,
+            plot=plot,
+            choices=choices,
+            **context,
+        )
 
     def show(self, request, template, title, **context):
         """Return a page of this admin's."""
         context = dict(
-            self.admin_site.each_context(request), title=title, opts=self.model._meta, media=self.media, **context
+            self.admin_site.each_context(request),
+            title=title,
+            opts=self.model._meta,
+            media=self.media,
+            **context,
         )
         return TemplateResponse(request, "admin/payment_webhooks/event/%s.html" % template, context)
 
@@ -313,7 +359,14 @@ class EventAdmin(ModelAdmin):
         events = queryset.order_by("pk")[: MAX_REHEARSED + 1]
         rehearsals = [(event, rehearse(event)) for event in events[:MAX_REHEARSED]]
         is_cut = len(events) > MAX_REHEARSED
-        return self.show(request, "rehearsal", "Dry run", rehearsals=rehearsals, is_cut=is_cut, most=MAX_REHEARSED)
+        return self.show(
+            request,
+            "rehearsal",
+            "Dry run",
+            rehearsals=rehearsals,
+            is_cut=is_cut,
+            most=MAX_REHEARSED,
+        )
 
     rehearse_events.short_description = "Dry run of the selected events"
     rehearse_events.allowed_permissions = ("change",)
@@ -327,14 +380,21 @@ class EventAdmin(ModelAdmin):
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)
         progress = dict(form.cleaned_data)
-        batch = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")[:BATCH]
+        batch = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")[
+            :BATCH
+        ]
         for event in batch:
             progress[self.operate_on(request, event, operation, progress)] += 1
             progress["after"] = event.pk
         if len(batch) == BATCH:
             form = OperationForm(operation, progress)
             return self.show(
-                request, "progress", operation.title, form=form, progress=progress, **self.read_choice(request)
+                request,
+                "progress",
+                operation.title,
+                form=form,
+                progress=progress,
+                **self.read_choice(request),
             )
         return self.tell(request, operation, progress)
 
@@ -345,7 +405,14 @@ class EventAdmin(ModelAdmin):
         across = request.POST.get("select_across") == "1"
         left = 0 if across else queryset.count() - total
         if not form.is_bound:
-            initial = {"after": 0, "until": last, "total": total, "done": 0, "left": left, "unparsed": 0}
+            initial = {
+                "after": 0,
+                "until": last,
+                "total": total,
+                "done": 0,
+                "left": left,
+                "unparsed": 0,
+            }
             form = OperationForm(operation, initial=initial)
         facts = {
             "operation": operation,
@@ -354,13 +421,18 @@ class EventAdmin(ModelAdmin):
             "form": form,
             "events": chosen.order_by("pk")[:10],
         }
-        return self.show(request, "confirmation", operation.title, **dict(facts, **self.read_choice(request)))
+        return self.show(
+            request, "confirmation", operation.title, **dict(facts, **self.read_choice(request))
+        )
 
     def read_choice(self, request):
         """Return what a form must repeat, for the same events to be chosen by it."""
         names = ("action", "select_across", "from_event")
         values = {name: request.POST.get(name, "") for name in names}
-        return {"choice": dict(values, index=0), "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME)}
+        return {
+            "choice": dict(values, index=0),
+            "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME),
+        }
 
     def operate_on(self, request, event, operation, progress):
         """Do it with one event, and write it down. Returns as what it counts: done, left or unparsed."""
@@ -369,11 +441,15 @@ class EventAdmin(ModelAdmin):
             is_done = operation.run(event, by=request.user.get_username(), reason=reason)
         except ParseError as error:
             if progress["unparsed"] < MAX_TOLD:
-                self.message_user(request, "%s still can't be parsed. %s" % (event, error), messages.ERROR)
+                self.message_user(
+                    request, "%s still can't be parsed. %s" % (event, error), messages.ERROR
+                )
             return "unparsed"
         if not is_done:
             return "left"
-        self.log_change(request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + ".")
+        self.log_change(
+            request, event, "%s: %s" % (operation.note, reason) if reason else operation.note + "."
+        )
         return "done"
 
     def tell(self, request, operation, progress):
@@ -388,4 +464,6 @@ class EventAdmin(ModelAdmin):
         origin = request.POST.get("from_event", "")
         if not origin.isdecimal():
             return HttpResponseRedirect(request.get_full_path())
-        return HttpResponseRedirect(reverse("%s:payment_webhooks_event_change" % self.admin_site.name, args=[origin]))
+        return HttpResponseRedirect(
+            reverse("%s:payment_webhooks_event_change" % self.admin_site.name, args=[origin])
+        )

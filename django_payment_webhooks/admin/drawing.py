@@ -18,12 +18,16 @@ def draw_timeline(steps: List[Step], current: Event) -> Dict[str, Any]:
     lanes: Dict[int, Dict[str, Any]] = {}
     for step in steps:
         y = TOP + len(lanes) * ROW + ROW // 2
-        lanes.setdefault(step.event.pk, {"event": step.event, "y": y, "is_current": step.event.pk == current.pk})
+        lanes.setdefault(
+            step.event.pk, {"event": step.event, "y": y, "is_current": step.event.pk == current.pk}
+        )
     marks: List[Dict[str, Any]] = []
     for number, step in enumerate(steps):
         lane, x = lanes[step.event.pk], LEFT + number * COLUMN + COLUMN // 2
         other = lanes.get(step.other.pk) if step.other else None
-        marks.append({"step": step, "x": x, "y": lane["y"], "from_y": other["y"] if other else None})
+        marks.append(
+            {"step": step, "x": x, "y": lane["y"], "from_y": other["y"] if other else None}
+        )
         lane["start"], lane["end"] = lane.get("start", x), x
     size = {"width": LEFT + len(steps) * COLUMN + 10, "height": TOP + len(lanes) * ROW + 10}
     return dict(size, lanes=list(lanes.values()), marks=marks)
@@ -41,7 +45,12 @@ def draw_hours(hours: List[Dict[str, Any]]) -> Dict[str, Any]:
             parts.append({"status": status, "y": round(y, 1), "height": round(height, 1)})
         x = LEFT // 4 + number * BAR_SPACE
         bars.append(
-            {"hour": hour, "x": x, "parts": [part for part in parts if part["height"]], "is_labelled": not number % 3}
+            {
+                "hour": hour,
+                "x": x,
+                "parts": [part for part in parts if part["height"]],
+                "is_labelled": not number % 3,
+            }
         )
     size = {"width": LEFT // 4 + len(hours) * BAR_SPACE + 10, "height": TOP + BAR_HEIGHT + 30}
     return dict(

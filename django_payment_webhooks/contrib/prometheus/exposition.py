@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ..overview import read_backlog
+from ...monitoring.overview import read_backlog
 
 
 class BacklogCollector:
@@ -22,7 +22,10 @@ class BacklogCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Return the gauges; only ``payment_webhooks_backlog_readable``, 0, if the database does not answer."""
-        readable = "payment_webhooks_backlog_readable", "Whether the backlog could be read from the database: 1 or 0."
+        readable = (
+            "payment_webhooks_backlog_readable",
+            "Whether the backlog could be read from the database: 1 or 0.",
+        )
         try:
             backlog = read_backlog()
         except Error:
@@ -35,8 +38,13 @@ class BacklogCollector:
             events.add_metric([status], facts["count"])
         yield events
         due = backlog["due"]
-        yield GaugeMetricFamily("payment_webhooks_due_events", "Events that a worker may take now.", value=due["count"])
-        name, text = "payment_webhooks_due_events_age_seconds", "How long the oldest due event has been due."
+        yield GaugeMetricFamily(
+            "payment_webhooks_due_events", "Events that a worker may take now.", value=due["count"]
+        )
+        name, text = (
+            "payment_webhooks_due_events_age_seconds",
+            "How long the oldest due event has been due.",
+        )
         yield GaugeMetricFamily(name, text, value=due["oldest_seconds"])
         name, text = (
             "payment_webhooks_waiting_past_half_events",

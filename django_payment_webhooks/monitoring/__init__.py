@@ -1,0 +1,1 @@
+"""How all events are, and what is wrong."""

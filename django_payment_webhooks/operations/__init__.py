@@ -1,0 +1,1 @@
+"""What an operator can do with events: replay, resolve, dry run, prune."""
