@@ -44,8 +44,8 @@ SERVICES = {
     "Redis": ("TEST_REDIS_URL", "redis://127.0.0.1:6379/9"),
 }
 DATABASES = ("PostgreSQL", "MariaDB")
-# Tests that start the shop on every database by themselves, whichever database the other tests have. Two runs, as they
-# mostly wait: for a broker that is frozen, for a worker that was killed.
+# Tests that start the shop on every database by themselves, whichever database the other tests
+# have. Two runs, as they mostly wait: for a broker that is frozen, for a worker that was killed.
 END_TO_END = {"the whole shop": "tests/services/e2e/", "the shop under fire": "tests/faults/"}
 # Tests in which no database plays a part, or only as a place to look into: on SQLite alone.
 ONCE = "apps architecture checks commands conf docs logging metrics payloads providers send_command settings_shop"
@@ -54,7 +54,8 @@ ONCE = ["tests/fuzz"] + ["tests/test_%s.py" % name for name in ONCE.split()]
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 
-# Connects to a service, with the client that the tests use. A database of that name need not be there.
+# Connects to a service, with the client that the tests use. A database of that name need not be
+# there.
 PROBE = """
 import importlib.util, sys
 import environ, kombu, pymysql

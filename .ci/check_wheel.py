@@ -13,7 +13,8 @@ import zipfile
 
 PACKAGE = "django_payment_webhooks"
 FIXTURE = "\npayment_webhooks -- "
-# Imports every module of the package, as a project that has nothing else does; but the one that pytest imports.
+# Imports every module of the package, as a project that has nothing else does; but the one that
+# pytest imports.
 IMPORT = """
 import pkgutil
 import django

@@ -2,11 +2,13 @@
 
 ::
 
-    DATABASE_URL=postgres://.../an_empty_database python -m benchmarks.overview [--events 1000000] [--days 30]
+    DATABASE_URL=postgres://.../an_empty_database python -m benchmarks.overview [--events 1000000]
+    [--days 30]
 
-The database is migrated and filled: the events came evenly over the days; of a thousand 970 are processed, 10
-duplicates, 14 ignored, 3 wait, 2 are applied and 1 is received. Only those of the first thirtieth failed, on a bad day
-long ago: to find the newest of them is the hardest question. Each body has about 500 bytes. Nothing is removed.
+The database is migrated and filled: the events came evenly over the days; of a thousand 970 are
+processed, 10 duplicates, 14 ignored, 3 wait, 2 are applied and 1 is received. Only those of the
+first thirtieth failed, on a bad day long ago: to find the newest of them is the hardest question.
+Each body has about 500 bytes. Nothing is removed.
 """
 
 import argparse

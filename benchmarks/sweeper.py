@@ -4,8 +4,9 @@
 
     python -m benchmarks.sweeper [--events 10000] [--hours 1]
 
-The clock is simulated, the rest is real: the app's sweeper, as often as a worker runs it and with the app's own
-defaults, and a database, which is an SQLite file unless ``DATABASE_URL`` says otherwise. Nothing is sent, only counted.
+The clock is simulated, the rest is real: the app's sweeper, as often as a worker runs it and with
+the app's own defaults, and a database, which is an SQLite file unless ``DATABASE_URL`` says
+otherwise. Nothing is sent, only counted.
 """
 
 import argparse

@@ -19,8 +19,8 @@ class PaymentWebhooksConf(AppConf):
     MAX_BODY_SIZE = 1024 * 1024
     # How long a process leaves the broker alone after it failed.
     PUBLISH_PAUSE = 5
-    # How long an event is due, or waits, before it is looked at again: first the grace, then twice as long each
-    # time, up to the ceiling.
+    # How long an event is due, or waits, before it is looked at again: first the grace, then twice
+    # as long each time, up to the ceiling.
     SWEEP_GRACE = 30
     SWEEP_CEILING = 60 * 60
     # How long a worker may keep an event, and how long an event may wait for what it requires.

@@ -1,7 +1,7 @@
 """One line in the log for each verb of an event's journey, with its facts as ``extra``.
 
-An extension: it listens to the signals. No line has a secret, a signature or a payload, and identifiers are written
-so that they can't forge a line.
+An extension: it listens to the signals. No line has a secret, a signature or a payload, and
+identifiers are written so that they can't forge a line.
 """
 
 import logging
@@ -67,7 +67,8 @@ def connect(verb: str) -> None:
             "replayed_by": "",
         }
         if by:
-            # An event released it, or a person replayed it. Why is for the history: people write names into a reason.
+            # An event released it, or a person replayed it. Why is for the history: people write
+            # names into a reason.
             facts[verb + "_by"] = by
         log_event(verb, event, **{name: safe(value) for name, value in facts.items()})
 

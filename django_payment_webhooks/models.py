@@ -63,7 +63,8 @@ class Event(models.Model):
     objects = EventManager()
 
     class Meta:
-        # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
+        # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text
+        # column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
             models.Index(fields=names, name="payment_webhooks_" + names[0]) for names in INDEXES
@@ -86,7 +87,8 @@ class Event(models.Model):
         """Change the row, and tell if its status is new. Raises ``Overtaken`` if it is not as it was read."""
         is_news = values.get("status", self.status) != self.status
         values["version"] = self.version + 1
-        # The version is the only guard: MariaDB would walk the index of any other column, and deadlock.
+        # The version is the only guard: MariaDB would walk the index of any other column, and
+        # deadlock.
         if not Event.objects.filter(pk=self.pk, version=self.version).update(**values):
             raise Overtaken
         self.__dict__.update(values)

@@ -40,11 +40,13 @@ def receive_events(
 ) -> List[Tuple[Event, bool]]:
     """Store and enqueue the events of a webhook that is known to come from its provider.
 
-    The view calls this once it has verified a webhook. Call it with what you learned on another road, too: on
-    the return page, by polling, after an outage. An event is stored once, whichever road it came first.
+    The view calls this once it has verified a webhook. Call it with what you learned on another
+    road, too: on the return page, by polling, after an outage. An event is stored once, whichever
+    road it came first.
 
-    Returns each event with whether it is new. Raises ``ParseError`` if the body can't be understood; it is then
-    kept as a failed event, to be replayed when the provider's options have been mended.
+    Returns each event with whether it is new. Raises ``ParseError`` if the body can't be
+    understood; it is then kept as a failed event, to be replayed when the provider's options have
+    been mended.
     """
     now = timezone.now()
     row = {"provider": provider.name, "body": body, "verified_by": verified_by, "received_at": now}
@@ -137,10 +139,11 @@ def publish() -> None:
 def process(pk: int) -> None:
     """Do what the event's row says is due, or nothing. This is all that a worker does.
 
-    An attempt that fails is recorded in the row. Raises ``Overtaken`` from its error if the row is not ours any more,
-    so that at least the worker's log has it.
+    An attempt that fails is recorded in the row. Raises ``Overtaken`` from its error if the row is
+    not ours any more, so that at least the worker's log has it.
     """
-    # A second ahead, as the clocks of two machines differ: an event must not be late for being early.
+    # A second ahead, as the clocks of two machines differ: an event must not be late for being
+    # early.
     event = Event.objects.filter(pk=pk, due_at__lte=timezone.now() + timedelta(seconds=1)).first()
     if event is None:
         return
@@ -186,7 +189,8 @@ def apply(event: Event, handler: Handler) -> None:
         return event.finish(Event.DUPLICATE, "It says the same as %s." % original)
     fenced = copy(event)
     with transaction.atomic(using=router.db_for_write(Event)):
-        # The fence locks the row, proves that it is still ours, and claims the effect for this event.
+        # The fence locks the row, proves that it is still ours, and claims the effect for this
+        # event.
         fenced.change(idempotency_key=key)
         if not handler.is_ready(fenced):
             raise NotReady("It waits for %s." % (", ".join(handler.requires) or "its handler"))

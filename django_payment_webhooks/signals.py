@@ -1,12 +1,13 @@
 """What happened, told after it was committed. Logs and metrics are receivers of these signals.
 
-Each is sent with ``send_robust``: a receiver that raises changes nothing for anybody else. The sender is the
-view for a webhook, and the event's class for everything else.
+Each is sent with ``send_robust``: a receiver that raises changes nothing for anybody else. The
+sender is the view for a webhook, and the event's class for everything else.
 """
 
 from django.dispatch import Signal
 
-# provider (its name), outcomes (a list of pairs: an event, and whether it is new), seconds (until the answer)
+# provider (its name), outcomes (a list of pairs: an event, and whether it is new), seconds (until
+# the answer)
 webhook_received = Signal()
 # provider (the name in the address, even if there is no such provider), status, reason, seconds
 webhook_rejected = Signal()

@@ -49,7 +49,8 @@ def sweep(enqueue: Callable[[int], Any]) -> int:
 
 def put_off(event: Event) -> None:
     """Put off the next sweep of an event. Raises ``Overtaken`` if a connection holds its row, perhaps a dead one."""
-    # A row that somebody has changed by hand may lack one of the two; it must not hold up the others.
+    # A row that somebody has changed by hand may lack one of the two; it must not hold up the
+    # others.
     enqueue_at = timezone.now() + timedelta(seconds=gap(event.due_at or event.enqueue_at))
     database = router.db_for_write(Event)
     if not connections[database].features.has_select_for_update_skip_locked:

@@ -1,8 +1,9 @@
 """For the host's tests: play the provider, the worker and the clock, without a broker.
 
-The functions are for any test framework. With pytest the fixture ``payment_webhooks`` is this module, with the broker
-away. All of them work inside a test's transaction (``TestCase``, ``django_db``); only what happens on commit, such as
-the signals of an event, needs one that commits (``TransactionTestCase``, ``django_db(transaction=True)``).
+The functions are for any test framework. With pytest the fixture ``payment_webhooks`` is this
+module, with the broker away. All of them work inside a test's transaction (``TestCase``,
+``django_db``); only what happens on commit, such as the signals of an event, needs one that commits
+(``TransactionTestCase``, ``django_db(transaction=True)``).
 """
 
 import itertools
@@ -111,9 +112,9 @@ def post_event(
     """Sign and post an event as a provider does, and return the answer.
 
     ``values`` are the event's fields, by the names in the provider's ``FIELDS``: ``order_id="A1", amount="25.00"``.
-    What is not given is made up: ``provider_event_id``, ``occurred_at``, and for a charge, a refund or a dispute its
-    id, and 10.00 EUR. The other arguments are as in :func:`post_body`. Raises ``ValueError`` if the provider would
-    read something else than what is given.
+    What is not given is made up: ``provider_event_id``, ``occurred_at``, and for a charge, a refund
+    or a dispute its id, and 10.00 EUR. The other arguments are as in :func:`post_body`. Raises
+    ``ValueError`` if the provider would read something else than what is given.
     """
     sender = find_provider(provider)
     webhook = compose(sender, make_values(sender, type, **values))
@@ -139,8 +140,8 @@ class Nowhere:
 def without_broker() -> Iterator[None]:
     """Let no message go to a broker, and no thread of the app's start. Also if Celery is eager.
 
-    Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is installed, rejected
-    webhooks are not counted in it.
+    Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is
+    installed, rejected webhooks are not counted in it.
     """
     conf = processing.process.app.conf
     was_eager, conf.task_always_eager = conf.task_always_eager, False
@@ -207,7 +208,8 @@ class Crash(BaseException):
 def crash_after_effect() -> Iterator[None]:
     """Kill the worker once a handler has changed the database, before that is committed.
 
-    The block ends there. What the handler did is rolled back, and its event is due again when its lease has ended:
+    The block ends there. What the handler did is rolled back, and its event is due again when its
+    lease has ended:
     ``pass_time(settings.PAYMENT_WEBHOOKS_LEASE)``. Raises ``AssertionError`` if no handler came so far.
     """
 

@@ -70,7 +70,8 @@ def read_body(request: HttpRequest) -> bytes:
         settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE,
         str(request.META.get("CONTENT_LENGTH") or ""),
     )
-    # Django takes a body without Content-Length for empty; the server knows where a chunked one ends.
+    # Django takes a body without Content-Length for empty; the server knows where a chunked one
+    # ends.
     chunked = not length and request.META.get("wsgi.input_terminated")
     try:
         # Not every server refuses a negative length, and Django's reader has no bounds then.

@@ -30,7 +30,8 @@ def add_sweep_step(instance: Any, **_: Any) -> None:
     instance.app.steps["consumer"].add(SweepStep)
 
 
-# With CELERY_DB_REUSE_MAX Celery keeps a connection for many tasks, whether or not it still works: all would fail.
+# With CELERY_DB_REUSE_MAX Celery keeps a connection for many tasks, whether or not it still works:
+# all would fail.
 @task_postrun.connect
 def close_ended_connections(**_: Any) -> None:
     """Close the connections that have failed and do not work any more. The next task opens new ones."""

@@ -334,7 +334,8 @@ class Demo:
         ]
         keys = {(call["order_id"], call["key"]) for call in calls}
         shipped = {call["order_id"] for call in calls if call["status"] == 200}
-        # The burst shows in the table: how long it takes depends on the machine, and on this process.
+        # The burst shows in the table: how long it takes depends on the machine, and on this
+        # process.
         times = sorted(found[0].seconds * 1000 for _, _, found in self.sent if len(found) == 1)
         p90 = times[len(times) * 9 // 10]
 

@@ -69,8 +69,9 @@ def shop_environment(var_dir, **overrides):
     """Return the environment of the shop's processes: a dict of texts, ready to be changed.
 
     ``var_dir`` is the folder for the SQLite file, the queue and the logs; two shops must not share it. ``overrides``
-    are environment variables by their names, for example ``DATABASE_URL="postgres://..."``; None leaves one out.
-    Every variable of ``.env.example`` that the caller's own environment has is left out, and timing is ``QUICK``.
+    are environment variables by their names, for example ``DATABASE_URL="postgres://..."``; None
+    leaves one out. Every variable of ``.env.example`` that the caller's own environment has is left
+    out, and timing is ``QUICK``.
     """
     names = set(
         re.findall(r"^#?([A-Z_]+)=", read_file(os.path.join(FOLDER, ".env.example")), re.MULTILINE)
@@ -177,8 +178,8 @@ class Process:
     def kill_children(self):
         """Kill the direct children with SIGKILL, and return their ids. Linux only.
 
-        The main process lives on, and replaces them after a moment. On the embedded broker it does so only for a
-        child that is at work: start the worker with ``concurrency=1``.
+        The main process lives on, and replaces them after a moment. On the embedded broker it does
+        so only for a child that is at work: start the worker with ``concurrency=1``.
         """
         killed = self.children()
         for pid in killed:
@@ -270,7 +271,8 @@ def start_worker(env, concurrency=2, name="worker"):
         "--concurrency",
         str(concurrency),
     ]
-    # A name that nobody has had at this broker: it locks the queue of a name, for a while after a death, too.
+    # A name that nobody has had at this broker: it locks the queue of a name, for a while after a
+    # death, too.
     command += [
         "--hostname",
         "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]),
@@ -326,7 +328,8 @@ def post_webhook(base_url, event, secret=SECRET, path=PATH, headers=(), chunked=
     """Sign an event and post it, on a connection of its own. Returns the :class:`Answer`.
 
     ``event`` is a dict, or the bytes of any other body. ``headers`` are added, and replace ``X-Signature`` if they
-    have it. ``chunked`` sends the body without a ``Content-Length``. Raises what :mod:`http.client` raises.
+    have it. ``chunked`` sends the body without a ``Content-Length``. Raises what :mod:`http.client`
+    raises.
     """
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     sent = dict(

@@ -1,7 +1,8 @@
 """The tests. ``test_journey`` tells the story; every other file tests one module.
 
-Importing this package sets up the shop's environment, and Django: its parts can be imported from then on. So pytest
-must not be told ``DJANGO_SETTINGS_MODULE``; it would load the settings before their environment is there.
+Importing this package sets up the shop's environment, and Django: its parts can be imported from
+then on. So pytest must not be told ``DJANGO_SETTINGS_MODULE``; it would load the settings before
+their environment is there.
 """
 
 import os
@@ -19,7 +20,8 @@ sys.path[:] = [path for path in sys.path if path != ROOT] + [
 
 VAR_DIR = tempfile.TemporaryDirectory(prefix="payment-webhooks-tests-")
 
-# Only the database may differ between two runs: whatever else is set where they run would change what they see.
+# Only the database may differ between two runs: whatever else is set where they run would change
+# what they see.
 for name in [name for name in os.environ if name.startswith("PAYMENT_WEBHOOKS_")] + [
     "DOWNSTREAM_URL",
     "DEBUG",

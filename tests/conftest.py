@@ -1,4 +1,6 @@
-"""What all tests share: fixtures that play the shop's provider, its queue, its worker and its clock."""
+"""What all tests share: fixtures that play the shop's provider, its queue, its worker and its
+clock.
+"""
 
 import json
 import os
@@ -47,7 +49,8 @@ def post(client):
 
 @pytest.fixture
 def webhook(post):
-    """Send a webhook of the default partner, and return the answer. Written and signed without the code that is tested.
+    """Send a webhook of the default partner, and return the answer. Written and signed without the
+    code that is tested.
 
     ``webhook(type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")``: the event's own fields are
     ``event_id``, ``type`` and ``created_at``; every other name is a field of its data. ``body`` replaces it all.
@@ -175,7 +178,9 @@ def pass_time():
 
 @pytest.fixture(autouse=True)
 def quiet_history(request):
-    """Keep the history's receivers quiet: only the tests that ask for ``history`` want to see what it writes."""
+    """Keep the history's receivers quiet: only the tests that ask for ``history`` want to see what
+    it writes.
+    """
     quiet = {}
     for signal in [value for value in vars(signals).values() if isinstance(value, Signal)]:
         listening = [
@@ -195,7 +200,9 @@ def quiet_history(request):
 
 @pytest.fixture
 def history(monkeypatch):
-    """Let the history listen. Rejected webhooks are counted in memory until ``rejections.write()`` is called."""
+    """Let the history listen. Rejected webhooks are counted in memory until ``rejections.write()``
+    is called.
+    """
     monkeypatch.setattr(rejections, "start", lambda: None)
     rejections.counts.clear()
 
@@ -248,7 +255,9 @@ def order(transactional_db):
 
 @pytest.fixture
 def shop_state():
-    """Return what the shop knows, as plain values: its orders, refunds, disputes and the effects in its ledger."""
+    """Return what the shop knows, as plain values: its orders, refunds, disputes and the effects in
+    its ledger.
+    """
 
     def shop_state():
         return {

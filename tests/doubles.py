@@ -1,4 +1,6 @@
-"""What plays a part in the worker's tests: handlers that are written on the spot, a clock, another connection."""
+"""What plays a part in the worker's tests: handlers that are written on the spot, a clock, another
+connection.
+"""
 
 import contextlib
 import datetime
@@ -28,7 +30,8 @@ class DownstreamError(Exception):
 
 
 def handle(settings, event_type="charge.succeeded", parent=Handler, **members):
-    """Have a handler for a type of event, written as functions: ``handle(settings, apply=lambda self, event: …)``.
+    """Have a handler for a type of event, written as functions: ``handle(settings, apply=lambda
+    self, event: …)``.
 
     What is not given does nothing. Returns the class.
     """
@@ -63,7 +66,9 @@ class Clock:
 
 @contextlib.contextmanager
 def another_connection(alias="another"):
-    """Open a second connection to the same database, as another process has it, and close it at the end."""
+    """Open a second connection to the same database, as another process has it, and close it at the
+    end.
+    """
     connection = connections["default"].copy(alias)
     connection.ensure_connection()  # before Django knows its alias, which it would not allow in a test
     connections.databases[alias], connections[alias] = connection.settings_dict, connection
@@ -75,7 +80,9 @@ def another_connection(alias="another"):
 
 
 def at_once(*functions):
-    """Call functions at the same time, each in a thread with a connection of its own. Returns what they return."""
+    """Call functions at the same time, each in a thread with a connection of its own. Returns what
+    they return.
+    """
     barrier, results = threading.Barrier(len(functions)), [None] * len(functions)
 
     def run(number, function):

@@ -40,7 +40,9 @@ class DataFactory(factory.DictFactory):
 
 
 class PayloadFactory(factory.DictFactory):
-    """An event as the default partner sends it: what it is about is given as ``data__order_id="A7"``."""
+    """An event as the default partner sends it: what it is about is given as
+    ``data__order_id="A7"``.
+    """
 
     event_id = factory.Sequence("evt_{}".format)
     type = "charge.succeeded"
@@ -49,7 +51,9 @@ class PayloadFactory(factory.DictFactory):
 
 
 class EventFactory(factory.django.DjangoModelFactory):
-    """An event that was just stored and is due. Its body is made of the fields, or given as ``payload={...}``."""
+    """An event that was just stored and is due. Its body is made of the fields, or given as
+    ``payload={...}``.
+    """
 
     class Meta:
         model = Event

@@ -75,7 +75,9 @@ def row_of(event):
 
 
 def operate(browser, action, *events, **answers):
-    """Select events, choose an action, and confirm it. Returns the page that follows the confirmation."""
+    """Select events, choose an action, and confirm it. Returns the page that follows the
+    confirmation.
+    """
     selected = {"action": action, "_selected_action": [event.pk for event in events], "index": 0}
     asked = browser.post(LIST, selected)
     assert asked.status_code == 200

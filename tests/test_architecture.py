@@ -1,4 +1,6 @@
-"""The structure: the core is small, needs nothing but itself, and its imports point in one direction."""
+"""The structure: the core is small, needs nothing but itself, and its imports point in one
+direction.
+"""
 
 import ast
 import io
@@ -40,7 +42,9 @@ LAYERS = [
 
 
 def find_sources():
-    """Return the text of every module of the package but the migrations, by its dotted name in the package."""
+    """Return the text of every module of the package but the migrations, by its dotted name in the
+    package.
+    """
     sources = {}
     for folder, _, names in os.walk(PACKAGE):
         for name in names:
@@ -56,7 +60,9 @@ CORE = {name: source for name, source in SOURCES.items() if name.split(".")[0] n
 
 
 def count_code_lines(source):
-    """Return how many lines are neither blank nor only comment or docstring: a string that is a whole statement."""
+    """Return how many lines are neither blank nor only comment or docstring: a string that is a
+    whole statement.
+    """
     ignored = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     tokens = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL)]
@@ -73,7 +79,9 @@ def count_code_lines(source):
 
 
 def find_imports(name, source):
-    """Return what a module imports of the package, as (module, line), and the names of other packages."""
+    """Return what a module imports of the package, as (module, line), and the names of other
+    packages.
+    """
     own, others = set(), set()
     package = name.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):

@@ -1,4 +1,6 @@
-"""Each system check fires exactly when it should. No test here has a database: none of the checks may touch it."""
+"""Each system check fires exactly when it should. No test here has a database: none of the checks
+may touch it.
+"""
 
 import pytest
 from celery import current_app

@@ -27,7 +27,9 @@ def sweep(*args, **options):
 
 @pytest.fixture
 def lost(pass_time):
-    """Two events that have been due for a while, as their messages were lost, and one that is not due yet."""
+    """Two events that have been due for a while, as their messages were lost, and one that is not
+    due yet.
+    """
     events = EventFactory.create_batch(2, order_id="A1")
     pass_time(40)
     EventFactory(order_id="A1")
@@ -40,7 +42,9 @@ class Stopped(BaseException):
 
 @pytest.fixture
 def rounds(monkeypatch):
-    """Do something in place of each pause of the loop: ``rounds(first, second)``; then stop. Returns the pauses."""
+    """Do something in place of each pause of the loop: ``rounds(first, second)``; then stop.
+    Returns the pauses.
+    """
 
     def rounds(*functions):
         pauses, functions = [], list(functions)

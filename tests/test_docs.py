@@ -1,4 +1,6 @@
-"""The documentation: its files and commands work as they stand, and the reference has every public name."""
+"""The documentation: its files and commands work as they stand, and the reference has every public
+name.
+"""
 
 import ast
 import base64

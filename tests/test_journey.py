@@ -1,7 +1,9 @@
-"""The story: a payment provider sends webhooks to the shop, and each of them has exactly one effect.
+"""The story: a payment provider sends webhooks to the shop, and each of them has exactly one
+effect.
 
-Everything comes over HTTP. Three things are played: the worker, which is called in place of a Celery process; the
-warehouse, a small HTTP server that can be told to fail; and the passing of time.
+Everything comes over HTTP. Three things are played: the worker, which is called in place of a
+Celery process; the warehouse, a small HTTP server that can be told to fail; and the passing of
+time.
 """
 
 import itertools

@@ -1,4 +1,6 @@
-"""The log: one line for each verb, which tells enough to find an event, and nothing that must stay secret."""
+"""The log: one line for each verb, which tells enough to find an event, and nothing that must stay
+secret.
+"""
 
 import json
 import logging

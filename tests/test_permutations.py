@@ -1,4 +1,6 @@
-"""The outcome does not depend on the order of arrival, on duplicates, on workers that die, or on time."""
+"""The outcome does not depend on the order of arrival, on duplicates, on workers that die, or on
+time.
+"""
 
 import json
 from collections import Counter
@@ -36,7 +38,8 @@ BODIES = {
     for name, fields in EVENTS.items()
 }
 NAMES = st.sampled_from(sorted(EVENTS))
-# What can happen between two deliveries. A message can come for any event at any time, doubled or for nothing.
+# What can happen between two deliveries. A message can come for any event at any time, doubled or
+# for nothing.
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("message"), NAMES),
@@ -136,7 +139,9 @@ def play_to_the_end(clock):
 
 
 def read_state():
-    """Return everything that the shop and the app know at the end, but for what tells when, and the keys."""
+    """Return everything that the shop and the app know at the end, but for what tells when, and the
+    keys.
+    """
     return {
         "orders": list(Order.objects.values_list("id", "status", "paid_at")),
         "refunds": sorted(

@@ -52,7 +52,9 @@ def columns(event):
 
 
 def is_in(moment, seconds):
-    """Return whether a moment is a number of seconds from now, give or take the time that a test needs."""
+    """Return whether a moment is a number of seconds from now, give or take the time that a test
+    needs.
+    """
     return abs((moment - timezone.now()).total_seconds() - seconds) < 10
 
 
@@ -278,7 +280,9 @@ def test_one_of_several_that_can_not_be_parsed_fails_the_webhook_and_stores_none
 def test_an_insert_that_comes_second_finds_the_row_that_came_first(
     monkeypatch, body, published, received_signals
 ):
-    """Between the look and the INSERT, somebody else stores the same event: the database refuses ours."""
+    """Between the look and the INSERT, somebody else stores the same event: the database refuses
+    ours.
+    """
     same, atomic, first = body(event_id="evt_1"), transaction.atomic, []
 
     def atomic_but_second(*args, **kwargs):
@@ -958,7 +962,9 @@ def test_a_slow_worker_that_fails_when_its_lease_has_ended_changes_nothing(
 def test_a_transaction_whose_first_half_was_lost_is_rolled_back(
     settings, order, received_signals, pass_time
 ):
-    """A handler hides a deadlock: MySQL has undone the fence. Here the handler undoes the fence itself."""
+    """A handler hides a deadlock: MySQL has undone the fence. Here the handler undoes the fence
+    itself.
+    """
 
     def apply(self, event):
         effect(event)

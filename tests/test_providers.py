@@ -103,7 +103,9 @@ class BatchSample(Sample):
 
 
 class StandardSample(Sample):
-    """Signs ``id.timestamp.body`` in base64 with a base64 key, the id being a header: as Standard Webhooks says."""
+    """Signs ``id.timestamp.body`` in base64 with a base64 key, the id being a header: as Standard
+    Webhooks says.
+    """
 
     has_time = True
 

@@ -31,7 +31,9 @@ def columns(event):
 
 
 def is_in(moment, seconds):
-    """Return whether a moment is a number of seconds from now, give or take the time that a test needs."""
+    """Return whether a moment is a number of seconds from now, give or take the time that a test
+    needs.
+    """
     return abs((moment - timezone.now()).total_seconds() - seconds) < 10
 
 

@@ -1,4 +1,6 @@
-"""The shop takes everything that differs between two places, and everything secret, from its environment."""
+"""The shop takes everything that differs between two places, and everything secret, from its
+environment.
+"""
 
 import os
 import re

@@ -61,7 +61,9 @@ def as_text(rows):
 
 @pytest.fixture
 def order(db):
-    """The order A1 of 10.00 EUR. Nothing here happens on commit, so each test can end by a rollback, which is quick."""
+    """The order A1 of 10.00 EUR. Nothing here happens on commit, so each test can end by a
+    rollback, which is quick.
+    """
     return OrderFactory(id="A1")
 
 

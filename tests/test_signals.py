@@ -46,13 +46,17 @@ def all_signals():
 
 
 def sender_of(name):
-    """Return the sender of a signal: the view for a webhook, and the event's class for everything else."""
+    """Return the sender of a signal: the view for a webhook, and the event's class for everything
+    else.
+    """
     return receive_webhook if name.startswith("webhook") else Event
 
 
 @pytest.fixture
 def story(webhook, settings, monkeypatch, run_due, pass_time):
-    """Play everything that can happen to a webhook, and return what the shop and the events are like at the end."""
+    """Play everything that can happen to a webhook, and return what the shop and the events are
+    like at the end.
+    """
 
     def story():
         refused = []

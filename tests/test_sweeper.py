@@ -32,7 +32,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def overdue(seconds, **fields):
-    """Store an event that nobody took for a number of seconds since it was due, or since it was put off."""
+    """Store an event that nobody took for a number of seconds since it was due, or since it was put
+    off.
+    """
     moment = timezone.now() - timedelta(seconds=seconds)
     return EventFactory(**dict({"due_at": moment, "enqueue_at": moment}, **fields))
 

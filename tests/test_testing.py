@@ -1,4 +1,6 @@
-"""What the host's tests are given: the provider, the worker and the clock are played, and no broker is needed."""
+"""What the host's tests are given: the provider, the worker and the clock are played, and no broker
+is needed.
+"""
 
 import subprocess
 import sys

@@ -24,7 +24,9 @@ PATH = "/v1/webhooks/payment"
 
 @pytest.fixture
 def spans(settings):
-    """Return the spans that are finished so far, with the standard instrumentations and the extension at work."""
+    """Return the spans that are finished so far, with the standard instrumentations and the
+    extension at work.
+    """
     exporter = import_string(
         "opentelemetry.sdk.trace.export.in_memory_span_exporter.InMemorySpanExporter"
     )()

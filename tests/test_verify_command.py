@@ -50,7 +50,9 @@ def verify(tmp_path):
 
 
 def run(*args):
-    """Run the command, and return what it printed. It fails if the webhook is not verified, and shows no secret."""
+    """Run the command, and return what it printed. It fails if the webhook is not verified, and
+    shows no secret.
+    """
     printed, error = io.StringIO(), None
     try:
         call_command("verify_payment_webhook", *args, stdout=printed)

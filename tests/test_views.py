@@ -1,4 +1,6 @@
-"""Every input gets the answer that is promised, and leaves in the database and the queue what is promised."""
+"""Every input gets the answer that is promised, and leaves in the database and the queue what is
+promised.
+"""
 
 import asyncio
 import datetime
@@ -42,7 +44,9 @@ def check_refusal(answer, status):
 
 @pytest.fixture
 def no_trace(published, received_signals):
-    """Check that nothing happened but one signal; the database is not even asked, as the test has none."""
+    """Check that nothing happened but one signal; the database is not even asked, as the test has
+    none.
+    """
 
     def no_trace(status, reason, provider="default"):
         (facts,) = received_signals.of("webhook_rejected")
@@ -464,7 +468,9 @@ def test_without_the_option_secrets_everything_is_answered_with_503(webhook, no_
 
 @pytest.fixture
 def post_raw(client):
-    """Post bytes with the environment of a WSGI server: nothing is added, and the bytes may be too few."""
+    """Post bytes with the environment of a WSGI server: nothing is added, and the bytes may be too
+    few.
+    """
 
     def post_raw(body, stream=None, **environ):
         environ.setdefault("HTTP_X_SIGNATURE", sign(body))

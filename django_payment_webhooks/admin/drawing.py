@@ -13,7 +13,8 @@ STATUSES = tuple(status for status, _ in Event.STATUSES)
 def draw_timeline(steps: List[Step], current: Event) -> Dict[str, Any]:
     """Return a lane for each event and a column for each step.
 
-    Columns are not to the scale of time: the steps of a second and those of three days must both be seen.
+    Columns are not to the scale of time: the steps of a second and those of three days must both be
+    seen.
     """
     lanes: Dict[int, Dict[str, Any]] = {}
     for step in steps:

@@ -238,7 +238,8 @@ class EventAdmin(ModelAdmin):
         if not term:
             return queryset, False
         dedup_keys = [digest(provider, term) for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS]
-        # Two questions, and then the primary keys: asked in one, a database may walk the whole table in their order.
+        # Two questions, and then the primary keys: asked in one, a database may walk the whole
+        # table in their order.
         found = list(Event.objects.filter(dedup_key__in=dedup_keys).values_list("pk", flat=True))
         found += (
             Event.objects.filter(order_key=digest(term))

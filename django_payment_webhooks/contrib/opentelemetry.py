@@ -1,7 +1,8 @@
 """Traces: the span of a request, and that of a worker's task, tell which event they are about.
 
-An extension, for OpenTelemetry. The spans themselves are made by its instrumentations of Django and Celery, which also
-carry the trace from the one to the other in the message's headers. Needs ``django-payment-webhooks[tracing]``.
+An extension, for OpenTelemetry. The spans themselves are made by its instrumentations of Django and
+Celery, which also carry the trace from the one to the other in the message's headers. Needs
+``django-payment-webhooks[tracing]``.
 """
 
 from typing import Any, Dict, List, Tuple

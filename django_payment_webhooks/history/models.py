@@ -4,7 +4,8 @@ from django.db import models
 
 from ..models import Event
 
-# Said here as well: imported where it is not installed, the module must not add its models to the app around it.
+# Said here as well: imported where it is not installed, the module must not add its models to the
+# app around it.
 APP_LABEL = "payment_webhooks_history"
 
 

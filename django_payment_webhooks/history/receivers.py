@@ -64,7 +64,8 @@ def listen(verb: str) -> None:
         else:
             other = facts.get("by") or facts.get("other")
             values["other_id"] = other.pk if other else None
-        # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil that.
+        # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil
+        # that.
         with transaction.atomic(using=router.db_for_write(Entry)):
             Entry.objects.create(event_id=event.pk, at=timezone.now(), **values)
 

@@ -17,7 +17,8 @@ TIMEOUT = 2  # seconds
 def ask_database() -> None:
     """Change no row of the events' table. Raises an error if the database would store no event."""
     try:
-        # Refused by a database that is read-only, as one is after a failover, and before the table is migrated.
+        # Refused by a database that is read-only, as one is after a failover, and before the table
+        # is migrated.
         Event.objects.filter(pk=0).update(version=0)
     finally:
         connections.close_all()  # those of this thread
@@ -55,6 +56,7 @@ def health(request: HttpRequest) -> HttpResponse:
     return JsonResponse(facts, status=200 if is_healthy else 503)
 
 
-# As the view of webhooks has it: no login, and no transaction that would wait for the database without a bound.
+# As the view of webhooks has it: no login, and no transaction that would wait for the database
+# without a bound.
 health.login_required = False
 health._non_atomic_requests = set(connections)

@@ -1,7 +1,7 @@
 """The overview: what is due, what waits, what came and what became of it, and what is wrong.
 
-All of it is quick however many events there are: it reads a bounded number of rows by an index, or the events of the
-last hours by the time of their receipt.
+All of it is quick however many events there are: it reads a bounded number of rows by an index, or
+the events of the last hours by the time of their receipt.
 """
 
 from datetime import datetime, timedelta
@@ -39,10 +39,12 @@ def read_backlog() -> Facts:
     """Return what there is to do, as a dictionary.
 
     ``statuses`` has for each status its ``count``, whether that ``is_bounded`` (there are more, which were not
-    counted), and ``oldest_seconds``: how long ago the oldest was received, None if there is none. ``due`` has the same
-    of the events that a worker may take now; its ``oldest_seconds`` is how long the oldest of those has been due, and
+    counted), and ``oldest_seconds``: how long ago the oldest was received, None if there is none.
+    ``due`` has the same of the events that a worker may take now; its ``oldest_seconds`` is how
+    long the oldest of those has been due, and
     ``unswept_seconds`` for how long the sweeper has left an event alone that it should have enqueued; both are 0.0 if
-    there is none. ``waiting_past_half`` is how many events wait longer than half the time they have.
+    there is none. ``waiting_past_half`` is how many events wait longer than half the time they
+    have.
     """
     now = timezone.now()
     statuses = {status: read_status(status, now) for status, _ in Event.STATUSES}

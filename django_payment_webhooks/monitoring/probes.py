@@ -24,7 +24,8 @@ class Trial(Thread):
 class Probe:
     """Asks by a thread, so that whoever wants to know waits for a bounded time.
 
-    A trial that still waits is shared by all who ask meanwhile: a silent service costs one thread, not one each time.
+    A trial that still waits is shared by all who ask meanwhile: a silent service costs one thread,
+    not one each time.
     """
 
     def __init__(self, ask: Callable[[], Any]):

@@ -8,7 +8,8 @@ from django.db.models import Max, Min
 def walk(events, batch):
     """Give events one by one, the oldest first. They are read in batches, each when it is needed.
 
-    Nothing is kept open in between, so that it may take hours. What becomes of an event does not matter to the next.
+    Nothing is kept open in between, so that it may take hours. What becomes of an event does not
+    matter to the next.
     """
     last = 0
     while True:
@@ -22,8 +23,8 @@ def walk(events, batch):
 class Progress:
     """One line that is drawn again and again. Where there is no terminal nothing is written.
 
-    The work goes through events in the order of their primary keys: it has come so far as the key of the last one lies
-    between the first and the last of all. That costs no counting.
+    The work goes through events in the order of their primary keys: it has come so far as the key
+    of the last one lies between the first and the last of all. That costs no counting.
     """
 
     def __init__(self, stream, events):

@@ -1,7 +1,8 @@
 """Prune: forget what final events said, and still give each of them one effect.
 
-What is kept of a pruned event deduplicates: its keys, its type, its times and its status, and digests of its payload
-and its data, so that a repetition that says something else is still noticed. Its body is gone, so it can't be replayed.
+What is kept of a pruned event deduplicates: its keys, its type, its times and its status, and
+digests of its payload and its data, so that a repetition that says something else is still noticed.
+Its body is gone, so it can't be replayed.
 """
 
 from copy import copy
@@ -18,7 +19,8 @@ from ..exceptions import Overtaken
 from ..models import Event, digest
 from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_body
 
-# Replayed, an ignored event may have its effect after all: until it is pruned, which is what its age is for.
+# Replayed, an ignored event may have its effect after all: until it is pruned, which is what its
+# age is for.
 PRUNABLE = (Event.PROCESSED, Event.DUPLICATE, Event.IGNORED)
 FINAL = (*PRUNABLE, Event.FAILED)
 # For so long a provider may send an event again: 90 days at Checkout.com, by hand
@@ -50,8 +52,8 @@ def find_unpruned(events: models.QuerySet) -> models.QuerySet:
 def prune(event: Event) -> bool:
     """Put digests in the place of a final event's body, and return whether it was done.
 
-    It is not done if the event is not final, was pruned before, or changed since it was read. Raises ``PruneError``
-    if a repetition of the event would not be recognized any more.
+    It is not done if the event is not final, was pruned before, or changed since it was read.
+    Raises ``PruneError`` if a repetition of the event would not be recognized any more.
     """
     if event.status not in FINAL or is_pruned(event.body):
         return False
@@ -107,9 +109,9 @@ def read_afresh(event: Event, body: Any) -> Tuple[Any, Any]:
 def delete(event: Event) -> bool:
     """Delete a final event with its history, and return whether it was done.
 
-    From then on nothing tells that it was here: sent again, it is stored and applied again, and what requires it waits
-    in vain. It is not done if the event is not final, if another event of its order is not, or if it changed since it
-    was read.
+    From then on nothing tells that it was here: sent again, it is stored and applied again, and
+    what requires it waits in vain. It is not done if the event is not final, if another event of
+    its order is not, or if it changed since it was read.
     """
     if event.status not in FINAL or event.order_id and find_unfinished(event.order_id):
         return False
@@ -149,7 +151,8 @@ def erase(event: Event) -> bool:
         "order_id": "",
         "error": "",
     }
-    # Whoever guesses the order's id must not find the event by it. It no longer counts for what requires it.
+    # Whoever guesses the order's id must not find the event by it. It no longer counts for what
+    # requires it.
     if not change(event, order_key=digest(ERASED, event.dedup_key), **values):
         return False
     if apps.is_installed(history.__name__):

@@ -20,9 +20,9 @@ RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
 def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """Make an event due again, with all its attempts, and return whether that was possible.
 
-    Only a failed, an ignored or a waiting event can be replayed, and only if its body was not pruned. It can't double
-    an effect: one whose effect is committed is only delivered again. A body that could not be parsed is received again;
-    that raises ``ParseError`` if it still can't be.
+    Only a failed, an ignored or a waiting event can be replayed, and only if its body was not
+    pruned. It can't double an effect: one whose effect is committed is only delivered again. A body
+    that could not be parsed is received again; that raises ``ParseError`` if it still can't be.
 
     ``by`` and ``reason`` say who replays it and why. The signal ``event_replayed`` passes them on; the event's row
     does not keep them.
@@ -57,12 +57,14 @@ def put_back(event: Event) -> None:
 def resolve(event: Event, by: str, reason: str) -> bool:
     """Mark an event as handled by hand, and return whether that was possible.
 
-    For an effect that somebody had by hand: shipped the order, or refunded it in the provider's portal. ``by`` says
-    who, ``reason`` why; both are kept in the event's ``error``. Raises ``ValueError`` if the reason is blank.
+    For an effect that somebody had by hand: shipped the order, or refunded it in the provider's
+    portal. ``by`` says who, ``reason`` why; both are kept in the event's ``error``. Raises
+    ``ValueError`` if the reason is blank.
 
-    The event becomes ``processed``, and has its idempotency key from now on, so that no other event has the effect
-    again. It becomes ``duplicate`` if another event has the key already. What waits for it is released. An event that
-    is ``processed`` or ``duplicate``, or that changed since it was read, is left as it is.
+    The event becomes ``processed``, and has its idempotency key from now on, so that no other event
+    has the effect again. It becomes ``duplicate`` if another event has the key already. What waits
+    for it is released. An event that is ``processed`` or ``duplicate``, or that changed since it
+    was read, is left as it is.
     """
     if not reason.strip():
         raise ValueError("Say why the event is marked as handled by hand: the reason is blank.")

@@ -93,7 +93,8 @@ class Provider(HMACSignature):
     def payload(self, body: bytes, path: str) -> Any:
         """Return an event of a stored body: a JSON object with its numbers as int or Decimal.
 
-        Of a pruned body it returns a dictionary that equals the event's payload, and has nothing of it.
+        Of a pruned body it returns a dictionary that equals the event's payload, and has nothing of
+        it.
         """
         if is_pruned(body):
             return read_pruned(body, self.parse_error_status)

@@ -285,9 +285,9 @@ def find_changes(
 ) -> Optional[List[Change]]:
     """Return what would have to be different for a signature to be right; None if nothing is found.
 
-    Every change is proved: with all of them, a key gives a MAC that is in a header. At most two of the body, the key,
-    the digest and the content are changed at once, and the likeliest is tried first. ``others`` are the project's
-    other providers, whose keys are tried, too.
+    Every change is proved: with all of them, a key gives a MAC that is in a header. At most two of
+    the body, the key, the digest and the content are changed at once, and the likeliest is tried
+    first. ``others`` are the project's other providers, whose keys are tried, too.
     """
     macs = {
         name: {mac: encoding for _, encoding, mac in find_macs(read_header(meta, name))}

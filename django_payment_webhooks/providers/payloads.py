@@ -56,7 +56,8 @@ def refuse_constant(word: str) -> None:
 def read_int(text: str) -> int:
     """Return an integer. Raises ``ValueError`` for one whose conversion would take long.
 
-    Not every Python has this limit itself, and where it has, an environment variable can switch it off.
+    Not every Python has this limit itself, and where it has, an environment variable can switch it
+    off.
     """
     if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError("an integer has more than %d digits" % MAX_DIGITS)
@@ -66,7 +67,8 @@ def read_int(text: str) -> int:
 def read_decimal(text: str) -> Decimal:
     """Return a number that has a fraction or an exponent. Raises ``ValueError``.
 
-    A huge exponent is refused, because whoever turns such a Decimal into an integer waits for half a minute.
+    A huge exponent is refused, because whoever turns such a Decimal into an integer waits for half
+    a minute.
     """
     try:
         number = Decimal(text)

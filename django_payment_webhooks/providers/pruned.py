@@ -63,7 +63,8 @@ def is_pruned(body: Any) -> bool:
 def read_pruned(body: bytes, status: int) -> PrunedPayload:
     """Return the payload of a pruned body.
 
-    Raises ``PrunedError``, which is a ``ValueError``, if there never was one; ``status`` answers such a webhook.
+    Raises ``PrunedError``, which is a ``ValueError``, if there never was one; ``status`` answers
+    such a webhook.
     """
     payload, _, data = body[len(MARK) :].decode("ascii", "replace").partition(":")
     if not data:

@@ -95,8 +95,9 @@ def compose(
 ) -> Webhook:
     """Return a webhook, not signed yet, with one event that has these values.
 
-    A name that is none of the provider's ``fields`` is a dotted path in the event. ``document`` is a body to start
-    from; its first event is changed. Raises ``ValueError`` if the provider would not read the values back.
+    A name that is none of the provider's ``fields`` is a dotted path in the event. ``document`` is
+    a body to start from; its first event is changed. Raises ``ValueError`` if the provider would
+    not read the values back.
     """
     document = copy.deepcopy(document) if document else {}
     base = provider.events_path.replace("*", "0", 1)
@@ -132,7 +133,8 @@ def name_type(provider: Provider, values: Mapping[str, Any]) -> Dict[str, str]:
 def place(document: Any, path: str, value: Any) -> None:
     """Put a value at a dotted path into a JSON document, making what is missing on the way.
 
-    A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and the step is no index.
+    A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and
+    the step is no index.
     """
     step: Any
     step, _, rest = path.partition(".")
@@ -181,8 +183,8 @@ def sign_webhook(
     """Return a webhook with the headers that prove it.
 
     ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the first usable secret
-    signs. Raises ``ValueError`` if there is none, if the scheme has no time of signing that could have an age, or if
-    the provider would not accept its own signature.
+    signs. Raises ``ValueError`` if there is none, if the scheme has no time of signing that could
+    have an age, or if the provider would not accept its own signature.
     """
     keys = provider.keys()
     if age and not provider.timestamp_pattern:

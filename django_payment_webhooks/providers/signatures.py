@@ -63,7 +63,8 @@ class HMACSignature:
     def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
         """Return a short fingerprint of the key that signed exactly this body.
 
-        Raises :class:`~django_payment_webhooks.exceptions.WebhookRefused` with status 503 and the reason
+        Raises :class:`~django_payment_webhooks.exceptions.WebhookRefused` with status 503 and the
+        reason
         ``no_secret``, or with status 401 and the reason ``no_signature``, ``malformed_signature``, ``mismatch``,
         ``stale`` or ``future``.
         """

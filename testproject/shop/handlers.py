@@ -72,7 +72,8 @@ class RecordRefund(RefundCreatedHandler):
         """Record the refund if no more goes back than was paid."""
         order = lock_order(event)
         amount = read_money(event, order)
-        # Locked, because a plain read under REPEATABLE READ does not see what was committed before the order's lock.
+        # Locked, because a plain read under REPEATABLE READ does not see what was committed before
+        # the order's lock.
         refunded = sum(refund.amount for refund in order.refunds.select_for_update())
         if refunded + amount > order.amount:
             raise PermanentFailure("More would be refunded than was paid.")

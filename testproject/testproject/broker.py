@@ -11,8 +11,8 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """A folder in which each message appears whole.
 
-    Kombu's own writes a message where the worker already sees it. A worker that reads it too early finds nothing in
-    it, and ends.
+    Kombu's own writes a message where the worker already sees it. A worker that reads it too early
+    finds nothing in it, and ends.
     """
 
     def _put(self, queue, payload, **kwargs):

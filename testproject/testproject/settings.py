@@ -14,7 +14,8 @@ env = environ.Env()
 if os.path.exists(env.str("ENV_FILE", os.path.join(BASE_DIR, ".env"))):
     env.read_env(env.str("ENV_FILE", os.path.join(BASE_DIR, ".env")))
 
-# Where the shop keeps what it writes when no service is configured: the SQLite file and the queue's folders.
+# Where the shop keeps what it writes when no service is configured: the SQLite file and the queue's
+# folders.
 VAR_DIR = os.path.abspath(env.str("VAR_DIR", os.path.join(BASE_DIR, "var")))
 
 SECRET_KEY = env.str("SECRET_KEY")

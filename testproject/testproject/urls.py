@@ -17,7 +17,8 @@ urlpatterns = [
     re_path(r"^v1/webhooks/", include("django_payment_webhooks.urls")),
     re_path(r"^admin/", admin.site.urls),
     re_path(r"^health$", health),
-    # The admin's style sheets, without another server beside this one. Good enough for a test project.
+    # The admin's style sheets, without another server beside this one. Good enough for a test
+    # project.
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
 ]
 

@@ -1,1 +1,3 @@
-"""The admin in a real browser: Playwright drives Chromium. Run by tox, on the oldest and the newest line."""
+"""The admin in a real browser: Playwright drives Chromium. Run by tox, on the oldest and the newest
+line.
+"""

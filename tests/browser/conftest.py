@@ -16,7 +16,8 @@ from django_payment_webhooks.models import Event
 from ..factories import EventFactory, OrderFactory
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-# Nothing is looked up beside the page itself. As root, which a container's user is, Chromium has no sandbox.
+# Nothing is looked up beside the page itself. As root, which a container's user is, Chromium has no
+# sandbox.
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync --font-render-hinting=none"
 # Where the pictures of the documentation are written; without it they are taken, and thrown away.
@@ -50,7 +51,9 @@ def theme(request):
 
 @pytest.fixture
 def page(chromium, live_server, transactional_db, theme):
-    """A page of an operator who is logged in. Fails if it needs another server, or if something in it does not work."""
+    """A page of an operator who is logged in. Fails if it needs another server, or if something in
+    it does not work.
+    """
     client = Client()
     client.force_login(User.objects.create(username="ada", is_staff=True, is_superuser=True))
     context = chromium.new_context(
@@ -105,7 +108,9 @@ def take_picture(page, theme):
 
 @pytest.fixture
 def past(transactional_db):
-    """Fill the last day with events, as a shop has them: most are processed, some wait, some failed."""
+    """Fill the last day with events, as a shop has them: most are processed, some wait, some
+    failed.
+    """
     chance, now, events = random.Random(7), timezone.now(), []
     for hour in range(24):
         busy = 6 + int(22 * abs(12 - hour) / 12)

@@ -1,4 +1,6 @@
-"""A real shop under load, a third of whose events fail, and an operator who mends it without a shell."""
+"""A real shop under load, a third of whose events fail, and an operator who mends it without a
+shell.
+"""
 
 import os
 import threading
@@ -60,7 +62,9 @@ def page(chromium, shop):
 
 @pytest.fixture
 def load(shop):
-    """Provider's webhooks, one after the other while the test goes on: genuine ones for 90 orders, and some forged."""
+    """Provider's webhooks, one after the other while the test goes on: genuine ones for 90 orders,
+    and some forged.
+    """
     events, ended = [shop.charge(shop.next_order()) for _ in range(90)], threading.Event()
 
     def send():

@@ -1,4 +1,6 @@
-"""What is done to the shop: kills, and whatever else can go wrong for some seconds. Each kind in turn, by chance."""
+"""What is done to the shop: kills, and whatever else can go wrong for some seconds. Each kind in
+turn, by chance.
+"""
 
 import os
 import random
@@ -48,8 +50,8 @@ class Unit:
 class Attack(threading.Thread):
     """Does something at random moments until it is told to end, and counts it in ``done``.
 
-    The seed decides what is done, in which order and after which pauses. ``kinds`` has how often each kind is done in a
-    round; the order in a round is random.
+    The seed decides what is done, in which order and after which pauses. ``kinds`` has how often
+    each kind is done in a round; the order in a round is random.
     """
 
     def __init__(self, seed, pause):
@@ -94,7 +96,8 @@ class Kills(Attack):
         self.shop = shop
         self.kinds = {"child of the server": 8, "child of a worker": 8, "server": 1, "worker": 2}
         if not shop.broker.url:
-            # Its one worker must live for some seconds now and then: each death loses the messages that it has read.
+            # Its one worker must live for some seconds now and then: each death loses the messages
+            # that it has read.
             self.kinds = {
                 "child of the server": 16,
                 "child of a worker": 1,
@@ -114,14 +117,17 @@ class Kills(Attack):
         with suppress(ProcessLookupError):
             os.kill(self.random.choice(children), signal.SIGKILL)
         if unit.name == "worker" and not self.shop.broker.url:
-            # On the embedded broker a worker does not notice the death of a child that had nothing to do.
+            # On the embedded broker a worker does not notice the death of a child that had nothing
+            # to do.
             self.over.wait(0.5)
             unit.process.kill()
         return True
 
 
 class Outages(Attack):
-    """Stops, freezes, fills and cuts what the shop needs, for some seconds each, one after the other."""
+    """Stops, freezes, fills and cuts what the shop needs, for some seconds each, one after the
+    other.
+    """
 
     def __init__(self, shop, traffic, seed, pause):
         super().__init__(seed, pause)
@@ -156,7 +162,9 @@ class Outages(Attack):
         return self.actions[kind]()
 
     def freeze(self, pid):
-        """Stop a process, or a group of processes if ``pid`` is negative, and let it go on after some seconds."""
+        """Stop a process, or a group of processes if ``pid`` is negative, and let it go on after
+        some seconds.
+        """
         try:
             os.kill(pid, signal.SIGSTOP)
         except ProcessLookupError:

@@ -1,16 +1,18 @@
 """What is left after the fire: an independent check, by plain SQL, that knows nothing of the app.
 
-It compares what was sent and answered, what the story says must come of it, what the shop's tables hold, and what the
-warehouse was told. What it finds is
+It compares what was sent and answered, what the story says must come of it, what the shop's tables
+hold, and what the warehouse was told. What it finds is
 
 ``lost``
     An event was accepted and has not had its effect, or is gone.
 ``doubled``
     An event was stored twice, or an effect happened more than once.
 ``stuck``
-    Something is not at its end: an event that is not final, a lease, a lock, a transaction, a message.
+    Something is not at its end: an event that is not final, a lease, a lock, a transaction, a
+    message.
 ``wrong``
-    Anything else that must not be: a trace of a forgery, a sum that does not agree, a failure without a reason.
+    Anything else that must not be: a trace of a forgery, a sum that does not agree, a failure
+    without a reason.
 """
 
 import contextlib
@@ -53,7 +55,9 @@ def read(database, query):
 
 
 def find_leftovers(database, messages):
-    """Return what is not at its end yet, apart from what was accepted and is not there. Cheap: it is asked again."""
+    """Return what is not at its end yet, apart from what was accepted and is not there. Cheap: it
+    is asked again.
+    """
     found = []
     for status, count in database.execute(
         "SELECT status, COUNT(*) FROM payment_webhooks_event GROUP BY status"
@@ -103,7 +107,8 @@ def find_locks(database):
 
 
 class Audit:
-    """The check. ``accepted`` has, for the key of each event, how often 200 was answered with which word.
+    """The check. ``accepted`` has, for the key of each event, how often 200 was answered with which
+    word.
 
     ``calls`` are those of the warehouse, ``max_attempts`` is the shop's setting.
     """
@@ -231,7 +236,9 @@ class Audit:
                 )
 
     def check_tables(self, order, effects):
-        """Check that each effect of an order is in the shop's tables once, with the right sum, and nothing else is."""
+        """Check that each effect of an order is in the shop's tables once, with the right sum, and
+        nothing else is.
+        """
         for name, table in self.tables.items():
             rest = [(kind, *entry) for kind in EFFECTS for entry in table.get((order.id, kind), [])]
             for effect in effects:
@@ -257,7 +264,9 @@ class Audit:
                 )
 
     def check_order(self, order, is_paid, owners):
-        """Check that an order is paid if its events say so, and that the warehouse knows of it, by one key."""
+        """Check that an order is paid if its events say so, and that the warehouse knows of it, by
+        one key.
+        """
         status, paid_at = self.shop_orders.get(order.id, [None, None])
         if order.exists and (status, bool(paid_at)) != ("paid" if is_paid else "new", is_paid):
             self.find(

@@ -1,4 +1,6 @@
-"""The brokers of the campaign, which it can kill, freeze, fill and empty without anybody else noticing."""
+"""The brokers of the campaign, which it can kill, freeze, fill and empty without anybody else
+noticing.
+"""
 
 import os
 
@@ -17,7 +19,9 @@ class Folder(Broker):
         """There is nothing to end."""
 
     def fill(self, is_full):
-        """Put something in the folder's place that can be read and not be written, whoever we are; or put it back."""
+        """Put something in the folder's place that can be read and not be written, whoever we are;
+        or put it back.
+        """
         path = os.path.join(self.folder, "queue")
         if is_full:
             os.rename(path, path + ".away")

@@ -1,8 +1,9 @@
 """The fault campaign: ``python3 dev.py faults``.
 
-It starts the shop, sends it thousands of webhooks, and meanwhile kills its processes and breaks whatever they need, at
-random moments from a seed that it prints. Then everything is started again, and after a bounded quiet time an
-independent check reads the database. Its exit status is 1 if anything was lost, doubled, stuck or wrong.
+It starts the shop, sends it thousands of webhooks, and meanwhile kills its processes and breaks
+whatever they need, at random moments from a seed that it prints. Then everything is started again,
+and after a bounded quiet time an independent check reads the database. Its exit status is 1 if
+anything was lost, doubled, stuck or wrong.
 """
 
 import argparse
@@ -49,8 +50,9 @@ PAIRS = {
 }
 NAMES = {"TEST_POSTGRES_URL": "PostgreSQL", "TEST_MYSQL_URL": "MariaDB"}
 
-# Seconds that an event waits for its charge: longer than faults can hold that up. The longer they go on, the longer, as
-# an event that several outages in a row have hit is looked at after a gap as long as all of them.
+# Seconds that an event waits for its charge: longer than faults can hold that up. The longer they
+# go on, the longer, as an event that several outages in a row have hit is looked at after a gap as
+# long as all of them.
 MIN_DEADLINE, MAX_DEADLINE = 50, 240
 PATIENCE = 60  # seconds that the shop has after that to come to rest
 BACKLOG = 150  # events that are not final: no more is sent until the shop has fewer
@@ -59,7 +61,8 @@ SHOWN = 50  # findings of a campaign that are printed; the table counts all
 TIMING = {
     "DOWNSTREAM_TIMEOUT": 1,
     "GUNICORN_CMD_ARGS": "--workers 3 --threads 4 --preload --graceful-timeout 3",
-    # More than the calls that the warehouse can spoil in a row: no event may use them up by faults alone.
+    # More than the calls that the warehouse can spoil in a row: no event may use them up by faults
+    # alone.
     "PAYMENT_WEBHOOKS_MAX_ATTEMPTS": 40,
     "PAYMENT_WEBHOOKS_BACKOFF_CEILING": 0.5,
     "PAYMENT_WEBHOOKS_SWEEP_INTERVAL": 1,
@@ -76,7 +79,9 @@ def find_missing(pair):
 
 
 class Shop:
-    """The shop of a campaign: a server, workers, a warehouse, and a database and a broker of its own."""
+    """The shop of a campaign: a server, workers, a warehouse, and a database and a broker of its
+    own.
+    """
 
     def __init__(self, pair, folder):
         variable, broker = PAIRS[pair]
@@ -192,7 +197,9 @@ class Campaign:
         self.orders, self.deliveries = write_story(generator, rate * seconds, seconds, slow_until)
 
     def prepare(self):
-        """Put the orders into the database, tell the warehouse which of them it does not want, and start the shop."""
+        """Put the orders into the database, tell the warehouse which of them it does not want, and
+        start the shop.
+        """
         self.shop.create_orders(self.orders)
         self.shop.start()
         for order in self.orders:
@@ -279,7 +286,9 @@ class Campaign:
 
 
 def run_campaign(pair, seed, seconds, tell=print, with_faults=True):
-    """Run one campaign in a folder of its own, which is kept if something was found. Returns the result."""
+    """Run one campaign in a folder of its own, which is kept if something was found. Returns the
+    result.
+    """
     folder = tempfile.mkdtemp(prefix="payment-webhooks-faults-")
     result = None
     try:

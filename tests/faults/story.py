@@ -1,7 +1,7 @@
 """What two providers tell about some orders, what somebody else forges, and what must come of it.
 
-Everything is drawn from one random generator. What must come of it is written from the promises, not from the shop's
-code: it is what the audit compares with.
+Everything is drawn from one random generator. What must come of it is written from the promises,
+not from the shop's code: it is what the audit compares with.
 """
 
 import json
@@ -15,7 +15,8 @@ SECRETS = {"default": SECRET, "timed": "the shared secret of the partner who sig
 PATHS = {"default": PATH, "timed": PATH + "/timed"}
 HOUR = 3600  # seconds: what a wrong clock is wrong by
 
-# What can happen to an order, and how often. What is slow ends by a deadline, or by the last of many attempts.
+# What can happen to an order, and how often. What is slow ends by a deadline, or by the last of
+# many attempts.
 PLOTS = {"usual": 75, "unpaid": 9, "unknown": 5, "rejected": 4, "orphan": 4, "unheard": 3}
 SLOW = {"orphan", "unheard"}
 
@@ -62,7 +63,8 @@ def tell(provider, event_id, event_type, order_id, amount, **data):
     )
 
 
-# Whoever does not know the secret, or sends again what he has recorded: the headers of what must be answered 401.
+# Whoever does not know the secret, or sends again what he has recorded: the headers of what must be
+# answered 401.
 FORGERIES = {
     "signed with a guessed secret": lambda event: event.headers(
         secret="what somebody takes for the secret"
@@ -148,7 +150,9 @@ class Order:
             self.tell("charge.succeeded", self.amount / 2, charge_id="half_" + self.id)
 
     def tell_of_refunds(self):
-        """Tell of refunds that are no more than the order in all, and sometimes of one that is more."""
+        """Tell of refunds that are no more than the order in all, and sometimes of one that is
+        more.
+        """
         for number in range(self.random.randint(0, 3) or int(self.plot == "orphan")):
             refund_id = "re_%s_%d" % (self.id, number)
             self.repeat(self.tell("refund.created", self.amount // 3, refund_id=refund_id))
@@ -182,7 +186,9 @@ class Order:
 
 
 class Effect(NamedTuple):
-    """Something that happens to an order once, whatever the number of events that tell of it, or never."""
+    """Something that happens to an order once, whatever the number of events that tell of it, or
+    never.
+    """
 
     kind: str
     order: Order
@@ -246,9 +252,11 @@ class Delivery(NamedTuple):
 
 
 def write_story(random, count, seconds, slow_until):
-    """Return some orders, and ``count`` deliveries or a few more that tell about them, in any order, repeated at will.
+    """Return some orders, and ``count`` deliveries or a few more that tell about them, in any
+    order, repeated at will.
 
-    Orders with a slow end begin in the first ``slow_until`` seconds only, so that they have come to it in time.
+    Orders with a slow end begin in the first ``slow_until`` seconds only, so that they have come to
+    it in time.
     """
     orders, deliveries = [], []
     while len(deliveries) < count:

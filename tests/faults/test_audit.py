@@ -1,4 +1,6 @@
-"""The audit finds every kind of damage that is planted into what a healthy campaign has left, and nothing else."""
+"""The audit finds every kind of damage that is planted into what a healthy campaign has left, and
+nothing else.
+"""
 
 import contextlib
 import copy
@@ -86,7 +88,8 @@ def remains(campaign, tmp_path):
 def test_healthy_campaign_has_no_finding(campaign, remains):
     assert campaign.result.findings == []
     assert remains.find() == []
-    # It is worth looking at: every plot was played, with every outcome, and the forgeries were sent.
+    # It is worth looking at: every plot was played, with every outcome, and the forgeries were
+    # sent.
     assert {order.plot for order in campaign.orders} == set(PLOTS)
     statuses = dict(
         remains.database.execute(

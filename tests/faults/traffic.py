@@ -1,6 +1,8 @@
-"""Sends the webhooks of a story as providers do: what is not answered 200 is sent again, until it is.
+"""Sends the webhooks of a story as providers do: what is not answered 200 is sent again, until it
+is.
 
-As long as the traffic is held up, nothing is sent for the first time: a slow machine gets less to do, not too much.
+As long as the traffic is held up, nothing is sent for the first time: a slow machine gets less to
+do, not too much.
 """
 
 import heapq
@@ -22,7 +24,8 @@ class Traffic:
     """Several senders at once, and all that they were answered.
 
     ``clock`` is by how many seconds the second provider's clock is wrong at present. ``answers`` counts the answers
-    by their status, None for no answer. ``accepted`` counts the answers of 200 for each event by what they said.
+    by their status, None for no answer. ``accepted`` counts the answers of 200 for each event by
+    what they said.
     ``mistakes`` counts the answers that should not be.
     """
 
@@ -30,7 +33,8 @@ class Traffic:
         self.base_url, self.random, self.clock = base_url, random.Random("traffic of %s" % seed), 0
         self.answers, self.accepted, self.mistakes = Counter(), defaultdict(Counter), Counter()
         self.errors, self.lock, self.over, self.busy = [], threading.Lock(), threading.Event(), 0
-        # What is to be sent, and what is to be sent again. The number keeps a heap from comparing deliveries.
+        # What is to be sent, and what is to be sent again. The number keeps a heap from comparing
+        # deliveries.
         self.queue = [(delivery.at, number, delivery) for number, delivery in enumerate(deliveries)]
         heapq.heapify(self.queue)
         self.repeated, self.number = [], len(self.queue)

@@ -1,1 +1,3 @@
-"""What a fuzzer does to the code that meets the internet: ``python tests/fuzz/run.py parser -max_total_time=60``."""
+"""What a fuzzer does to the code that meets the internet: ``python tests/fuzz/run.py parser
+-max_total_time=60``.
+"""

@@ -1,7 +1,7 @@
 """Fuzz a target with atheris: ``python tests/fuzz/run.py parser -max_total_time=60``.
 
-What follows the target's name is for libFuzzer: see ``python tests/fuzz/run.py parser -help=1``. It exits with an error
-as soon as a promise is broken, and prints the input that broke it.
+What follows the target's name is for libFuzzer: see ``python tests/fuzz/run.py parser -help=1``. It
+exits with an error as soon as a promise is broken, and prints the input that broke it.
 """
 
 import importlib

@@ -1,6 +1,8 @@
-"""What is fuzzed: functions of bytes that return whatever they are given, and raise if a promise is broken.
+"""What is fuzzed: functions of bytes that return whatever they are given, and raise if a promise is
+broken.
 
-Each has seeds, from which a fuzzer starts. It puts in words, too, which it would not find by itself.
+Each has seeds, from which a fuzzer starts. It puts in words, too, which it would not find by
+itself.
 """
 
 import io
@@ -26,7 +28,9 @@ def check_refusal(error, status):
 
 
 def parser(data):
-    """Parse a body that was signed: it gives events that every database can store, or is refused with a sentence."""
+    """Parse a body that was signed: it gives events that every database can store, or is refused
+    with a sentence.
+    """
     provider = get_provider("default")
     try:
         events = provider.parse({}, data)
@@ -65,7 +69,9 @@ vars(SCHEMES[1]).update(TIMED)
 
 
 def signature(data):
-    """Verify any headers and any body under each scheme: what has no signature by the key is refused with 401."""
+    """Verify any headers and any body under each scheme: what has no signature by the key is
+    refused with 401.
+    """
     header, other, body = (data.split(b"\n", 2) + [b"", b""])[:3]
     meta = {
         "HTTP_X_SIGNATURE": header.decode("latin-1"),
@@ -92,7 +98,9 @@ HEADERS = [
 
 
 def view(data):
-    """Send a request that nobody signed: it gets one of the answers that are promised, and one sentence."""
+    """Send a request that nobody signed: it gets one of the answers that are promised, and one
+    sentence.
+    """
     head, _, body = data.partition(b"\n\n")
     lines = [line.decode("latin-1") for line in head.split(b"\n")]
     meta = {name: line for name, line in zip(HEADERS, lines) if line}

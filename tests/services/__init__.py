@@ -1,1 +1,3 @@
-"""What needs real concurrency, or a real service: the databases' locks, the brokers, processes that are killed."""
+"""What needs real concurrency, or a real service: the databases' locks, the brokers, processes that
+are killed.
+"""

@@ -39,7 +39,9 @@ def isolation(request, transactional_db):
 
 
 class Nudges(deque):
-    """The keys that were enqueued, instead of a broker. No nudge is lost here, and none comes by itself."""
+    """The keys that were enqueued, instead of a broker. No nudge is lost here, and none comes by
+    itself.
+    """
 
     def process(self):
         """Do a worker's work until the queue is empty."""

@@ -1,7 +1,9 @@
-"""Processes that die: a fork of the test plays a part of an event's journey, and kills itself at one of its steps.
+"""Processes that die: a fork of the test plays a part of an event's journey, and kills itself at
+one of its steps.
 
-A step is each statement and each end of a transaction, each message that is published, each call to another system,
-and the answer to a webhook. Nothing of it is in the app: the fork patches itself, and takes the patches with it.
+A step is each statement and each end of a transaction, each message that is published, each call to
+another system, and the answer to a webhook. Nothing of it is in the app: the fork patches itself,
+and takes the patches with it.
 """
 
 import json
@@ -30,7 +32,9 @@ enqueue = processing.enqueue
 
 
 class Steps:
-    """The steps that this process has taken. It kills itself before the step of the given number, counted from 0."""
+    """The steps that this process has taken. It kills itself before the step of the given number,
+    counted from 0.
+    """
 
     def __init__(self, pipe, last):
         self.pipe, self.last, self.count = pipe, last, 0
@@ -66,7 +70,9 @@ class Steps:
         self.tell(published=args[0])
 
     def enqueue(self, pk):
-        """Enqueue as the app does, and wait until it is published: the steps must have the same order every time."""
+        """Enqueue as the app does, and wait until it is published: the steps must have the same
+        order every time.
+        """
         self.step("enqueue")
         enqueue(pk)
         processing.unpublished.settle()
@@ -82,7 +88,9 @@ class Steps:
 
 
 class Fate:
-    """What became of a process: its ``steps``, what it ``published``, the ``answer`` it gave, and how it ended."""
+    """What became of a process: its ``steps``, what it ``published``, the ``answer`` it gave, and
+    how it ended.
+    """
 
     def __init__(self, told, status):
         self.steps = [line["step"] for line in told if "step" in line]
@@ -111,7 +119,8 @@ def live(steps, function):
 
 
 def play(function, last=None):
-    """Call a function in a process of its own, which dies before the step ``last``. Returns its :class:`Fate`.
+    """Call a function in a process of its own, which dies before the step ``last``. Returns its
+    :class:`Fate`.
 
     The database has noticed the death when this returns: nothing is locked any more.
     """
@@ -132,7 +141,9 @@ def play(function, last=None):
 
 
 def is_alone():
-    """Return whether nobody else is connected to the database: it has rolled back what the dead left behind."""
+    """Return whether nobody else is connected to the database: it has rolled back what the dead
+    left behind.
+    """
     with connection.cursor() as cursor:
         cursor.execute(OTHERS.get(connection.vendor, "SELECT 0"))
         return cursor.fetchone() == (0,)

@@ -1,4 +1,5 @@
-"""Deliveries, workers and sweepers at the same instant: real threads, each with a connection of its own.
+"""Deliveries, workers and sweepers at the same instant: real threads, each with a connection of its
+own.
 
 They run on the database of the run, and what isolation changes, at each level that it has.
 """
@@ -64,7 +65,9 @@ def new_order(**fields):
 
 
 def deliver(body):
-    """Post a genuine webhook with a client of its own. Returns the status and the word of the answer."""
+    """Post a genuine webhook with a client of its own. Returns the status and the word of the
+    answer.
+    """
     headers = {"content_type": "application/json", "HTTP_X_SIGNATURE": sign(body)}
     answer = Client().post("/v1/webhooks/payment", data=body, **headers)
     return answer.status_code, json.loads(answer.content.decode()).get("status")
@@ -149,7 +152,9 @@ def retried(monkeypatch):
 
 
 def sweep_to_the_end(nudges):
-    """Do what is due, and sweep, until every event is final. A crowd can put off an attempt; it takes time, no more."""
+    """Do what is due, and sweep, until every event is final. A crowd can put off an attempt; it
+    takes time, no more.
+    """
     for _ in range(20):
         nudges.process()
         left = list(Event.objects.filter(finished_at=None))
@@ -162,7 +167,9 @@ def sweep_to_the_end(nudges):
 
 @contextmanager
 def locked_by_a_zombie(event):
-    """Hold the lock of an event's row, as the connection of a dead worker does until its server notices."""
+    """Hold the lock of an event's row, as the connection of a dead worker does until its server
+    notices.
+    """
     locked, end = threading.Event(), threading.Event()
 
     def hold():
@@ -181,7 +188,9 @@ def locked_by_a_zombie(event):
 
 
 def hold_order(order, locked, end):
-    """Return a function that locks an order's row, tells so by ``locked``, and keeps it until ``end`` is set."""
+    """Return a function that locks an order's row, tells so by ``locked``, and keeps it until
+    ``end`` is set.
+    """
 
     def hold():
         with transaction.atomic():
@@ -260,7 +269,9 @@ def test_view_that_a_host_puts_into_a_transaction_with_an_old_snapshot_asks_for_
 
 @pytest.fixture
 def snapshots(isolation):
-    """MariaDB's own REPEATABLE READ, its default from 11.6 on: what changed after the first look is error 1020."""
+    """MariaDB's own REPEATABLE READ, its default from 11.6 on: what changed after the first look is
+    error 1020.
+    """
 
     def set_snapshots(connection, **_):
         with connection.cursor() as cursor:
@@ -390,7 +401,9 @@ def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(
 
 
 def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypatch, retried):
-    """Both have looked for the other and found nothing, so it is the database that refuses the second."""
+    """Both have looked for the other and found nothing, so it is the database that refuses the
+    second.
+    """
     first, second = EventFactory(), EventFactory()
     taken, inside, looks = threading.Event(), threading.Event(), threading.Event()
     pay, name = MarkOrderPaid.order_paid, MarkOrderPaid.idempotency_key
@@ -459,7 +472,9 @@ def test_events_of_two_orders_do_not_wait_for_each_other(isolation, monkeypatch)
 def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(
     isolation, nudges, monkeypatch
 ):
-    """Two tell of the one charge, five refunds are told twice, and all refunds together are more than was paid."""
+    """Two tell of the one charge, five refunds are told twice, and all refunds together are more
+    than was paid.
+    """
     order, inside, most = new_order(amount="1000.00"), set(), []
     lock_order = handlers.lock_order
 
@@ -515,10 +530,12 @@ def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(
 def test_thousand_orders_at_once_never_wait_for_each_others_locks(
     isolation, monkeypatch, retried, received_signals
 ):
-    """Eight transactions at a time reach their end before one of them commits: who waits for another never does.
+    """Eight transactions at a time reach their end before one of them commits: who waits for
+    another never does.
 
-    Outside of them, MariaDB has to refuse a lock at once that is not free, and somebody looks for waits all the time.
-    At REPEATABLE READ they do wait, for the gaps that the shop's refunds lock: see docs/howto/production.md.
+    Outside of them, MariaDB has to refuse a lock at once that is not free, and somebody looks for
+    waits all the time. At REPEATABLE READ they do wait, for the gaps that the shop's refunds lock:
+    see docs/howto/production.md.
     """
     ends, done, waits, schedule = threading.Barrier(8), threading.Event(), [], Event.schedule
 
@@ -592,7 +609,9 @@ def left_waiting(pairs, nudges):
 
 
 def make_charge_and_refund(waits):
-    """Store a charge and a refund of a new order. The refund has just come, or it ``waits`` and is looked at again."""
+    """Store a charge and a refund of a new order. The refund has just come, or it ``waits`` and is
+    looked at again.
+    """
     order = new_order()
     refund = make_refund(order.pk)
     if waits:
@@ -606,12 +625,15 @@ WAITS = pytest.mark.parametrize(
 )
 # How many timings are tried in each of four (on PostgreSQL and SQLite: two) tests.
 MANY = {"sqlite": 25, "mysql": 50, "postgresql": 100}[VENDOR]
-# The same for timings that are left to chance. TEST_TIMINGS says how many there are on a database altogether.
+# The same for timings that are left to chance. TEST_TIMINGS says how many there are on a database
+# altogether.
 RANDOM = max(MANY, int(os.environ.get("TEST_TIMINGS", 0)) // (2 * len(LEVELS[VENDOR])))
 
 
 def play(turns, pairs, schedules):
-    """Process each pair in two threads that take turns: ``"ccr"`` is two steps of the charge, then the refund's."""
+    """Process each pair in two threads that take turns: ``"ccr"`` is two steps of the charge, then
+    the refund's.
+    """
     players = {
         "c": Player(turns, [process(charge) for charge, _ in pairs]),
         "r": Player(turns, [process(refund) for _, refund in pairs]),
@@ -626,7 +648,9 @@ def play(turns, pairs, schedules):
 def test_no_interleaving_of_charge_and_refund_loses_a_wake_up(
     isolation, nudges, monkeypatch, waits
 ):
-    """Every order of what they commit: take, look, wait, look again; and take, apply, release, finish."""
+    """Every order of what they commit: take, look, wait, look again; and take, apply, release,
+    finish.
+    """
     turns = Turns(patience=5)
     for name in ("apply", "wait", "release"):
         monkeypatch.setattr(processing, name, before(getattr(processing, name), turns.step))
@@ -693,7 +717,9 @@ def test_no_timing_of_charge_and_refund_loses_a_wake_up(isolation, nudges, monke
 def test_level_of_postgresql_that_is_not_its_default_costs_time_only(
     isolation, nudges, monkeypatch
 ):
-    """Who meets another at an event gets an error, also outside of transactions. The sweeper makes up for it."""
+    """Who meets another at an event gets an error, also outside of transactions. The sweeper makes
+    up for it.
+    """
     with_every_statement(monkeypatch, hesitate)
     pairs = [make_charge_and_refund(waits=False) for _ in range(MANY)]
     events = list(itertools.chain(*pairs))
@@ -736,7 +762,9 @@ def test_many_refunds_are_released_while_they_look(isolation, nudges):
 def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row_at_a_time(
     isolation, nudges
 ):
-    """Each refund that is applied releases what waits for it in turn, but not what its charge has released already."""
+    """Each refund that is applied releases what waits for it in turn, but not what its charge has
+    released already.
+    """
     order = new_order(amount="1000.00")
     later = timezone.now() + datetime.timedelta(hours=1)
     fields = {
@@ -823,7 +851,9 @@ def test_messages_that_are_lost_doubled_and_shuffled_have_one_effect_each(isolat
 
 
 def test_backlog_of_an_hour_without_workers_drains_and_doubles_nothing(nudges, monkeypatch):
-    """An event comes every three minutes and is swept until the workers are back; then they take all its messages."""
+    """An event comes every three minutes and is swept until the workers are back; then they take
+    all its messages.
+    """
     clock, bodies = (
         Clock(monkeypatch),
         [make_body(data__order_id=new_order().pk) for _ in range(20)],
@@ -859,7 +889,9 @@ def lock_in_turn(first, second, partner):
 
 
 def meet_once(parties=2):
-    """Return a function that waits for the other threads when it is called for the first time in each."""
+    """Return a function that waits for the other threads when it is called for the first time in
+    each.
+    """
     barrier, met = threading.Barrier(parties), set()
 
     def meet():
@@ -994,7 +1026,9 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
 def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
     isolation, monkeypatch
 ):
-    """On MySQL only that statement is undone then. What Django was asked to save makes the transaction worthless."""
+    """On MySQL only that statement is undone then. What Django was asked to save makes the
+    transaction worthless.
+    """
     order, event = new_order(), EventFactory(order_id=new_order().pk)
     bound = (
         "SET SESSION innodb_lock_wait_timeout = 1"
@@ -1040,7 +1074,9 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
 def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_ended_its_transaction(
     order, nudges, monkeypatch
 ):
-    """Its connection is open and holds the row's lock, but nobody is there: sweeps pass over the row until then."""
+    """Its connection is open and holds the row's lock, but nobody is there: sweeps pass over the
+    row until then.
+    """
     event, frozen, thaw, pay = (
         EventFactory(),
         threading.Event(),
@@ -1205,7 +1241,8 @@ def test_row_that_a_dead_connection_locks_does_not_hold_up_the_sweep(isolation, 
     make_due(*events)
     with connection.cursor() as cursor:
         if VENDOR == "mysql":
-            # What a server that knows no SKIP LOCKED, or a Django that does not use it, waits for one row.
+            # What a server that knows no SKIP LOCKED, or a Django that does not use it, waits for
+            # one row.
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 2")
 
     with locked_by_a_zombie(events[0]):

@@ -1,8 +1,10 @@
-"""A process that is killed between any two steps of an event's journey: the others come to the same end without it.
+"""A process that is killed between any two steps of an event's journey: the others come to the same
+end without it.
 
-Not a sample: each journey is first played to count its steps, and then once more for each of them, by a process that
-kills itself there. Then the others do what they always do: the provider sends again what was not answered with 200, the
-operator replays what still stands as failed, the broker gives a message again or has lost it, and the sweeper sweeps.
+Not a sample: each journey is first played to count its steps, and then once more for each of them,
+by a process that kills itself there. Then the others do what they always do: the provider sends
+again what was not answered with 200, the operator replays what still stands as failed, the broker
+gives a message again or has lost it, and the sweeper sweeps.
 """
 
 import json
@@ -82,7 +84,8 @@ class World:
     def recover(self, journey, fate, are_messages_lost):
         """Do without the process that died."""
         if not are_messages_lost:
-            # The one that it was at work with comes again, too: to somebody for whom nothing is due yet.
+            # The one that it was at work with comes again, too: to somebody for whom nothing is due
+            # yet.
             for pk in fate.published + list(Event.objects.values_list("pk", flat=True)):
                 processing.process(pk)
         if not fate.answer and journey.again:
@@ -112,8 +115,9 @@ def world(warehouse, monkeypatch, nudges):
 
 # ---- the journeys
 
-# What is there before, what the process does that will die, who does it again if it gave no answer, what is sent after
-# it, and what the events and the shop's effects are in the end. Most journeys tell the warehouse of one order.
+# What is there before, what the process does that will die, who does it again if it gave no answer,
+# what is sent after it, and what the events and the shop's effects are in the end. Most journeys
+# tell the warehouse of one order.
 Journey = namedtuple("Journey", "before act again after events effects told")
 
 
@@ -234,7 +238,8 @@ JOURNEYS = {
         effects=REFUNDED,
     ),
 }
-# A message that comes again, as from a broker that was not told that it was taken, finds the same row on each database.
+# A message that comes again, as from a broker that was not told that it was taken, finds the same
+# row on each database.
 LOST = {"messages-are-lost": True, "messages-come-again": False}
 if connection.vendor != "sqlite":
     del LOST["messages-come-again"]

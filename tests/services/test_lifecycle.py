@@ -1,7 +1,8 @@
-"""The life of the events of one order as a state machine: whatever happens next, what must always hold still does.
+"""The life of the events of one order as a state machine: whatever happens next, what must always
+hold still does.
 
-The machine is played against the database of the run, with real processes that are killed. What it knows of the
-lifecycle is in ``FOLLOWERS`` and in the invariants, and nowhere else.
+The machine is played against the database of the run, with real processes that are killed. What it
+knows of the lifecycle is in ``FOLLOWERS`` and in the invariants, and nowhere else.
 """
 
 from collections import defaultdict
@@ -29,7 +30,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = 3600
 CHARGES = {"charge", "charge_again"}
-# What tells of the effect of each type of event in the shop's ledger: its kind, and the field that names it.
+# What tells of the effect of each type of event in the shop's ledger: its kind, and the field that
+# names it.
 EFFECTS = {
     "charge.succeeded": ("payment", "charge_id"),
     "refund.created": ("refund", "refund_id"),
@@ -93,7 +95,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(name=NAMES, last=st.integers(0, 10))
     def crash_web_server(self, name, last):
-        """A web server is killed at some step. The provider may not have an answer, and the row may be there."""
+        """A web server is killed at some step. The provider may not have an answer, and the row may
+        be there.
+        """
         if (
             play(lambda: deliver(name), last).answer
             or Event.objects.filter(provider_event_id=name).exists()

@@ -1,4 +1,6 @@
-"""What lasts for hours, on a clock that is moved by hand; and what an outage of others must not hold up."""
+"""What lasts for hours, on a clock that is moved by hand; and what an outage of others must not
+hold up.
+"""
 
 import contextlib
 import socket
@@ -140,7 +142,9 @@ def test_warehouse_that_is_out_of_order_for_three_hours_is_told_in_the_end(
 
 @contextlib.contextmanager
 def dribbling_server():
-    """Answer a request by one byte after the other, without end. Gives its address, and what tells when it began."""
+    """Answer a request by one byte after the other, without end. Gives its address, and what tells
+    when it began.
+    """
     began, end = threading.Event(), threading.Event()
 
     def dribble():
@@ -165,7 +169,9 @@ def dribbling_server():
 
 
 def test_warehouse_whose_answer_never_ends_holds_no_lock(order, clock, settings):
-    """A timeout for each read does not end it: the worker's time limit does, and then the event is due again."""
+    """A timeout for each read does not end it: the worker's time limit does, and then the event is
+    due again.
+    """
     settings.DOWNSTREAM_TIMEOUT = 10
     event = EventFactory(provider_event_id="charge")
     with dribbling_server() as (settings.DOWNSTREAM_URL, began):

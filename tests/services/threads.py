@@ -38,7 +38,9 @@ class Thread(threading.Thread):
 
 
 def together(*functions):
-    """Call functions at the same instant, each in a thread. Returns what they returned; raises what one raised."""
+    """Call functions at the same instant, each in a thread. Returns what they returned; raises what
+    one raised.
+    """
     ready = threading.Barrier(len(functions))
     threads = [Thread(function, ready) for function in functions]
     return [thread.finish() for thread in threads]
@@ -71,7 +73,8 @@ class Player(Thread):
 class Turns:
     """Lets threads go on in a given order. Each calls :meth:`step` before every step of its own.
 
-    A step that does not end within ``patience`` (in seconds) waits for a lock of another thread: the next may begin.
+    A step that does not end within ``patience`` (in seconds) waits for a lock of another thread:
+    the next may begin.
     """
 
     def __init__(self, patience):
@@ -94,7 +97,9 @@ class Turns:
                 self.changed.notify_all()
 
     def play(self, number, schedule):
-        """Give the players their turns in a round, in this order; then let all of them run to the round's end."""
+        """Give the players their turns in a round, in this order; then let all of them run to the
+        round's end.
+        """
         with self.changed:
             for player in schedule:
                 if self.is_settled(player) and player.done == number:
@@ -111,7 +116,9 @@ class Turns:
             self.is_free = False
 
     def is_settled(self, player):
-        """Wait until a player waits for a turn or has no more rounds. Returns whether it came to that."""
+        """Wait until a player waits for a turn or has no more rounds. Returns whether it came to
+        that.
+        """
         return self.changed.wait_for(
             lambda: player in self.waiting or player.done == len(player.functions), self.patience
         )

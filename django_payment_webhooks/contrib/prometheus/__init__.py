@@ -1,7 +1,8 @@
 """Metrics for Prometheus: how quickly webhooks are answered, and how attempts at events end.
 
-An extension, which needs prometheus-client. It listens to the signals. No label has a value from outside: a provider,
-a type of event or a reason that is not known is counted as "unknown" or "other".
+An extension, which needs prometheus-client. It listens to the signals. No label has a value from
+outside: a provider, a type of event or a reason that is not known is counted as "unknown" or
+"other".
 """
 
 import time
@@ -105,7 +106,8 @@ def count_enqueue_failure(**_: Any) -> None:
     enqueue_failures.inc()
 
 
-# There from the start, at zero: Prometheus does not see the first increase of a series that begins with it.
+# There from the start, at zero: Prometheus does not see the first increase of a series that begins
+# with it.
 for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
     conflicts.labels(event_type)
     for name in OUTCOMES:

@@ -1,1 +1,3 @@
-"""The shop as it runs: web server, Celery worker, warehouse, broker and database, each a process of its own."""
+"""The shop as it runs: web server, Celery worker, warehouse, broker and database, each a process of
+its own.
+"""

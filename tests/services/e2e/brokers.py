@@ -12,7 +12,9 @@ from processes import Process, accepts, wait_until
 
 
 def find_port():
-    """Return a port that nobody listens at, and that the kernel gives to no client while its owner is down."""
+    """Return a port that nobody listens at, and that the kernel gives to no client while its owner
+    is down.
+    """
     while True:
         port = random.randrange(20000, 32000)
         if not accepts(port):
@@ -102,7 +104,9 @@ class Redis(Broker):
 
 
 class RabbitMQ(Broker):
-    """A RabbitMQ node, with a port mapper of its own. It keeps what it has confirmed, even if it is killed."""
+    """A RabbitMQ node, with a port mapper of its own. It keeps what it has confirmed, even if it is
+    killed.
+    """
 
     programs = ("rabbitmq-server", "rabbitmqctl", "epmd")
 
@@ -113,7 +117,8 @@ class RabbitMQ(Broker):
             None,
             find_port(),
         )
-        # Distributions put a wrapper in the programs' place, which changes the user and the folders.
+        # Distributions put a wrapper in the programs' place, which changes the user and the
+        # folders.
         self.path = os.path.dirname(os.path.realpath(shutil.which("rabbitmq-server")))
         files = {
             "MNESIA_BASE": "mnesia",

@@ -1,4 +1,6 @@
-"""The shop on each stack, started once for all tests of a stack. A test that fails shows what the processes printed."""
+"""The shop on each stack, started once for all tests of a stack. A test that fails shows what the
+processes printed.
+"""
 
 import os
 
@@ -6,7 +8,8 @@ import pytest
 
 from .stacks import Shop
 
-# The environment variables with the addresses of the database and of the broker; "" for what needs no service.
+# The environment variables with the addresses of the database and of the broker; "" for what needs
+# no service.
 STACKS = {
     "embedded": ("", ""),
     "rabbitmq-postgresql": ("TEST_POSTGRES_URL", "TEST_RABBITMQ_URL"),

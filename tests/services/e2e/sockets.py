@@ -1,4 +1,6 @@
-"""Sockets under the tests' own hand: requests byte by byte, and a port in front of a database that can fail."""
+"""Sockets under the tests' own hand: requests byte by byte, and a port in front of a database that
+can fail.
+"""
 
 import http.client
 import re
@@ -97,7 +99,8 @@ def resetting_listener():
 
 
 class Proxy:
-    """A port in front of a database: it counts the connections, can refuse them, and can cut one at its COMMIT.
+    """A port in front of a database: it counts the connections, can refuse them, and can cut one at
+    its COMMIT.
 
     ``cut`` is "before" or "after": the next COMMIT of an INSERT never reaches the database, or its answer never
     reaches the client. It is None again once that has happened.

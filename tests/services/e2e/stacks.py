@@ -1,4 +1,6 @@
-"""The shop on each broker and database, seen from outside: through its addresses, its database and its queue."""
+"""The shop on each broker and database, seen from outside: through its addresses, its database and
+its queue.
+"""
 
 import glob
 import importlib.util
@@ -32,7 +34,9 @@ POSTGRES_DRIVER = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg
 
 
 class Database:
-    """A database, created for one shop. Each question is asked on a connection of its own, with plain SQL."""
+    """A database, created for one shop. Each question is asked on a connection of its own, with
+    plain SQL.
+    """
 
     def __init__(self, url, var_dir):
         self.parts = urlsplit(url)
@@ -44,7 +48,9 @@ class Database:
             self.execute("CREATE DATABASE " + self.name, anywhere=True)
 
     def connect(self, anywhere=False):
-        """Return a connection that commits each statement; to a database that is always there if ``anywhere``."""
+        """Return a connection that commits each statement; to a database that is always there if
+        ``anywhere``.
+        """
         if not self.url:
             return sqlite3.connect(self.file, timeout=20, isolation_level=None)
         parts = {"host": self.parts.hostname, "port": self.parts.port, "user": self.parts.username}
@@ -242,7 +248,9 @@ class Shop:
         return self.warehouse.history(order_id)
 
     def kill_child_at_work(self):
-        """Kill the worker's child that is connected to the warehouse, and leave the others and their parent alone."""
+        """Kill the worker's child that is connected to the warehouse, and leave the others and
+        their parent alone.
+        """
         port = ":%04X" % urlsplit(self.downstream.base_url).port
         with open("/proc/net/tcp") as file:
             rows = [line.split() for line in file]

@@ -1,6 +1,8 @@
-"""The broker is away, silent, full or forgetful: every webhook is answered as ever, and nothing is lost.
+"""The broker is away, silent, full or forgetful: every webhook is answered as ever, and nothing is
+lost.
 
-Each broker is the tests' own, so it can be stopped, frozen and filled. Requests come at a steady rate meanwhile.
+Each broker is the tests' own, so it can be stopped, frozen and filled. Requests come at a steady
+rate meanwhile.
 """
 
 import os
@@ -79,7 +81,9 @@ class Requests(threading.Thread):
 
 @contextmanager
 def requests_at_a_steady_rate(shop, record_property, server=None):
-    """Send requests as long as the block runs; then check how they were answered, and that all were applied once."""
+    """Send requests as long as the block runs; then check how they were answered, and that all were
+    applied once.
+    """
     requests = Requests(shop, server)
     post_at_once(
         8, requests.server.base_url, b"{}", secret="forged"
@@ -255,7 +259,9 @@ def queue_that_nobody_reads(shop, broker):
     "mistake", [wrong_password, connections_that_are_reset, queue_that_nobody_reads]
 )
 def test_sweeper_alone_applies_everything(shop, broker, record_property, mistake):
-    """The web server's messages come nowhere. See test_end_to_end for an address at which nobody listens."""
+    """The web server's messages come nowhere. See test_end_to_end for an address at which nobody
+    listens.
+    """
     with mistake(shop, broker) as variables, start_server(dict(shop.env, **variables)) as server:
         failures = Failures(server)
         with requests_at_a_steady_rate(shop, record_property, server) as requests:

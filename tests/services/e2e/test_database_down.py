@@ -1,4 +1,5 @@
-"""The database is away, read-only, full or locked: 503 and ``Retry-After``, and all is well again without a restart.
+"""The database is away, read-only, full or locked: 503 and ``Retry-After``, and all is well again
+without a restart.
 
 PostgreSQL and MariaDB are behind a proxy that can cut a connection at its COMMIT. No worker runs.
 """
@@ -28,7 +29,9 @@ class Stage:
         self.server, self.database, self.proxy = server, database, proxy
 
     def post(self, event):
-        """Post an event. Returns the status, and what the answer says: the word of a 200, the sentence of others."""
+        """Post an event. Returns the status, and what the answer says: the word of a 200, the
+        sentence of others.
+        """
         started = time.monotonic()
         reply = exchange(self.server.port, make_request(event))
         assert time.monotonic() - started < LONGEST
@@ -61,7 +64,9 @@ def make_body(event_id, size=0):
 
 @pytest.fixture(scope="module", params=list(DATABASES))
 def server_of_database(request, tmp_path_factory):
-    """A web server that reaches its database through a proxy; one server for all tests of a database."""
+    """A web server that reaches its database through a proxy; one server for all tests of a
+    database.
+    """
     url = os.environ.get(DATABASES[request.param])
     if not url:
         pytest.skip("needs " + NAMES[DATABASES[request.param]])
@@ -69,7 +74,8 @@ def server_of_database(request, tmp_path_factory):
     with ExitStack() as stack:
         database = Database(url, folder)
         stack.callback(database.drop)
-        # So few threads, each with a connection of its own, that one can know that all of them have been asked.
+        # So few threads, each with a connection of its own, that one can know that all of them have
+        # been asked.
         env = shop_environment(
             folder, DATABASE_URL=database.url, GUNICORN_CMD_ARGS="--workers 2 --threads 2"
         )
@@ -87,7 +93,9 @@ def server_of_database(request, tmp_path_factory):
 
 @pytest.fixture
 def stage(server_of_database):
-    """The server and its database, which are well before and after each test, and the server never restarted."""
+    """The server and its database, which are well before and after each test, and the server never
+    restarted.
+    """
     stage = server_of_database
     assert stage.post(make_body("evt_well"))[0] == 200
     children = stage.server.children()
@@ -98,7 +106,9 @@ def stage(server_of_database):
 
 
 def check_outage(stage, name):
-    """Check that a new event is refused for now, whether or not it can be understood, and return it."""
+    """Check that a new event is refused for now, whether or not it can be understood, and return
+    it.
+    """
     body = make_body("evt_" + name)
     assert [stage.post(body), stage.post(body), stage.post(b"not JSON " + body)] == [
         UNAVAILABLE
@@ -146,8 +156,8 @@ def test_database_that_is_read_only_gives_503_and_still_knows_duplicates(stage):
     check_recovery(stage, body)
 
 
-# What a server says, by the name of the fault. It is said by a trigger, as a test can't fill the server's disk, or
-# make all of it read-only.
+# What a server says, by the name of the fault. It is said by a trigger, as a test can't fill the
+# server's disk, or make all of it read-only.
 ERRORS = {
     "full": {"postgres": "53100", "mysql": "1021"},
     "full_table": {"postgres": "53400", "mysql": "1114"},
@@ -232,7 +242,9 @@ connection_created.connect(bound_the_disk)
 
 @contextmanager
 def start_on_sqlite(folder, timeout):
-    """Start a server on SQLite that waits so long for a lock, and whose disk is full if there is a file ``full``."""
+    """Start a server on SQLite that waits so long for a lock, and whose disk is full if there is a
+    file ``full``.
+    """
     with open(os.path.join(folder, "bounded_settings.py"), "w") as file:
         file.write(SETTINGS % {"timeout": timeout})
     env = shop_environment(folder, DJANGO_SETTINGS_MODULE="bounded_settings")

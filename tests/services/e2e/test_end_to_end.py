@@ -1,4 +1,6 @@
-"""Real processes over real brokers: what was answered with 200 has exactly one effect, whoever dies in between."""
+"""Real processes over real brokers: what was answered with 200 has exactly one effect, whoever dies
+in between.
+"""
 
 import os
 import sys
@@ -183,7 +185,8 @@ def test_web_server_that_is_killed_after_its_answer_has_lost_nothing(shop):
     shop.restart_server()
     shop.wait_for("processed", charge)
     assert shop.effects(order) == {"payment": 1}
-    # The server has only just started, and lost a connection here once. A provider then sends again.
+    # The server has only just started, and lost a connection here once. A provider then sends
+    # again.
     assert wait_until(lambda: post_or_nothing(shop, charge), PATIENCE).data["status"] == "duplicate"
 
 
@@ -210,13 +213,17 @@ def test_connections_that_the_database_ends_are_opened_again(shop):
 
 
 def once_is_enough(shop, broker):
-    """Skip a test of what does not depend on the stack on all but one: each worker takes seconds to start."""
+    """Skip a test of what does not depend on the stack on all but one: each worker takes seconds to
+    start.
+    """
     if not (shop.queue.url or "").startswith(broker):
         pytest.skip("what it tests is the same on every stack: once is enough")
 
 
 def send(shop, *events):
-    """Send events as a provider does: until each is answered with 200. A server finds that a connection has ended."""
+    """Send events as a provider does: until each is answered with 200. A server finds that a
+    connection has ended.
+    """
     for event in events:
         wait_until(lambda event=event: shop.post(event).status == 200, PATIENCE, 0.02)
 
@@ -256,7 +263,8 @@ def test_worker_that_is_asked_to_end_finishes_its_work_or_it_is_made_up_for(shop
 
 # ---- handlers that are the end of their worker
 
-# What a worker has in place of the shop's own settings and handler: the orders are named for what happens to them.
+# What a worker has in place of the shop's own settings and handler: the orders are named for what
+# happens to them.
 SETTINGS = """
 from testproject.settings import *
 PAYMENT_WEBHOOKS_HANDLERS = dict(PAYMENT_WEBHOOKS_HANDLERS, **{"charge.succeeded": "dangerous.Dangerous"})
@@ -309,7 +317,8 @@ def dangerous_worker(shop, folder, fates, **options):
     env = dict(shop.env, DJANGO_SETTINGS_MODULE="dangerous_settings")
     env["PYTHONPATH"] = os.pathsep.join([str(folder), env["PYTHONPATH"]])
     with shop.without_worker():
-        # On the embedded broker Celery does not replace each child that was killed if there is another one.
+        # On the embedded broker Celery does not replace each child that was killed if there is
+        # another one.
         shop.worker = start_worker(env, concurrency=2 if shop.queue.url else 1)
         try:
             yield
@@ -318,7 +327,8 @@ def dangerous_worker(shop, folder, fates, **options):
 
 
 MOMENTS = ["prepare", "fence", "apply", "commit", "deliver"]
-# What becomes of the message of a child that is killed. The folders of the embedded broker know no acknowledgement.
+# What becomes of the message of a child that is killed. The folders of the embedded broker know no
+# acknowledgement.
 ACKNOWLEDGE = {
     "": {},  # it is lost
     "redis": {

@@ -1,7 +1,8 @@
-"""Whatever comes over the socket of a real server gets the answer that is promised, and leaves what is promised.
+"""Whatever comes over the socket of a real server gets the answer that is promised, and leaves what
+is promised.
 
-The server is the shop's own, on each database and with each broker. No worker runs: what is stored and what is queued
-stays there to be counted.
+The server is the shop's own, on each database and with each broker. No worker runs: what is stored
+and what is queued stays there to be counted.
 """
 
 import glob
@@ -48,7 +49,9 @@ PORTS = {"mysql": 3306, "postgres": 5432}
 
 @pytest.fixture(scope="module", params=list(STACKS))
 def shop(request, tmp_path_factory):
-    """The shop without a worker, on one stack after the other. Its server has the database behind a proxy."""
+    """The shop without a worker, on one stack after the other. Its server has the database behind a
+    proxy.
+    """
     missing = [NAMES[name] for name in STACKS[request.param] if name and not os.environ.get(name)]
     if missing:
         pytest.skip("needs " + " and ".join(missing))
@@ -84,7 +87,9 @@ def shop(request, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def server_is_well(request):
-    """Check after each test that no process of the server died, grew, or met an error that it did not expect."""
+    """Check after each test that no process of the server died, grew, or met an error that it did
+    not expect.
+    """
     yield
     if "shop" in request.fixturenames:
         shop = request.getfixturevalue("shop")
@@ -177,7 +182,9 @@ def send_forgeries(port, end, answers):
 
 
 def flood(port, seconds):
-    """Send forged requests for some seconds, ten thousand at most. Returns the statuses of the answers."""
+    """Send forged requests for some seconds, ten thousand at most. Returns the statuses of the
+    answers.
+    """
     answers, end = [], time.monotonic() + seconds
     threads = [threading.Thread(target=send_forgeries, args=(port, end, answers)) for _ in range(8)]
     for thread in threads:
@@ -369,7 +376,9 @@ REFUSED.update(
 
 
 def check_refusal(shop, statuses_, request):
-    """Send a request that must be refused. Checks that nothing is left of it, and returns the reply."""
+    """Send a request that must be refused. Checks that nothing is left of it, and returns the
+    reply.
+    """
     before = statuses(shop)
     request = request() if callable(request) else request
     reply = exchange(shop.server.port, request, method=request.partition(b" ")[0].decode("latin-1"))
@@ -629,7 +638,9 @@ CANARIES = ["4111111111111111", "cvv-737", "jane@example.org"]
 
 
 def test_what_a_body_has_of_a_person_is_in_the_row_and_nowhere_else(shop):
-    """Nor is the secret, or a signature. All events that the tests above stored come to their ends by the way."""
+    """Nor is the secret, or a signature. All events that the tests above stored come to their ends
+    by the way.
+    """
     event = make_event("charge.succeeded", "no-such-order", card=CANARIES[0], cvv=CANARIES[1])
     event["email"] = CANARIES[2]
     assert post(shop, json.dumps(event).encode()) == "accepted"
