@@ -6,24 +6,25 @@ module, with the broker away. All of them work inside a test's transaction (``Te
 (``TransactionTestCase``, ``django_db(transaction=True)``).
 """
 
+from __future__ import annotations
+
 import itertools
 import pprint
-import sys
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from unittest import mock
 
 from django.apps import apps
 from django.db import router, transaction
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from . import history, processing
+from . import history, processing, publisher
 from .conf import get_handler
 from .handlers import Handler
 from .models import Event
@@ -124,16 +125,11 @@ def post_event(
 # ---- the worker and the clock
 
 
-class Nowhere:
-    """In place of the queue of what is published, and of the thread that does it: takes nothing, starts nothing."""
+class SilentPublisher:
+    """In place of what publishes: sends nothing, starts no thread."""
 
-    def qsize(self) -> int:
-        """Return that there is no room."""
-        return sys.maxsize
-
-    def is_alive(self) -> bool:
-        """Return that no other thread is needed."""
-        return True
+    def publish(self, events: Sequence[Event]) -> None:
+        """Leave the events to :func:`run_due`."""
 
 
 @contextmanager
@@ -143,21 +139,13 @@ def without_broker() -> Iterator[None]:
     Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is
     installed, rejected webhooks are not counted in it.
     """
-    conf = processing.process.app.conf
-    was_eager, conf.task_always_eager = conf.task_always_eager, False
-    nowhere = Nowhere()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(
-                mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere)
-            )
-            stack.enter_context(mock.patch.object(processing.process, "apply_async"))
-            if apps.is_installed(history.__name__):
-                rejections = import_module(history.__name__ + ".receivers").rejections
-                stack.enter_context(mock.patch.object(rejections, "count"))
-            yield
-    finally:
-        conf.task_always_eager = was_eager
+    publisher = f"{SilentPublisher.__module__}.{SilentPublisher.__qualname__}"
+    with ExitStack() as stack:
+        stack.enter_context(override_settings(PAYMENT_WEBHOOKS_PUBLISHER=publisher))
+        if apps.is_installed(history.__name__):
+            rejections = import_module(history.__name__ + ".receivers").rejections
+            stack.enter_context(mock.patch.object(rejections, "count"))
+        yield
 
 
 def run_due() -> List[Event]:
@@ -177,7 +165,7 @@ def run_due() -> List[Event]:
             events = Event.objects.in_bulk(done)
             return [events[pk] for pk in done]
         for pk in due:
-            processing.process(pk)
+            publisher.process([pk])
         done += due
     raise AssertionError(
         "After %d rounds there is still something due: the events %s." % (MAX_ROUNDS, due)

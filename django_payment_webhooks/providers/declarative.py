@@ -1,20 +1,24 @@
 """A provider described by attributes."""
 
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 
-from ..exceptions import ParseError
-from .payloads import find, load_json, read_text, read_time
+from ..models import Event, digest
+from ..receiving import BaseProvider
+from .comparison import find_fingerprint
+from .payloads import ParseError, dump_json, find, load_json, read_text, read_time
 from .pruned import PrunedPayload, is_pruned, read_pruned
+from .requests import read_body
 from .signatures import HMACSignature, read_header
 
 # The fields that become columns of the event's row. Only they can come in a header.
 ENVELOPE = ("provider_event_id", "type", "order_id", "occurred_at")
 
 
-class Provider(HMACSignature):
+class Provider(HMACSignature, BaseProvider):
     """How a provider signs, where it puts what, and how it is answered. As it is, this is the default partner.
 
     ``PAYMENT_WEBHOOKS_PROVIDERS`` sets any attribute of this class by its name in upper case; an option that is
@@ -53,8 +57,29 @@ class Provider(HMACSignature):
             setattr(self, option.lower(), value)
         self.fields = dict(type(self).fields, **self.fields)
 
-    def parse(self, meta: Mapping[str, Any], body: bytes) -> List[Dict[str, Any]]:
-        """Return the events that a webhook carries, each as the values of its row. Raises ``ParseError``."""
+    def read_body(self, request: HttpRequest) -> bytes:
+        """Return the raw body of a request. Raises ``WebhookRefused``."""
+        return read_body(request)
+
+    def parse(self, meta: Mapping[str, Any], body: bytes) -> List[Event]:
+        """Return the events that a webhook carries, not saved; a failed one if it makes no sense."""
+        try:
+            return self.parse_events(meta, body)
+        except ParseError as error:
+            now = timezone.now()
+            return [
+                Event(
+                    provider_event_id="unparsed:" + digest(body.hex()),
+                    body=body,
+                    status=Event.FAILED,
+                    error=str(error),
+                    occurred_at=now,
+                    finished_at=now,
+                )
+            ]
+
+    def parse_events(self, meta: Mapping[str, Any], body: bytes) -> List[Event]:
+        """Return the events that a webhook carries. Raises ``ParseError``."""
         try:
             document = load_json(body)
         except ValueError as error:
@@ -62,9 +87,7 @@ class Provider(HMACSignature):
         paths = self.find_events(document)
         if not paths:
             raise self.parse_error("The body has no list of events at %s." % self.events_path)
-        return [
-            dict(self.parse_event(meta, find(document, path)), payload_path=path) for path in paths
-        ]
+        return [self.parse_event(meta, find(document, path), body) for path in paths]
 
     def find_events(self, document: dict) -> List[str]:
         """Return the path of each event in a webhook's document."""
@@ -74,31 +97,29 @@ class Provider(HMACSignature):
             return [before + str(index) + after for index in range(len(items))]
         return [] if star else [self.events_path]
 
-    def parse_event(self, meta: Mapping[str, Any], payload: Any) -> Dict[str, Any]:
-        """Return the values of one event's row."""
+    def parse_event(self, meta: Mapping[str, Any], payload: Any, body: bytes) -> Event:
+        """Return one event."""
         if not isinstance(payload, dict):
             raise self.parse_error("The event is not a JSON object.")
         values = {name: self.read_field(name, meta, payload) for name in ENVELOPE}
         event_type = self.read_identifier(values, "type")
-        return {
-            "provider_event_id": self.read_identifier(values, "provider_event_id"),
-            "type": self.types.get(event_type, event_type),
+        return Event(
+            provider_event_id=self.read_identifier(values, "provider_event_id"),
+            type=self.types.get(event_type, event_type),
             # Not every event is about an order.
-            "order_id": ""
+            order_id=""
             if values["order_id"] in (None, "")
             else self.read_identifier(values, "order_id"),
-            "occurred_at": read_time(values["occurred_at"]),
-        }
+            occurred_at=read_time(values["occurred_at"]),
+            fingerprint=find_fingerprint(payload),
+            body=dump_json(payload) if self.events_path else body,
+        )
 
-    def payload(self, body: bytes, path: str) -> Any:
-        """Return an event of a stored body: a JSON object with its numbers as int or Decimal.
-
-        Of a pruned body it returns a dictionary that equals the event's payload, and has nothing of
-        it.
-        """
+    def payload(self, body: bytes) -> Any:
+        """Return what an event says: a JSON object with its numbers as int or Decimal."""
         if is_pruned(body):
             return read_pruned(body, self.parse_error_status)
-        return find(load_json(body), path)
+        return load_json(body)
 
     def read(self, payload: Mapping) -> Dict[str, Any]:
         """Return what an event is about: the fields that its row has no column for, None for a missing one."""
@@ -126,12 +147,17 @@ class Provider(HMACSignature):
         """Return the refusal of a body that can't be parsed."""
         return ParseError(self.parse_error_status, "unparsed", message)
 
-    def answer(self, outcomes: List[Tuple[Any, bool]]) -> HttpResponse:
-        """Return the 200 for a webhook whose events are stored, each with whether it is new."""
+    def answer(self, events: Sequence[Event]) -> HttpResponse:
+        """Return the 200 for a webhook whose events are stored."""
+        if events and not events[0].type:
+            raise self.parse_error(events[0].error)
         if self.answer_body is not None:
             return HttpResponse(self.answer_body, content_type="text/plain")
         answers = [
-            {"status": "accepted" if created else "duplicate", "event_id": event.provider_event_id}
-            for event, created in outcomes
+            {
+                "status": "accepted" if event.is_new else "duplicate",
+                "event_id": event.provider_event_id,
+            }
+            for event in events
         ]
         return JsonResponse(answers[0] if len(answers) == 1 else {"events": answers})

@@ -10,6 +10,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from ..conf import settings
+from ..exceptions import WebhookRefused
+
+
+class ParseError(WebhookRefused):
+    """A signed body can't be understood. The message says what is missing or wrong in it."""
+
 
 MAX_DEPTH = 31
 MAX_VALUES = 50000
@@ -46,6 +52,21 @@ def load_json(body: bytes) -> dict:
     if nested or values > MAX_VALUES:
         raise ValueError("it has more than %d levels or %d values" % (MAX_DEPTH, MAX_VALUES))
     return document
+
+
+def dump_json(document: Any) -> bytes:
+    """Return a JSON document as bytes from which :func:`load_json` reads the same values."""
+    return write_value(document).encode()
+
+
+def write_value(value: Any) -> str:
+    """Return a value in JSON. A Decimal is a number there, digit for digit."""
+    if isinstance(value, dict):
+        members = ["%s:%s" % (json.dumps(name), write_value(each)) for name, each in value.items()]
+        return "{%s}" % ",".join(members)
+    if isinstance(value, list):
+        return "[%s]" % ",".join(write_value(each) for each in value)
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
 
 
 def refuse_constant(word: str) -> None:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from ..exceptions import ParseError
 from ..models import digest
+from .payloads import ParseError
 
 # No JSON begins like that, so no webhook that could be parsed does.
 MARK = b"pruned:"
