@@ -290,7 +290,8 @@ def find_retry_after(error: Exception) -> float:
 def carry_out(event: Event, decision: Decision, error: Exception) -> None:
     """Change the event's row as it was decided. Raises ``Overtaken``."""
     if decision.delay is None:
-        event.finish(decision.status, decision.reason, cause=error)
+        cause = error if decision.status == Event.FAILED else None
+        event.finish(decision.status, decision.reason, cause=cause)
         if decision.holder is not None:
             signals.event_conflicted.send_robust(Event, event=decision.holder, other=event)
         return

@@ -157,7 +157,7 @@ def place(document: Any, path: str, value: Any) -> None:
 def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` if the provider reads something else from a webhook than it is meant to say."""
     try:
-        event = provider.parse(webhook.meta, webhook.body)[0]
+        event = provider.parse_events(webhook.meta, webhook.body)[0]
     except WebhookRefused as error:
         raise ValueError(
             "The provider %s can't read what was composed: %s" % (provider.name, error)
@@ -168,13 +168,13 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
         if name != "occurred_at" and values.get(name) not in (None, "")
     }
     expected["type"] = (
-        provider.types.get(values["type"], values["type"]) if "type" in values else event["type"]
+        provider.types.get(values["type"], values["type"]) if "type" in values else event.type
     )
     for name, value in expected.items():
-        if event.get(name) != read_text(value):
+        if getattr(event, name) != read_text(value):
             text = "The provider %s reads %s where the %s should be %s: its class has rules that its FIELDS and TYPES do "
             text += "not tell. Send a body of your own."
-            raise ValueError(text % (provider.name, ascii(event.get(name)), name, ascii(value)))
+            raise ValueError(text % (provider.name, ascii(getattr(event, name)), name, ascii(value)))
 
 
 def sign_webhook(
