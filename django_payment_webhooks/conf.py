@@ -17,6 +17,10 @@ class PaymentWebhooksConf(AppConf):
     EXTENSIONS: list = []
     # The largest body of a webhook, in bytes.
     MAX_BODY_SIZE = 1024 * 1024
+    # What one webhook may consist of: levels and values of its JSON, and events.
+    MAX_JSON_DEPTH = 31
+    MAX_JSON_VALUES = 50000
+    MAX_EVENTS = 1000
     # How long a process leaves the broker alone after it failed.
     PUBLISH_PAUSE = 5
     # How long an event is due, or waits, before it is looked at again: first the grace, then twice
