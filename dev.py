@@ -48,9 +48,9 @@ DATABASES = ("PostgreSQL", "MariaDB")
 # have. Two runs, as they mostly wait: for a broker that is frozen, for a worker that was killed.
 END_TO_END = {"the whole shop": "tests/services/e2e/", "the shop under fire": "tests/faults/"}
 # Tests in which no database plays a part, or only as a place to look into: on SQLite alone.
-ONCE = "apps architecture checks commands conf docs logging metrics payloads providers send_command settings_shop"
-ONCE += " signals signatures status testing tracing urls verify_command"
-ONCE = ["tests/fuzz"] + ["tests/test_%s.py" % name for name in ONCE.split()]
+ONCE = "apps architecture checks commands conf docs interfaces logging metrics send_command settings_shop"
+ONCE += " signals status testing tracing urls verify_command"
+ONCE = ["tests/fuzz", "tests/providers"] + ["tests/test_%s.py" % name for name in ONCE.split()]
 # What is optional beside the core. The core is everything else that is directly in the package.
 EXTRAS = ("admin", "testing", "pytest_plugin")
 

@@ -14,10 +14,13 @@ COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd
 COMPRESSED |= {"exi", "pack200-gzip", "aes128gcm"}
 
 
-class RequestConf(AppConf):
-    """The largest body of a webhook, in bytes."""
+class WebhookConf(AppConf):
+    """The largest webhook: in bytes, in events, and in levels and values of JSON."""
 
     MAX_BODY_SIZE = 1024 * 1024
+    MAX_EVENTS = 1000
+    MAX_JSON_DEPTH = 31
+    MAX_JSON_VALUES = 50000
 
     class Meta:
         prefix = "payment_webhooks"
