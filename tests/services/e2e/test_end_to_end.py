@@ -12,6 +12,7 @@ import pytest
 from processes import (
     Process,
     find_port,
+    manage,
     post_at_once,
     post_webhook,
     start_server,
@@ -165,13 +166,31 @@ def test_messages_that_are_lost_are_made_up_for(shop):
         shop.queue.purge()
         for charge in charges:
             assert shop.post(charge).status == 200
-        wait_until(lambda: shop.queue.size() == 5, PATIENCE)
+        wait_until(lambda: sum(map(len, shop.queue.list_keys())) == 5, PATIENCE)
         shop.queue.purge()
         assert shop.queue.size() == 0
         assert {shop.status(charge) for charge in charges} == {"received"}
 
     shop.wait_for("processed", *charges)
     assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 5
+
+
+def test_message_that_names_many_events_has_one_effect_for_each(shop):
+    orders = [shop.next_order() for _ in range(20)]
+    charges = [shop.charge(order) for order in orders]
+
+    with shop.without_worker(is_killed=False):
+        send(shop, *charges)
+        wait_until(lambda: sum(map(len, shop.queue.list_keys())) == 20, PATIENCE)
+        shop.queue.purge()
+        time.sleep(1)  # the grace, for which the sweeper leaves events to their messages
+        manage(shop.env, "sweep_payment_webhooks")
+        assert [len(keys) for keys in shop.queue.list_keys()] == [20]
+
+    shop.wait_for("processed", *charges)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 20
+    assert [len(shop.calls(order)) for order in orders] == [1] * 20
+    assert {shop.events()[charge["event_id"]][1] for charge in charges} == {1}
 
 
 def test_web_server_that_is_killed_after_its_answer_has_lost_nothing(shop):
