@@ -140,8 +140,11 @@ class Queue:
     def read_files(self):
         """Return the task of each of the embedded broker's messages, and its arguments."""
         for path in glob.glob(os.path.join(self.folder, "*.msg")):
-            with open(path) as file:
-                message = json.load(file)
+            try:
+                with open(path) as file:
+                    message = json.load(file)
+            except (OSError, ValueError):
+                continue  # a worker has taken it, or it is just being written
             body = json.loads(base64.b64decode(message["body"]).decode())
             yield message["headers"]["task"], body[0]
 
@@ -247,7 +250,8 @@ class Shop:
     def events(self):
         """Return the status, the attempts and the error of each event, by the provider's id."""
         rows = self.database.execute(
-            "SELECT provider_event_id, status, attempts, error FROM payment_webhooks_event ORDER BY id"
+            "SELECT provider_event_id, status, attempts, error "
+            "FROM payment_webhooks_event ORDER BY id"
         )
         return {row[0]: row[1:] for row in rows}
 

@@ -1,7 +1,8 @@
 """The database is away, read-only, full or locked: 503 and ``Retry-After``, and all is well again
 without a restart.
 
-PostgreSQL and MariaDB are behind a proxy that can cut a connection as it stores an event. No worker runs.
+PostgreSQL and MariaDB are behind a proxy that can cut a connection as it stores an event. No worker
+runs.
 """
 
 import os

@@ -116,7 +116,7 @@ def test_event_that_can_not_be_applied_ends_as_failed_at_once(shop):
 
 
 def hang(shop):
-    """Post a charge that a worker is at work with when this returns: the warehouse does not answer."""
+    """Post a charge. A worker is at work on it when this returns: the warehouse does not answer."""
     order = shop.next_order()
     charge = shop.charge(order)
     shop.warehouse.add_rule(order_id=order, hang=10)
@@ -286,7 +286,7 @@ def test_worker_that_is_asked_to_end_finishes_its_work_or_it_is_made_up_for(shop
 # happens to them.
 SETTINGS = """
 from testproject.settings import *
-PAYMENT_WEBHOOKS_HANDLERS = dict(PAYMENT_WEBHOOKS_HANDLERS, **{"charge.succeeded": "dangerous.Dangerous"})
+PAYMENT_WEBHOOKS_HANDLERS["charge.succeeded"] = "dangerous.Dangerous"
 """
 HANDLER = """
 import os, signal, time
@@ -441,7 +441,9 @@ def test_worker_with_a_hundred_threads_gives_each_event_one_effect(shop):
 
 # ---- a broker that does not work for the web server
 
-BOUND = 3  # seconds: the default timeouts of the brokers' clients are longer, and the goal of 200 ms is much shorter
+# Seconds: the default timeouts of the brokers' clients are longer, and the goal of 200 ms is much
+# shorter.
+BOUND = 3
 
 
 @pytest.fixture(params=["refused", "silent"])
@@ -456,10 +458,13 @@ def broken_port(request):
 
 @pytest.fixture(params=["tuned", "defaults"])
 def broker_settings(request, tmp_path):
-    """Settings with the shop's own bounds for a broker that is down, or with nothing of that kind."""
+    """Settings with the shop's own bounds for a broker that is down, or with none."""
     if request.param == "tuned":
         return {}
-    text = "from testproject.settings import *\ndel CELERY_BROKER_TRANSPORT_OPTIONS, CELERY_BROKER_CONNECTION_TIMEOUT\n"
+    text = (
+        "from testproject.settings import *\n"
+        "del CELERY_BROKER_TRANSPORT_OPTIONS, CELERY_BROKER_CONNECTION_TIMEOUT\n"
+    )
     (tmp_path / "settings_without_bounds.py").write_text(text)
     return {"DJANGO_SETTINGS_MODULE": "settings_without_bounds", "folder": str(tmp_path)}
 
