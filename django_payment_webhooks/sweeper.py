@@ -14,7 +14,6 @@ from typing import Any, Callable, Sequence
 from appconf import AppConf
 from celery import shared_task
 from django.db import OperationalError
-from django.dispatch import receiver
 
 from . import signals
 from .conf import settings
@@ -42,13 +41,10 @@ class SweeperConf(AppConf):
 # ---- release
 
 
-@receiver(
-    [signals.event_applied, signals.event_processed, signals.event_duplicate],
-    dispatch_uid="payment_webhooks.release",
-)
 def release(event: Event, **_: Any) -> None:
     """Make the events due that wait for this one's order, now that its type counts.
 
+    A receiver of signals, which ``worker`` connects.
     An error is left to the next sweep: the event's own effects are committed.
     """
     if not event.order_key:

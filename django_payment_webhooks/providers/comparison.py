@@ -17,24 +17,48 @@ def find_fingerprint(document: Any) -> str:
     return digest(json.dumps(document, sort_keys=True, default=str))
 
 
+def name_differences(earlier: Event, later: Event) -> list[str]:
+    """Return the dotted paths of the values that differ between two events.
+
+    They are compared as in :func:`find_difference`. No path if they can't be read. Never raises.
+    """
+    try:
+        return list_differences(*read_both(earlier, later))
+    except Exception:
+        return []
+
+
 def find_difference(earlier: Event, later: Event) -> str:
     """Return in words how an event contradicts an earlier one; "" if it does not.
 
     A repetition of the earlier one, which is not saved, is compared whole; another event that had
     the same effect by what it is about. Never raises, whatever became of a body or its provider.
     """
-    name = "payload" if later.pk is None else "data"
     try:
-        return describe_difference(getattr(earlier, name), getattr(later, name))
+        return describe_difference(*read_both(earlier, later))
     except Exception as error:
         return f"What differs can't be read ({type(error).__name__})."
+
+
+def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
+    """Return what of two events is compared."""
+    if later.pk is None:
+        return earlier.payload, later.payload
+    return earlier.data, later.data
+
+
+def list_differences(first: Any, second: Any) -> list[str]:
+    """Return the dotted paths of the values that differ between two JSON documents."""
+    before = dict(list_values(first))
+    after = dict(list_values(second))
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
 def describe_difference(first: Any, second: Any) -> str:
     """Return in words which values differ between two JSON documents; "" if none does."""
     before = dict(list_values(first))
     after = dict(list_values(second))
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    names = list_differences(first, second)
     named = [
         f"{name or 'it'} was {show(before.get(name))}, here it is {show(after.get(name))}"
         for name in names[:MAX_NAMED]

@@ -8,6 +8,12 @@ from ...publisher import process, send_message
 from ...sweeper import sweep
 
 
+def process_each(keys):
+    """Process events one by one: a task would hand back to the broker what is left after a while."""
+    for key in keys:
+        process([key])
+
+
 class Command(BaseCommand):
     """Sweep once, or again and again."""
 
@@ -31,7 +37,7 @@ class Command(BaseCommand):
         """Sweep, and print how many events were found."""
         while True:
             try:
-                swept = sweep(process if options["process"] else send_message)
+                swept = sweep(process_each if options["process"] else send_message)
             except Exception as error:
                 raise CommandError(
                     "The sweep was interrupted, what is due stays due: %r" % error
