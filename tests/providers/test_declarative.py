@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
-from django_payment_webhooks.interfaces import ParsedEvent, Received
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, WebhookRefused
+from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers import Provider, declarative
+from django_payment_webhooks.providers.fingerprints import find_fingerprint
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.receiving import receive_events
 
 from ..factories import SECRET, PayloadFactory, sign
@@ -81,20 +82,28 @@ def test_a_provider_that_says_nothing_about_a_field_has_none_of_it():
 
 
 def parse(payload, provider=None, meta=()):
-    """Return the only event that is found in a payload."""
-    (event,) = (provider or make()).parse(dict(meta), json.dumps(payload).encode())
+    """Return the only event that is found in a payload. Raises ``ParseError`` for none."""
+    (event,) = (provider or make()).parse_events(dict(meta), json.dumps(payload).encode())
+    return event
+
+
+def parse_unparsed(provider, body, meta=()):
+    """Return the event that is kept of a body that can't be parsed."""
+    (event,) = provider.parse(dict(meta), body)
+    assert (event.type, event.status, event.pk) == ("", Event.FAILED, None)
+    assert event.provider_event_id.startswith("unparsed:")
+    assert (event.body, event.due_at, event.enqueue_at) == (body, None, None)
+    assert event.finished_at == event.occurred_at
     return event
 
 
 def test_the_default_partner_has_its_fields_where_the_documentation_says():
-    event = parse(PayloadFactory(event_id="evt_7", data__order_id="A7"))
-    assert event == ParsedEvent(
-        provider_event_id="evt_7",
-        type="charge.succeeded",
-        order_id="A7",
-        occurred_at=MOMENT,
-        payload_path="",
-    )
+    payload = PayloadFactory(event_id="evt_7", data__order_id="A7")
+    event = parse(payload)
+    assert (event.provider_event_id, event.type) == ("evt_7", "charge.succeeded")
+    assert (event.order_id, event.occurred_at) == ("A7", MOMENT)
+    assert (event.status, event.pk) == (Event.RECEIVED, None)
+    assert event.fingerprint == find_fingerprint(payload)
 
 
 def test_unknown_fields_are_ignored():
@@ -146,6 +155,8 @@ def test_a_field_that_can_not_be_read_is_named(field, path, value, what):
         parse(PayloadFactory(**{field: value}))
     assert str(raised.value).startswith("%s %s" % (path, what))
     assert (raised.value.status, raised.value.reason) == (400, "unparsed")
+    kept = parse_unparsed(make(), json.dumps(PayloadFactory(**{field: value})).encode())
+    assert kept.error == str(raised.value)
 
 
 @pytest.mark.parametrize("field", ["event_id", "type"])
@@ -163,41 +174,42 @@ def test_a_header_that_is_missing_is_a_missing_field():
             parse(PayloadFactory(), provider, meta)
 
 
-def test_every_event_of_a_webhook_is_found_with_its_path():
+def test_every_event_of_a_webhook_has_its_own_part_of_the_body():
     provider = make(EVENTS_PATH="list.*")
-    body = json.dumps(
-        {"list": [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]}
-    ).encode()
-    events = provider.parse({}, body)
-    assert [(event.provider_event_id, event.payload_path) for event in events] == [
-        ("e1", "list.0"),
-        ("e2", "list.1"),
-    ]
-    document = provider.load(body)
-    payloads = [provider.payload(document, event.payload_path) for event in events]
-    assert [payload["event_id"] for payload in payloads] == ["e1", "e2"]
+    items = [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]
+    events = provider.parse({}, json.dumps({"list": items, "more": 1}).encode())
+    assert [event.provider_event_id for event in events] == ["e1", "e2"]
+    assert [provider.payload(event.body) for event in events] == items
+    assert [event.fingerprint for event in events] == [find_fingerprint(item) for item in items]
+
+
+def test_a_single_event_keeps_the_body_byte_for_byte():
+    body = b' {"type":"t" , "event_id": "e\\u0031", "n": 1.0e0}\r\n'
+    (event,) = make().parse({}, body)
+    assert (event.provider_event_id, event.body) == ("e1", body)
 
 
 @pytest.mark.parametrize(
     "document", [{}, {"list": None}, {"list": {}}, {"list": "ab"}, {"list": 3}, {"list": []}]
 )
 def test_a_webhook_without_its_list_of_events_can_not_be_parsed(document):
-    with pytest.raises(ParseError, match=r"no list of events at list\.\*"):
-        make(EVENTS_PATH="list.*").parse({}, json.dumps(document).encode())
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), json.dumps(document).encode())
+    assert kept.error == "The body has no list of events at list.*."
 
 
 @pytest.mark.parametrize("item", [None, 1, "text", []])
 def test_one_event_that_is_no_object_spoils_the_webhook(item):
     body = json.dumps({"list": [PayloadFactory(), item]}).encode()
-    with pytest.raises(ParseError, match="The event is not a JSON object"):
-        make(EVENTS_PATH="list.*").parse({}, body)
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), body)
+    assert kept.error == "The event is not a JSON object."
 
 
 def test_the_only_event_can_be_deep_in_the_body():
-    event = parse(
-        {"wrapped": {"event": PayloadFactory(event_id="e9")}}, make(EVENTS_PATH="wrapped.event")
-    )
-    assert (event.provider_event_id, event.payload_path) == ("e9", "wrapped.event")
+    payload = PayloadFactory(event_id="e9")
+    provider = make(EVENTS_PATH="wrapped.event")
+    event = parse({"wrapped": {"event": payload}}, provider)
+    assert event.provider_event_id == "e9"
+    assert provider.payload(event.body) == payload
 
 
 def test_read_gives_the_fields_that_have_no_column():
@@ -210,7 +222,7 @@ def test_read_gives_the_fields_that_have_no_column():
 def test_amounts_that_are_numbers_are_exact():
     body = b'{"event_id": "e", "type": "t", "data": {"amount": 10.10}}'
     provider = make()
-    assert provider.read(provider.payload(provider.load(body), ""))["amount"] == Decimal("10.10")
+    assert provider.read(provider.payload(body))["amount"] == Decimal("10.10")
 
 
 def test_a_provider_can_override_a_method(transactional_db, settings, post):
@@ -276,15 +288,6 @@ def test_a_webhook_of_a_thousand_events_is_decoded_once(decoded, found):
     assert len(found) == 1 + 1000 * (1 + 4 + 1)
 
 
-def test_the_events_of_a_stored_webhook_share_its_document(decoded):
-    provider = make(EVENTS_PATH="list.*")
-    document = provider.load(batch(1000))
-    payloads = [provider.payload(document, "list.%d" % number) for number in range(1000)]
-    assert [payload["event_id"] for payload in payloads[:2]] == ["e0", "e1"]
-    assert payloads[7] is document["list"][7]
-    assert len(decoded) == 1
-
-
 @pytest.mark.parametrize(("count", "limit"), [(3, 3), (1000, 1000)])
 def test_as_many_events_as_the_settings_allow_are_parsed(settings, count, limit):
     settings.PAYMENT_WEBHOOKS_MAX_EVENTS = limit
@@ -292,11 +295,8 @@ def test_as_many_events_as_the_settings_allow_are_parsed(settings, count, limit)
 
 
 def test_more_events_than_the_settings_allow_can_not_be_parsed():
-    with pytest.raises(ParseError) as raised:
-        make(EVENTS_PATH="list.*").parse({}, batch(1001))
-    text = "The body has 1001 events, more than 1000 (PAYMENT_WEBHOOKS_MAX_EVENTS)."
-    assert str(raised.value) == text
-    assert (raised.value.status, raised.value.reason) == (400, "unparsed")
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), batch(1001))
+    assert kept.error == "The body has 1001 events, more than 1000 (PAYMENT_WEBHOOKS_MAX_EVENTS)."
 
 
 @pytest.fixture
@@ -363,18 +363,28 @@ def test_an_invoice_of_a_thousand_lines_is_accepted_once_so_many_values_are_allo
 
 
 def test_the_answer_says_of_each_event_whether_it_is_new():
-    events = [Event(provider_event_id="evt_1"), Event(provider_event_id="evt_2")]
-    received = [Received(events[0], True), Received(events[1], False)]
-    assert json.loads(make().answer(received).content.decode()) == {
+    events = [Event(provider_event_id="evt_1", type="t"), Event(provider_event_id="evt_2")]
+    events[0].is_new, events[1].is_new = True, False
+    assert json.loads(make().answer(events).content.decode()) == {
         "events": [
             {"status": "accepted", "event_id": "evt_1"},
             {"status": "duplicate", "event_id": "evt_2"},
         ]
     }
-    assert json.loads(make().answer(received[:1]).content.decode()) == {
+    assert json.loads(make().answer(events[:1]).content.decode()) == {
         "status": "accepted",
         "event_id": "evt_1",
     }
+
+
+@pytest.mark.parametrize("status", [400, 200])
+def test_the_answer_to_what_could_not_be_parsed_says_what_is_wrong(status):
+    provider = make(PARSE_ERROR_STATUS=status)
+    events = provider.parse({}, b"{}")
+    with pytest.raises(ParseError) as raised:
+        provider.answer(events)
+    assert str(raised.value) == events[0].error
+    assert (raised.value.status, raised.value.reason) == (status, "unparsed")
 
 
 # ---- other roads
@@ -385,8 +395,8 @@ def test_what_was_learned_on_another_road_is_stored_once(
 ):
     payload = PayloadFactory(event_id="evt_1", data__order_id="A1")
     body = json.dumps(payload).encode()
-    ((event, created),) = receive_events(get_provider("default"), {}, body)
-    assert (created, event.verified_by, published()) == (True, "", [event.pk])
+    (event,) = receive_events(get_provider("default"), {}, body)
+    assert (event.is_new, event.verified_by, published()) == (True, "", [event.pk])
     run_due()
     assert webhook(body=body).json() == {"status": "duplicate", "event_id": "evt_1"}
     assert (run_due(), published(), Event.objects.count()) == ([], [], 1)
