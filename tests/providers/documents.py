@@ -12,15 +12,18 @@ def deepen(value, levels):
     return value
 
 
+def is_from_json(number):
+    """Return whether a Decimal can come out of JSON, where one that is written short is an int."""
+    return abs(number.adjusted()) <= 308 and not str(number).lstrip("-").isdigit()
+
+
 # NUL and halves of characters, too: JSON can write them as \u0000 and \ud800. Two halves that would
 # be one character can't come out of JSON.
 TEXTS = st.text() | st.text(alphabet='\0\x1f"\\/\x7f\ud800\udbff\u2028\xe9\U0001f600')
 NUMBERS = (
     st.integers()
     | st.integers(10**200, 10**300)
-    | st.decimals(allow_nan=False, allow_infinity=False).filter(
-        lambda number: abs(number.adjusted()) <= 308
-    )
+    | st.decimals(allow_nan=False, allow_infinity=False).filter(is_from_json)
 )
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
 VALUES = st.recursive(

@@ -7,7 +7,10 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import WebhookRefused
@@ -15,10 +18,11 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers import Provider, declarative
 from django_payment_webhooks.providers.fingerprints import find_fingerprint
-from django_payment_webhooks.providers.payloads import ParseError
+from django_payment_webhooks.providers.payloads import UNSTORABLE, ParseError, dump_json
 from django_payment_webhooks.receiving import receive_events
 
 from ..factories import SECRET, PayloadFactory, sign
+from .documents import DEEP_VALUES, OBJECTS, VALUES
 
 MOMENT = datetime.datetime(2026, 11, 23, 10, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -249,7 +253,140 @@ class OddProvider(Provider):
     fields = {"provider_event_id": "id", "type": "type", "order_id": "order", "occurred_at": "at"}
 
 
+# ---- parse never raises
+
+
+@pytest.mark.parametrize("options", [{}, {"EVENTS_PATH": "list.*"}, {"EVENTS_PATH": "list"}])
+@given(body=st.binary() | st.builds(dump_json, OBJECTS))
+def test_any_body_is_an_event_or_is_kept(options, body):
+    (event,) = make(**options).parse({}, body)
+    assert (event.type, event.status, event.body) == ("", Event.FAILED, body)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["event_id", "type", "created_at", "data"]),
+        VALUES | st.fixed_dictionaries({"order_id": VALUES}),
+    )
+)
+def test_any_fields_are_an_event_or_are_kept(document):
+    body = dump_json({"event_id": "e", "type": "t", **document})
+    (event,) = make().parse({}, body)
+    assert event.status in (Event.RECEIVED, Event.FAILED)
+    assert bool(event.type) == (event.status == Event.RECEIVED)
+    assert event.body == body
+
+
+def nest(levels, opening=b"[", closing=b"]"):
+    """Return the body of a webhook of one event that has this many levels."""
+    inside = opening * (levels - 4) + b"1" + closing * (levels - 4)
+    return b'{"list": [{"event_id": "e", "type": "t", "a": {"a": ' + inside + b"}}]}"
+
+
+@pytest.mark.parametrize("path", ["", "list.*", "list.0"])
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("levels", [31, 200, 320, 480, 700, 900, 960, 990, 1000, 3000, 5000, 50000])
+def test_a_deep_body_is_an_event_or_is_kept_whatever_the_setting_allows(
+    settings, path, brackets, levels
+):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = 5000
+    body = nest(levels, *brackets)
+    provider = make(EVENTS_PATH=path, FIELDS={} if path else {"event_id": "no", "type": "no"})
+    (event,) = provider.parse({}, body)
+    if event.type:
+        assert event.fingerprint
+    else:
+        assert "5000 levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)" in event.error or not path
+
+
+class Faulty(Provider):
+    """A provider whose class has a fault."""
+
+    events_path = "list.*"
+
+
+@pytest.mark.parametrize(
+    "hook", ["decode", "split", "find_events", "encode", "parse_event", "read_field"]
+)
+@pytest.mark.parametrize("error", [KeyError("a\0\ud800"), TypeError("x" * 9999), RuntimeError()])
+def test_a_fault_of_a_class_is_kept_with_its_name(monkeypatch, hook, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Faulty, hook, fail)
+    kept = parse_unparsed(Faulty("faulty"), batch(2))
+    assert kept.error.startswith(f"The class of the provider raised {type(error).__name__}: ")
+    assert len(kept.error) <= 1000
+    assert not UNSTORABLE.search(kept.error)
+
+
+def test_a_webhook_that_a_faulty_class_can_not_read_is_received_once_it_is_fixed(
+    transactional_db, settings, post, published, monkeypatch
+):
+    options = {"SECRETS": [SECRET], "BACKEND": f"{__name__}.Faulty"}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}
+    body = batch(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Faulty, "find_events", lambda provider, document: document["missing\0"])
+        answer = post(body, HTTP_X_SIGNATURE=sign(body))
+        kept = Event.objects.get()
+        assert (answer.status_code, answer.json()) == (400, {"error": kept.error})
+        assert (kept.status, bytes(kept.body), published()) == (Event.FAILED, body, [])
+        assert "KeyError" in kept.error
+    assert replay(kept)
+    received = Event.objects.get(status=Event.RECEIVED)
+    assert (received.provider_event_id, published()) == ("e0", [received.pk])
+
+
 # ---- webhooks of many events
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=3), DEEP_VALUES, st.sampled_from(["list", "a.b"]))
+def test_each_event_has_exactly_its_part_of_the_document(items, deep, path):
+    items = [
+        {**item, "deep": [deep][: index % 2], "event_id": f"e{index}", "type": "t"}
+        for index, item in enumerate(items)
+    ]
+    document = items
+    for step in reversed(path.split(".")):
+        document = {step: document, "more": 1}
+    provider = make(EVENTS_PATH=f"{path}.*")
+    with override_settings(PAYMENT_WEBHOOKS_MAX_JSON_DEPTH=40):
+        events = provider.parse({}, dump_json(document))
+        assert [event.provider_event_id for event in events] == [item["event_id"] for item in items]
+        for event, item in zip(events, items):
+            payload = provider.payload(event.body)
+            assert payload == item
+            assert dump_json(payload) == dump_json(item) == event.body
+            assert event.fingerprint == find_fingerprint(item)
+
+
+class FormPartner(Provider):
+    """An invented provider who sends several forms at once, one a line."""
+
+    events_path = "lines.*"
+    fields = {"provider_event_id": "id", "type": "type"}
+
+    def decode(self, body):
+        """Read the forms."""
+        forms = [
+            dict(pair.split("=") for pair in line.split("&")) for line in body.decode().split()
+        ]
+        return forms[0] if len(forms) == 1 else {"lines": forms}
+
+    def encode(self, payload):
+        """Write a form."""
+        return "&".join(f"{name}={value}" for name, value in payload.items()).encode()
+
+
+def test_a_class_that_reads_another_format_writes_its_parts_in_it():
+    provider = FormPartner("forms")
+    events = provider.parse({}, b"id=1&type=a\nid=2&type=b\n")
+    assert [event.body for event in events] == [b"id=1&type=a", b"id=2&type=b"]
+    assert [provider.payload(event.body) for event in events] == [
+        {"id": "1", "type": "a"},
+        {"id": "2", "type": "b"},
+    ]
 
 
 def batch(count):
@@ -297,6 +434,30 @@ def test_as_many_events_as_the_settings_allow_are_parsed(settings, count, limit)
 def test_more_events_than_the_settings_allow_can_not_be_parsed():
     kept = parse_unparsed(make(EVENTS_PATH="list.*"), batch(1001))
     assert kept.error == "The body has 1001 events, more than 1000 (PAYMENT_WEBHOOKS_MAX_EVENTS)."
+
+
+@pytest.mark.parametrize("text", ["x", "\u00e9", "\u20ac", "\U0001f600", "\0", "\ud800", '"', "\\"])
+def test_the_events_of_a_webhook_take_no_more_bytes_than_the_webhook(text):
+    items = [
+        {"event_id": "e%03d" % number, "type": "t", "text": text * 200, "n": Decimal("1.50")}
+        for number in range(1000)
+    ]
+    body = dump_json({"list": items})
+    events = make(EVENTS_PATH="list.*").parse({}, body)
+    # Without the list, its brackets and the commas.
+    assert sum(len(event.body) for event in events) == len(body) - len('{"list":[]}') - 999
+
+
+def test_a_webhook_of_a_thousand_events_is_stored_in_as_many_bytes(
+    transactional_db, send_batch, published
+):
+    body = batch(1000)
+    assert send_batch(body).status_code == 200
+    stored = [len(part) for part in Event.objects.values_list("body", flat=True)]
+    assert (len(stored), len(published())) == (1000, 1000)
+    assert sum(stored) <= len(body)
+    assert send_batch(body).json()["events"][999] == {"status": "duplicate", "event_id": "e999"}
+    assert Event.objects.count() == 1000
 
 
 @pytest.fixture
