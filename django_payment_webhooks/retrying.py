@@ -299,5 +299,6 @@ def carry_out(event: Event, decision: Decision, error: Exception) -> None:
     if decision.status == Event.WAITING:
         values["waiting_since"] = event.waiting_since or time.time()
     event.reschedule(decision.delay, cause=error, **values)
-    if decision.status != Event.WAITING:
+    # An event that waits still does if an attempt at it fails: to wait is no failure, to fail is.
+    if decision.status != Event.WAITING or not isinstance(error, NotReady):
         signals.event_retried.send_robust(Event, event=event, error=error)
