@@ -6,6 +6,7 @@ import json
 from typing import Any, Iterator
 
 from ..models import Event, digest
+from .pruned import Pruned
 
 # How many values are named, and how much of each.
 MAX_NAMED = 20
@@ -25,7 +26,13 @@ def find_difference(earlier: Event, later: Event) -> str:
     """
     name = "payload" if later.pk is None else "data"
     try:
-        return describe_difference(getattr(earlier, name), getattr(later, name))
+        before = getattr(earlier, name)
+        after = getattr(later, name)
+        if before == after:
+            return ""
+        if isinstance(before, Pruned) or isinstance(after, Pruned):
+            return "It says something else; what it was is pruned."
+        return describe_difference(before, after)
     except Exception as error:
         return f"What differs can't be read ({type(error).__name__})."
 
