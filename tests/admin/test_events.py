@@ -15,13 +15,13 @@ from django.utils.html import escape
 
 from django_payment_webhooks.admin import EventAdmin
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.history.models import Entry, Rejection
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.processing import receive_events
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import WorkerKilled, recorded_statements
-from .factories import EventFactory
+from ..doubles import WorkerKilled, recorded_statements
+from ..factories import EventFactory
 
 LIST = "/admin/payment_webhooks/event/"
 HAS_VIEW_PERMISSION = django.VERSION >= (2, 1)

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from django_payment_webhooks import processing
 from django_payment_webhooks.models import Event
 
-from .factories import PayloadFactory, sign
+from ..factories import PayloadFactory, sign
 
 pytest.importorskip(
     "opentelemetry.instrumentation.celery", reason="OpenTelemetry needs a newer Python."

@@ -18,8 +18,8 @@ from django_payment_webhooks.contrib import metrics
 from django_payment_webhooks.contrib.prometheus import exposition
 from django_payment_webhooks.models import Event
 
-from .factories import EventFactory
-from .test_docs import read
+from ..factories import EventFactory
+from ..test_docs import read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RULES = os.path.join(os.path.dirname(metrics.__file__), "alerts.yml")

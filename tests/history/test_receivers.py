@@ -15,8 +15,8 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.sweeper import sweep
 
-from .doubles import recorded_statements
-from .factories import EventFactory
+from ..doubles import recorded_statements
+from ..factories import EventFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("history")]
 

@@ -14,7 +14,7 @@ from django_payment_webhooks.history.models import Rejection, Sweep
 from django_payment_webhooks.management.commands.payment_webhooks_status import Command
 from django_payment_webhooks.models import Event, EventManager
 
-from .factories import EventFactory
+from ..factories import EventFactory
 
 pytestmark = pytest.mark.django_db
 

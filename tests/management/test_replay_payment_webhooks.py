@@ -10,15 +10,15 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.management.commands.replay_payment_webhooks import Command
 from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.operations.pruning import prune
-from django_payment_webhooks.processing import receive_events
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import handle
-from .factories import EventFactory
+from ..doubles import handle
+from ..factories import EventFactory
 from .test_prune import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)

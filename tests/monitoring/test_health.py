@@ -10,11 +10,11 @@ from django.db import OperationalError, connection, connections
 from django_payment_webhooks.contrib import health as module
 from django_payment_webhooks.monitoring.health import ask_database, health
 from django_payment_webhooks.monitoring.probes import Probe
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 from django_payment_webhooks.urls import re_path
 
-from .doubles import another_connection
-from .factories import SECRET, EventFactory
+from ..doubles import another_connection
+from ..factories import SECRET, EventFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

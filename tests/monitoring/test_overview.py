@@ -22,10 +22,10 @@ from django_payment_webhooks.monitoring.overview import (
     read_overview,
 )
 from django_payment_webhooks.monitoring.probes import Probe
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 
-from .doubles import recorded_statements
-from .factories import EventFactory
+from ..doubles import recorded_statements
+from ..factories import EventFactory
 
 pytestmark = pytest.mark.django_db
 

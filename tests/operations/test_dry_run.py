@@ -9,13 +9,14 @@ from django.utils import timezone
 from shop.models import LedgerEntry, Order
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, PermanentFailure
+from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.dry_run import rehearse
-from django_payment_webhooks.processing import receive_events
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import DownstreamError, another_connection, handle
-from .factories import EventFactory, OrderFactory
+from ..doubles import DownstreamError, another_connection, handle
+from ..factories import EventFactory, OrderFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from django_payment_webhooks import history
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.management.commands.prune_payment_webhooks import Command
 from django_payment_webhooks.models import Event, EventManager, digest
@@ -29,11 +29,12 @@ from django_payment_webhooks.operations.pruning import (
     prune,
 )
 from django_payment_webhooks.operations.replay import replay, resolve
-from django_payment_webhooks.processing import process, receive_events
+from django_payment_webhooks.publisher import process
+from django_payment_webhooks.receiving import receive_events
 from django_payment_webhooks.providers import Provider
 
-from .doubles import another_connection, handle
-from .factories import EventFactory, sign
+from ..doubles import another_connection, handle
+from ..factories import EventFactory, sign
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

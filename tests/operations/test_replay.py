@@ -9,13 +9,15 @@ from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, PermanentFailure
+from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.replay import replay, resolve
-from django_payment_webhooks.processing import process, receive_events
+from django_payment_webhooks.publisher import process
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import DownstreamError, handle
-from .factories import EventFactory, PayloadFactory
+from ..doubles import DownstreamError, handle
+from ..factories import EventFactory, PayloadFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
