@@ -84,7 +84,7 @@ def test_the_overview_can_be_read(failed):
         "Last sweep: 5 seconds ago",
         "Broker: reachable",
         "",
-        "WARNING: 1 event has failed, the oldest came 2 hours ago. Mend the cause, then replay or resolve them.",
+        "WARNING: 1 event has failed, the oldest came 2 hours ago. Fix the cause, then replay or resolve them.",
     ]
 
 

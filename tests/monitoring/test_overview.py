@@ -328,7 +328,7 @@ def test_failed_events_and_events_that_wait_in_vain_are_no_emergency(settings):
     EventFactory(status=Event.WAITING, waiting_since=ago(2 * 86400))
     found = read_overview()
     assert found["problems"] == [
-        "1 event has failed, the oldest came 3 days ago. Mend the cause, then replay or resolve them.",
+        "1 event has failed, the oldest came 3 days ago. Fix the cause, then replay or resolve them.",
         "1 of the waiting events have waited for more than half of their time: what they require does not come.",
     ]
     assert found["is_critical"] is False

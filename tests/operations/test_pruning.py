@@ -14,12 +14,10 @@ from django.utils import timezone
 
 from django_payment_webhooks import history
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.management.commands.prune_payment_webhooks import Command
 from django_payment_webhooks.models import Event, EventManager, digest
-from django_payment_webhooks.operations.batches import walk
-from django_payment_webhooks.operations.dry_run import rehearse
+from django_payment_webhooks.operations.batches import iterate
 from django_payment_webhooks.operations.pruning import (
     PruneError,
     delete,
@@ -28,10 +26,11 @@ from django_payment_webhooks.operations.pruning import (
     find_unpruned,
     prune,
 )
-from django_payment_webhooks.operations.replay import replay, resolve
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.operations.resolve import resolve
+from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.publisher import process
 from django_payment_webhooks.receiving import receive_events
-from django_payment_webhooks.providers import Provider
 
 from ..doubles import another_connection, handle
 from ..factories import EventFactory, sign
@@ -304,8 +303,7 @@ def test_a_worker_that_has_the_row_locked_wins_over_a_deletion():
 @pytest.fixture
 def unparsed():
     """Return the event of a body that could not be parsed, and that somebody handled by hand."""
-    with pytest.raises(ParseError):
-        receive_events(get_provider("default"), {}, b'{"name": "%s"}' % CANARY.encode())
+    receive_events(get_provider("default"), {}, b'{"name": "%s"}' % CANARY.encode())
     event = Event.objects.get()
     assert resolve(event, "alice", "it was a test")
     return event
@@ -398,7 +396,7 @@ def test_only_bodies_that_are_still_there_are_found():
 def test_events_are_walked_in_batches_each_once(batch, django_assert_num_queries):
     keys = [old().pk for _ in range(4)]
     with django_assert_num_queries({1: 5, 2: 3, 3: 2, 100: 1}[batch]):
-        assert [event.pk for event in walk(Event.objects.all(), batch)] == keys
+        assert [event.pk for event in iterate(Event.objects.all(), batch)] == keys
 
 
 # ---- the command
@@ -455,7 +453,7 @@ def test_what_is_replayed_meanwhile_is_left(monkeypatch):
     event = old(status=Event.IGNORED)
 
     def replay_first(events, batch):
-        found = list(walk(events, batch))
+        found = list(iterate(events, batch))
         assert replay(read(event))
         return found
 
@@ -687,7 +685,7 @@ def test_the_event_that_a_worker_has_is_not_erased_under_its_hands(settings, ord
     erased = []
     handle(settings, prepare=lambda self, event: erased.append(erase(read(event))))
     event = EventFactory()
-    process(event.pk)
+    process([event.pk])
     assert erased == [False]
     assert read(event).status == "processed"
 
