@@ -65,9 +65,7 @@ def dry_run(event: Event) -> DryRun:
 
 def run_handler(event: Event) -> DryRun:
     """Run an event's handler, and undo it."""
-    # As a worker has it who has just taken it. A replayed event has all its attempts again.
-    event.attempts = 1 if event.finished_at else event.attempts + 1
-    event.due_at = time.time() + settings.PAYMENT_WEBHOOKS_LEASE
+    pretend_taken(event)
     with CaptureQueriesContext(connections[router.db_for_write(Event)]) as captured:
         try:
             apply_and_undo(event)
@@ -77,6 +75,15 @@ def run_handler(event: Event) -> DryRun:
             return DryRun(TAKEN, "A worker took it meanwhile.", [])
         except Exception as error:
             return describe_end(event, error)
+
+
+def pretend_taken(event: Event) -> None:
+    """Make an event look as to a worker who has just taken it; replayed before, if it has ended."""
+    if event.status in (Event.FAILED, Event.IGNORED):
+        replayed = {"status": Event.RECEIVED, "attempts": 0, "waiting_since": None, "error": ""}
+        vars(event).update(replayed)
+    event.attempts += 1
+    event.due_at = time.time() + settings.PAYMENT_WEBHOOKS_LEASE
 
 
 def describe_end(event: Event, error: Exception) -> DryRun:

@@ -172,6 +172,10 @@ def test_an_event_past_its_deadline_would_fail(order, trial, run_due, pass_time)
     pass_time(4 * 86400)
     text = "It waits for charge.succeeded. That did not come in time."
     assert trial(refund) == ("failed", text, [])
+    run_due()
+    assert Event.objects.get().status == "failed"
+    # Replayed, it would wait again, from the beginning.
+    assert trial(refund) == ("waiting", "It waits for charge.succeeded.", [])
 
 
 @pytest.mark.parametrize(
@@ -259,9 +263,7 @@ def test_an_event_that_is_done_stays_so(trial, status):
 def test_of_a_committed_effect_only_the_delivery_is_left(settings, trial, status):
     handle(settings, apply=raising(AssertionError("It was applied again.")))
     run = trial(EventFactory(status=status, idempotency_key=digest("k")))
-    text = (
-        "Its effects are committed. Only its delivery would be repeated, which can't be rehearsed."
-    )
+    text = "Its effects are committed. Only its delivery would be repeated, without a dry run."
     assert run == ("applied", text, [])
 
 
