@@ -8,7 +8,9 @@ from typing import Any, Iterator, List
 from celery import current_app
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.signals import setting_changed
 from django.db import connections, router
+from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from . import history
@@ -22,6 +24,13 @@ PREFIX = "payment_webhooks."
 SECRETS_HINT = (
     "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
 )
+
+
+@receiver(setting_changed, dispatch_uid="payment_webhooks.forget_providers")
+def forget_providers(setting: str, **_: Any) -> None:
+    """Make the providers anew after a test has changed the settings."""
+    if setting == "PAYMENT_WEBHOOKS_PROVIDERS":
+        get_provider.cache_clear()
 
 
 @register(Tags.security)
