@@ -189,9 +189,9 @@ def erase(event: Event) -> bool:
         "body": find_pruned_body(event),
         "provider_event_id": ERASED,
         "order_id": "",
-        # Whoever guesses the order's id must not find the event by it. It no longer counts for what
-        # requires it.
-        "order_key": digest(ERASED, event.dedup_key),
+        # Whoever guesses the order's id must not find the event by it. It knows no order any more:
+        # it no longer counts for what requires it, and contradicts no order of another event.
+        "order_key": "",
         "error": "",
     }
     with transaction.atomic(using=router.db_for_write(Event)):
