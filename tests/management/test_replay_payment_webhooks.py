@@ -16,9 +16,10 @@ from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.receiving import receive_events
 
+from ..conftest import get_publisher
 from ..doubles import handle
 from ..factories import EventFactory
-from .test_prune import Terminal
+from ..operations.test_pruning import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -237,22 +238,38 @@ def test_a_database_that_fails_ends_the_command_with_an_error(monkeypatch):
         run("--status", "failed")
 
 
-def test_a_broker_that_is_away_does_not_keep_it_waiting_for_ever(monkeypatch):
-    waits = []
+class StuckPublisher:
+    """A publisher whose broker is away: nothing is ever sent."""
 
-    class Stuck:
-        def qsize(self):
-            return 5
+    flushed = []
 
+    def publish(self, events):
+        """Keep them."""
+
+    def flush(self, timeout):
+        """Wait in vain."""
+        self.flushed.append(timeout)
+        return False
+
+
+def test_a_broker_that_is_away_keeps_it_waiting_once_and_for_a_bounded_time(settings, monkeypatch):
     module = "django_payment_webhooks.management.commands.replay_payment_webhooks"
-    monkeypatch.setattr(module + ".unpublished", Stuck())
-    clock = iter(range(0, 1000, 2))
-    monkeypatch.setattr(module + ".time.monotonic", lambda: next(clock))
-    monkeypatch.setattr(module + ".time.sleep", waits.append)
-    event = failed()
-    assert run("--status", "failed") == "1 events replayed, 0 left as they are\n"
-    assert 1 <= len(waits) <= 3
-    assert replayed() == [event.pk]
+    monkeypatch.setattr(module + ".FLUSH_EVERY", 2)
+    monkeypatch.setattr(StuckPublisher, "flushed", [])
+    settings.PAYMENT_WEBHOOKS_PUBLISHER = f"{__name__}.StuckPublisher"
+    events = [failed() for _ in range(5)]
+    assert run("--status", "failed") == "5 events replayed, 0 left as they are\n"
+    assert StuckPublisher.flushed == [5]
+    assert replayed() == [event.pk for event in events]
+
+
+def test_many_events_give_their_messages_time_so_that_none_is_lost(published, monkeypatch):
+    module = "django_payment_webhooks.management.commands.replay_payment_webhooks"
+    monkeypatch.setattr(get_publisher().unsent, "maxsize", 3)
+    monkeypatch.setattr(module + ".FLUSH_EVERY", 2)
+    events = [failed() for _ in range(8)]
+    assert run("--status", "failed") == "8 events replayed, 0 left as they are\n"
+    assert sorted(published()) == [event.pk for event in events]
 
 
 # ---- the dry run
@@ -267,7 +284,7 @@ def test_a_dry_run_tells_what_would_become_of_each_event_and_changes_nothing(
     before = list(Event.objects.values())
     assert (
         run("--status", "failed", "--dry-run")
-        == "3 events rehearsed\n  applied: 1\n  failed: 1\n  waiting: 1\n"
+        == "3 events in a dry run\n  applied: 1\n  failed: 1\n  waiting: 1\n"
     )
     assert list(Event.objects.values()) == before
     assert received_signals == []
@@ -283,7 +300,7 @@ def test_a_dry_run_explains_each_event_if_asked(settings):
         == "%d charge.succeeded evt_\\x1b[2J\\n1: retried. ZeroDivisionError('division by zero')"
         % event.pk
     )
-    assert (second, third) == ("1 events rehearsed", "  retried: 1")
+    assert (second, third) == ("1 events in a dry run", "  retried: 1")
 
 
 def test_a_dry_run_is_bounded_and_gives_json():

@@ -44,7 +44,7 @@ def unix(seconds):
 
 
 def is_about(seconds, expected):
-    """Return whether a number of seconds is as expected, give or take the time that a test needs."""
+    """Return whether seconds are as expected, give or take the time that a test needs."""
     return expected <= seconds < expected + 30
 
 
