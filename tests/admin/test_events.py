@@ -15,13 +15,12 @@ from django.utils.html import escape
 
 from django_payment_webhooks.admin import EventAdmin
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError
 from django_payment_webhooks.history.models import Entry, Rejection
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.processing import receive_events
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import WorkerKilled, recorded_statements
-from .factories import EventFactory
+from ..doubles import WorkerKilled, recorded_statements
+from ..factories import EventFactory
 
 LIST = "/admin/payment_webhooks/event/"
 HAS_VIEW_PERMISSION = django.VERSION >= (2, 1)
@@ -98,8 +97,7 @@ def told(answer):
 @pytest.fixture
 def unparsed(db):
     """An event whose body can't be parsed, and not even decoded."""
-    with pytest.raises(ParseError):
-        receive_events(get_provider("default"), {}, b"\xff\x00<b>{not JSON", "by-test")
+    receive_events(get_provider("default"), {}, b"\xff\x00<b>{not JSON", "by-test")
     return Event.objects.get(type="")
 
 
@@ -570,8 +568,7 @@ def test_what_can_be_parsed_now_is_received_again(operator, settings, published,
     body = json.dumps(
         {"id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
     ).encode()
-    with pytest.raises(ParseError):
-        receive_events(get_provider("default"), {}, body, "by-test")
+    receive_events(get_provider("default"), {}, body, "by-test")
     unparsed = Event.objects.get()
     default = dict(
         settings.PAYMENT_WEBHOOKS_PROVIDERS["default"], FIELDS={"provider_event_id": "id"}
@@ -637,10 +634,10 @@ def test_a_choice_of_which_nothing_can_be_done_offers_no_button(operator):
 @pytest.mark.django_db(transaction=True)
 def test_a_replay_is_told_with_its_reason_to_the_log_and_to_the_signal(operator, received_signals):
     event = EventFactory(status=Event.FAILED)
-    replay(operator, event, reason="The price was mended.")
-    assert LogEntry.objects.get().get_change_message() == "Replayed: The price was mended."
+    replay(operator, event, reason="The price was fixed.")
+    assert LogEntry.objects.get().get_change_message() == "Replayed: The price was fixed."
     (facts,) = received_signals.of("event_replayed")
-    assert (facts["by"], facts["reason"]) == ("root", "The price was mended.")
+    assert (facts["by"], facts["reason"]) == ("root", "The price was fixed.")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -692,8 +689,7 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_cou
 ):
     monkeypatch.setattr("django_payment_webhooks.admin.BATCH", 5)
     for number in range(12):
-        with pytest.raises(ParseError):
-            receive_events(get_provider("default"), {}, b"{%d" % number, "by-test")
+        receive_events(get_provider("default"), {}, b"{%d" % number, "by-test")
     address = LIST + "?type="
     fields = {
         "action": "replay_events",
@@ -759,7 +755,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
 ):
     events = [EventFactory(), EventFactory(type="refund.created"), EventFactory(type="unknown")]
     before = [row_of(event) for event in events], shop_state()
-    data = {"action": "rehearse_events", "_selected_action": [event.pk for event in events]}
+    data = {"action": "dry_run_events", "_selected_action": [event.pk for event in events]}
     html = operator.post(LIST, data).content.decode()
     outcomes = re.findall(r"→ <span class=\"pw-status pw-(\w+)\"", html)
     assert outcomes == ["applied", "failed", "ignored"]
@@ -772,7 +768,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
 def test_a_dry_run_tries_a_bounded_number_of_events(operator, monkeypatch):
     monkeypatch.setattr("django_payment_webhooks.admin.MAX_REHEARSED", 2)
     events = EventFactory.create_batch(3, type="unknown")
-    data = {"action": "rehearse_events", "_selected_action": [event.pk for event in events]}
+    data = {"action": "dry_run_events", "_selected_action": [event.pk for event in events]}
     html = operator.post(LIST, data).content.decode()
     assert "Only the first 2 of the selected events were tried." in html
     assert len(re.findall("→", html)) == 2
@@ -929,9 +925,9 @@ def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
 
 def test_the_operations_are_offered_where_they_are_possible(operator):
     for status, offered in [
-        (Event.PROCESSED, ["rehearse_events"]),
-        (Event.RECEIVED, ["resolve_events", "rehearse_events"]),
-        (Event.FAILED, ["replay_events", "resolve_events", "rehearse_events"]),
+        (Event.PROCESSED, ["dry_run_events"]),
+        (Event.RECEIVED, ["resolve_events", "dry_run_events"]),
+        (Event.FAILED, ["replay_events", "resolve_events", "dry_run_events"]),
     ]:
         html = read(operator, page_of(EventFactory(status=status)))
         assert re.findall(r'name="action" value="(\w+)" formaction="%s"' % LIST, html) == offered
@@ -997,7 +993,7 @@ def test_a_reader_sees_the_overview_and_the_timelines_and_no_operation(reader):
     html = read(reader, page_of(event))
     assert "pw-lane" in html
     assert "formaction" not in html
-    for action in ("replay_events", "resolve_events", "rehearse_events"):
+    for action in ("replay_events", "resolve_events", "dry_run_events"):
         before = row_of(event)
         answer = reader.post(
             LIST, {"action": action, "_selected_action": [event.pk], "confirmed": 1, "after": 0}

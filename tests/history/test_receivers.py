@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
+from shop.handlers import RecordRefund
 
 from django_payment_webhooks import signals
 from django_payment_webhooks.history import receivers
@@ -15,8 +16,8 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.sweeper import sweep
 
-from .doubles import recorded_statements
-from .factories import EventFactory
+from ..doubles import handle, recorded_statements
+from ..factories import EventFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("history")]
 
@@ -48,12 +49,7 @@ def test_a_refund_is_written_to_wait_and_to_be_released_by_its_charge(webhook, o
     run_due()
     webhook(event_id="evt_1")
     run_due()
-    assert [verb for verb, _, _ in entries("evt_2")] == [
-        "waiting",
-        "released",
-        "applied",
-        "processed",
-    ]
+    assert [verb for verb, _, _ in entries("evt_2")] == ["waiting", "released", "processed"]
     assert entries("evt_2")[0] == ("waiting", 0, "It waits for charge.succeeded.")
     assert Entry.objects.get(verb="released").other == Event.objects.get(provider_event_id="evt_1")
 
@@ -75,12 +71,12 @@ def test_a_replay_is_written_with_who_asked_for_it_and_why(webhook, order, run_d
     run_due()
     assert replay(Event.objects.get())
     signals.event_replayed.send_robust(
-        Event, event=Event.objects.get(), by="ada", reason="The price was mended."
+        Event, event=Event.objects.get(), by="ada", reason="The price was fixed."
     )
     verbs = [verb for verb, _, _ in entries("evt_1")]
     assert verbs == ["failed", "replayed", "replayed"]
     assert Entry.objects.filter(verb="replayed").last().by == "ada"
-    assert entries("evt_1")[-1][2] == "The price was mended."
+    assert entries("evt_1")[-1][2] == "The price was fixed."
     assert entries("evt_1")[0][2].startswith("PermanentFailure(")
 
 
@@ -88,12 +84,67 @@ def test_two_charges_that_say_something_else_are_written_as_a_conflict(webhook, 
     webhook(event_id="evt_1", charge_id="ch_1")
     webhook(event_id="evt_2", charge_id="ch_2")
     run_due()
-    assert [verb for verb, _, _ in entries("evt_2")] == ["conflicted", "duplicate"]
-    assert Entry.objects.get(verb="conflicted").other == Event.objects.get(
-        provider_event_id="evt_1"
-    )
-    webhook(event_id="evt_1", charge_id="ch_3")  # the same id: the other event is not stored
-    assert Entry.objects.filter(verb="conflicted").last().other is None
+    difference = 'charge_id was "ch_1", here it is "ch_2".'
+    assert entries("evt_1")[-1] == ("conflicted", 1, difference)
+    assert Entry.objects.get(verb="conflicted").other.provider_event_id == "evt_2"
+    text = f"charge.succeeded evt_1 had this effect already. {difference}"
+    assert entries("evt_2") == [("duplicate", 1, text)]
+
+
+def test_a_second_body_under_a_known_id_is_kept_as_what_differs_in_it(webhook, order):
+    webhook(event_id="evt_1", charge_id="ch_1", amount="10.00")
+    webhook(event_id="evt_1", charge_id="ch_1", amount="99.00")
+    assert entries("evt_1") == [("conflicted", 0, 'data.amount was "10.00", here it is "99.00".')]
+    assert Entry.objects.get().other is None
+
+
+def test_a_difference_is_written_once_and_another_one_too(webhook, order):
+    for amount in ("10.00", "99.00", "99.00", "10.00", "5.00", "99.00"):
+        webhook(event_id="evt_1", charge_id="ch_1", amount=amount)
+    assert [text for _, _, text in entries("evt_1")] == [
+        'data.amount was "10.00", here it is "99.00".',
+        'data.amount was "10.00", here it is "5.00".',
+    ]
+
+
+def test_differences_that_look_alike_to_a_database_are_two(webhook, order):
+    for note in ("x", "a", "A", "\u00e4"):
+        webhook(event_id="evt_1", charge_id="ch_1", note=note)
+    assert len(entries("evt_1")) == 3
+
+
+def test_the_same_difference_of_two_events_is_written_for_both(webhook, order, run_due):
+    for event_id, charge in (("evt_1", "ch_1"), ("evt_2", "ch_2"), ("evt_3", "ch_2")):
+        webhook(event_id=event_id, charge_id=charge)
+        run_due()
+    conflicts = Entry.objects.filter(event__provider_event_id="evt_1", verb="conflicted")
+    others = conflicts.values_list("other__provider_event_id", flat=True)
+    assert sorted(others) == ["evt_2", "evt_3"]
+
+
+def test_a_conflict_with_what_can_not_be_read_any_more_is_written_all_the_same(
+    webhook, order, settings
+):
+    webhook(event_id="evt_1", amount="10.00")
+    Event.objects.update(body=b"{")
+    webhook(event_id="evt_1", amount="99.00")
+    ((verb, _, text),) = entries("evt_1")
+    assert verb == "conflicted"
+    assert text.startswith("What differs can't be read")
+
+
+def test_a_failed_attempt_at_an_event_that_waits_is_written(order, settings, run_due, pass_time):
+    def apply(self, event):
+        raise ValueError("broken")
+
+    handle(settings, "refund.created", parent=RecordRefund, apply=apply)
+    refund = EventFactory(type="refund.created", data={"refund_id": "re_1"})
+    run_due()
+    EventFactory()
+    run_due()
+    verbs = [verb for verb, _, _ in entries(refund.provider_event_id)]
+    assert verbs == ["waiting", "released", "retried"]
+    assert entries(refund.provider_event_id)[-1][1:] == (1, "ValueError('broken')")
 
 
 def test_the_receipt_of_an_event_costs_the_history_nothing(webhook, order):
@@ -130,7 +181,7 @@ def test_an_entry_that_the_database_refuses_does_not_spoil_a_transaction_around_
 
 def test_a_sweep_is_written_into_one_row():
     before = timezone.now()
-    EventFactory(enqueue_at=before)
+    EventFactory(enqueue_at=before.timestamp())
     sweep(lambda pk: None)
     assert Sweep.objects.get().enqueued == 1
     sweep(lambda pk: None)

@@ -3,18 +3,19 @@
 import datetime
 import io
 import json
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.utils import timezone
 
-from django_payment_webhooks.contrib import overview
 from django_payment_webhooks.history.models import Rejection, Sweep
 from django_payment_webhooks.management.commands.payment_webhooks_status import Command
 from django_payment_webhooks.models import Event, EventManager
+from django_payment_webhooks.monitoring import overview
 
-from .factories import EventFactory
+from ..factories import EventFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -36,16 +37,21 @@ def ago(seconds):
     return timezone.now() - datetime.timedelta(seconds=seconds)
 
 
+def unix(seconds):
+    """Return the Unix time of a number of seconds ago."""
+    return time.time() - seconds
+
+
 @pytest.fixture
 def failed():
-    """Have an event that failed two hours ago: something to look at by daylight."""
+    """Have an event that failed two hours ago: something to look at in working hours."""
     return EventFactory(status=Event.FAILED, received_at=ago(7300), **FINAL)
 
 
 @pytest.fixture
 def stuck():
     """Have an event that nobody takes: something that can't wait."""
-    return EventFactory(due_at=ago(1000), enqueue_at=ago(-100))
+    return EventFactory(due_at=unix(1000), enqueue_at=unix(-100))
 
 
 def test_nothing_is_wrong(order):
@@ -55,7 +61,7 @@ def test_nothing_is_wrong(order):
 
 
 def test_the_overview_can_be_read(failed):
-    EventFactory(due_at=ago(10), received_at=ago(10))
+    EventFactory(due_at=unix(10), received_at=ago(10))
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     Rejection.objects.create(hour=hour, provider="default", status=401, reason="mismatch", count=12)
     Rejection.objects.create(hour=hour, provider="", status=404, reason="unknown_provider", count=3)
@@ -64,7 +70,7 @@ def test_the_overview_can_be_read(failed):
     assert code == 1
     lines = printed.splitlines()
     assert lines[:9] == [
-        "                events   the oldest",
+        "                events   oldest",
         "received             1   10 seconds",
         "waiting              0",
         "applied              0",
@@ -84,14 +90,15 @@ def test_the_overview_can_be_read(failed):
         "Last sweep: 5 seconds ago",
         "Broker: reachable",
         "",
-        "WARNING: 1 event has failed, the oldest came 2 hours ago. Mend the cause, then replay or resolve them.",
+        "WARNING: 1 event has failed, the oldest was received 2 hours ago. Fix the cause, then "
+        "replay or resolve them.",
     ]
 
 
 def test_what_is_not_known_is_said(monkeypatch):
     monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
     monkeypatch.setattr(overview, "BOUND", 2)
-    EventFactory.create_batch(3, due_at=ago(-100))
+    EventFactory.create_batch(3, due_at=unix(-100))
     code, printed = run()
     assert code == 1
     assert "received        over 2   " in printed
@@ -139,7 +146,7 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
         call_command("payment_webhooks_status", stderr=printed, no_color=True)
     assert exit.value.code == 2
     assert printed.getvalue().startswith(
-        "CRITICAL: The database can't be asked: OperationalError('The server has gone"
+        "CRITICAL: The database can't be queried: OperationalError('The server has gone"
     )
 
 

@@ -11,9 +11,9 @@ from shop.models import LedgerEntry
 
 from django_payment_webhooks.management.commands.sweep_payment_webhooks import Command
 from django_payment_webhooks.models import Event, EventManager
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 
-from .factories import EventFactory
+from ..factories import EventFactory
 
 pytestmark = pytest.mark.django_db
 

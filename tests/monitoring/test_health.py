@@ -7,14 +7,14 @@ import pytest
 from django.conf.urls import include
 from django.db import OperationalError, connection, connections
 
-from django_payment_webhooks.contrib import health as module
+from django_payment_webhooks.monitoring import health as module
 from django_payment_webhooks.monitoring.health import ask_database, health
 from django_payment_webhooks.monitoring.probes import Probe
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 from django_payment_webhooks.urls import re_path
 
-from .doubles import another_connection
-from .factories import SECRET, EventFactory
+from ..doubles import another_connection
+from ..factories import SECRET, EventFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,11 +79,13 @@ class Stranger:
 
 
 def test_a_provider_of_another_kind_is_taken_at_its_word(get, settings):
-    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"BACKEND": "tests.test_health.Stranger"}}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "default": {"BACKEND": "tests.monitoring.test_health.Stranger"}
+    }
     assert get()[0] == 200
 
 
-def test_a_database_that_fails_is_told(get, monkeypatch):
+def test_a_database_that_fails_is_reported(get, monkeypatch):
     def fail():
         raise OperationalError("The server has gone away.")
 
@@ -92,7 +94,7 @@ def test_a_database_that_fails_is_told(get, monkeypatch):
     assert (code, found["database"], found["status"]) == (503, False, "unavailable")
 
 
-def test_a_table_that_is_missing_is_told(get):
+def test_a_table_that_is_missing_is_reported(get):
     with connection.schema_editor() as editor:
         editor.execute("ALTER TABLE payment_webhooks_event RENAME TO elsewhere")
     try:
@@ -103,7 +105,7 @@ def test_a_table_that_is_missing_is_told(get):
     assert get()[0] == 200
 
 
-def test_a_database_that_can_only_be_read_is_told(monkeypatch):
+def test_a_database_that_can_only_be_read_is_reported(monkeypatch):
     statement = {
         "postgresql": "SET default_transaction_read_only = on",
         "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -162,7 +164,7 @@ def test_head_is_enough(client):
     assert (response.status_code, response.content) == (200, b"")
 
 
-def test_no_secret_is_told_and_no_cache_keeps_it(client):
+def test_no_secret_is_shown_and_no_cache_keeps_it(client):
     response = client.get("/health")
     assert SECRET not in response.content.decode() + str(response.items())
     assert "no-store" in response["Cache-Control"]

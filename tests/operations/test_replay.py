@@ -1,6 +1,7 @@
 """Replay: what may be put back on its way, and that no effect is ever doubled by it."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -9,13 +10,15 @@ from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, PermanentFailure
+from django_payment_webhooks.exceptions import PermanentFailure
 from django_payment_webhooks.models import Event, digest
-from django_payment_webhooks.operations.replay import replay, resolve
-from django_payment_webhooks.processing import process, receive_events
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.providers.payloads import ParseError
+from django_payment_webhooks.publisher import process
+from django_payment_webhooks.receiving import receive_events
 
-from .doubles import DownstreamError, handle
-from .factories import EventFactory, PayloadFactory
+from ..doubles import DownstreamError, handle
+from ..factories import EventFactory, PayloadFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +37,7 @@ def is_in(moment, seconds):
     """Return whether a moment is a number of seconds from now, give or take the time that a test
     needs.
     """
-    return abs((moment - timezone.now()).total_seconds() - seconds) < 10
+    return abs(moment - time.time() - seconds) < 10
 
 
 @pytest.mark.parametrize("status", [Event.FAILED, Event.IGNORED, Event.WAITING])
@@ -47,7 +50,7 @@ def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(
         attempts=25,
         error="the reason",
         due_at=None,
-        waiting_since=long_ago,
+        waiting_since=long_ago.timestamp(),
         finished_at=long_ago,
     )
     assert replay(event) is True
@@ -106,14 +109,14 @@ def test_a_replayed_event_has_its_effect_once_it_can(
     order, shop_state, published, received_signals
 ):
     event = EventFactory(data={"amount": "9.00", "currency": "EUR"})
-    process(event.pk)
+    process([event.pk])
     assert read(event).status == "failed"
     assert shop_state()["ledger"] == []
     order.amount = "9.00"
     order.save()
     assert replay(read(event))
     for pk in published():
-        process(pk)
+        process([pk])
     row = read(event)
     assert (row.status, row.attempts, row.error) == ("processed", 1, "")
     assert shop_state()["ledger"] == [("payment", "A1")]
@@ -129,22 +132,22 @@ def test_a_replayed_event_has_its_effect_once_it_can(
 def test_an_ignored_event_has_its_effect_once_it_has_a_handler(settings, published):
     applied = []
     event = EventFactory(type="customer.updated")
-    process(event.pk)
+    process([event.pk])
     assert read(event).status == "ignored"
     handle(settings, "customer.updated", apply=lambda self, event: applied.append(event.pk))
     assert replay(read(event))
     assert published() == [event.pk]
-    process(event.pk)
+    process([event.pk])
     assert read(event).status == "processed"
     assert applied == [event.pk]
 
 
 def test_a_waiting_event_is_looked_at_at_once_and_waits_again_from_the_beginning(order, published):
     event = EventFactory(type="refund.created", data={"refund_id": "re_1"})
-    process(event.pk)
-    Event.objects.update(waiting_since=timezone.now() - timedelta(days=2))
+    process([event.pk])
+    Event.objects.update(waiting_since=time.time() - 2 * 86400)
     assert replay(read(event))
-    process(event.pk)
+    process([event.pk])
     row = read(event)
     assert (row.status, row.attempts) == ("waiting", 0)
     assert is_in(row.waiting_since, 0)
@@ -156,9 +159,9 @@ def test_an_event_that_waited_in_vain_can_be_replayed_when_its_charge_has_come(
     refund = EventFactory(
         type="refund.created", data={"refund_id": "re_1", "amount": "10.00", "currency": "EUR"}
     )
-    process(refund.pk)
+    process([refund.pk])
     pass_time(3 * 86400)
-    process(refund.pk)
+    process([refund.pk])
     assert read(refund).status == "failed"
     EventFactory()
     run_due()
@@ -181,13 +184,13 @@ def test_an_effect_that_is_committed_is_only_delivered_again(
 
     handle(settings, apply=lambda self, event: called.append("apply"), deliver=deliver)
     event = EventFactory()
-    process(event.pk)
+    process([event.pk])
     assert (read(event).status, read(event).attempts) == ("failed", 1)
     assert replay(read(event))
     row = read(event)
     assert (row.status, row.attempts, row.error, row.finished_at) == ("applied", 0, "", None)
     assert published() == [event.pk]
-    process(event.pk)
+    process([event.pk])
     assert read(event).status == "processed"
     key = digest("event:" + event.dedup_key)
     assert called == ["apply", ("deliver", key), ("deliver", key)]
@@ -230,12 +233,11 @@ def unparsed():
     body = json.dumps(
         {"uid": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
     ).encode()
-    with pytest.raises(ParseError):
-        receive_events(get_provider("default"), {}, body, "by-test")
+    receive_events(get_provider("default"), {}, body, "by-test")
     return Event.objects.get()
 
 
-def mend(settings):
+def fix(settings):
     """Tell the provider where the id is."""
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"FIELDS": {"provider_event_id": "uid"}}}
 
@@ -243,7 +245,7 @@ def mend(settings):
 def test_a_body_that_can_be_parsed_by_now_becomes_its_event(
     unparsed, settings, received_signals, published
 ):
-    mend(settings)
+    fix(settings)
     assert replay(unparsed) is True
     event = Event.objects.get(provider_event_id="evt_1")
     assert (event.status, event.type, event.order_id) == ("received", "charge.succeeded", "A1")
@@ -260,8 +262,7 @@ def test_a_body_that_can_be_parsed_by_now_becomes_its_event(
 
 def test_several_events_of_a_body_that_can_be_parsed_by_now_are_all_stored(settings, published):
     items = [PayloadFactory(event_id=name) for name in ("evt_1", "evt_2")]
-    with pytest.raises(ParseError):
-        receive_events(get_provider("default"), {}, json.dumps({"items": items}).encode())
+    receive_events(get_provider("default"), {}, json.dumps({"items": items}).encode())
     unparsed = Event.objects.get()
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"EVENTS_PATH": "items.*"}}
     assert replay(unparsed) is True
@@ -285,7 +286,7 @@ def test_a_body_that_still_can_not_be_parsed_is_left_as_it_is(
 def test_a_body_whose_event_came_meanwhile_is_done_with(
     unparsed, settings, order, run_due, published, shop_state
 ):
-    mend(settings)
+    fix(settings)
     receive_events(get_provider("default"), {}, bytes(unparsed.body))
     event = Event.objects.get(provider_event_id="evt_1")
     Event.objects.filter(pk=event.pk).update(status=Event.PROCESSED, due_at=None)
@@ -297,7 +298,7 @@ def test_a_body_whose_event_came_meanwhile_is_done_with(
 
 
 def test_a_body_that_two_replay_together_becomes_one_event(unparsed, settings):
-    mend(settings)
+    fix(settings)
     first, second = read(unparsed), read(unparsed)
     assert (replay(first), replay(second)) == (True, False)
     assert Event.objects.filter(provider_event_id="evt_1").count() == 1
@@ -320,9 +321,9 @@ def test_what_fails_again_after_a_replay_fails_for_the_same_reason(
 
 def test_who_replays_and_why_is_told(received_signals):
     event = EventFactory(status=Event.FAILED, due_at=None)
-    assert replay(event, by="alice", reason="the handler is mended")
+    assert replay(event, by="alice", reason="the handler is fixed")
     (facts,) = received_signals.of("event_replayed")
-    assert (facts["by"], facts["reason"]) == ("alice", "the handler is mended")
+    assert (facts["by"], facts["reason"]) == ("alice", "the handler is fixed")
 
 
 def test_a_replay_that_is_rolled_back_is_not_told(received_signals, published):
@@ -333,166 +334,3 @@ def test_a_replay_that_is_rolled_back_is_not_told(received_signals, published):
         raise ZeroDivisionError
     assert received_signals == []
     assert published() == []
-
-
-# ---- handled by hand
-
-
-def by_hand(event, reason="shipped by hand"):
-    """Mark an event as handled by hand."""
-    return resolve(event, "alice", reason)
-
-
-@pytest.mark.parametrize(
-    "status", [Event.RECEIVED, Event.WAITING, Event.APPLIED, Event.IGNORED, Event.FAILED]
-)
-def test_an_event_that_is_handled_by_hand_is_processed_and_says_by_whom_and_why(
-    status, received_signals, published
-):
-    event = EventFactory(status=status, error="the reason")
-    assert by_hand(event) is True
-    row = read(event)
-    assert (row.status, row.error) == ("processed", "Handled by hand by alice: shipped by hand")
-    assert (row.due_at, row.enqueue_at) == (None, None)
-    assert is_in(row.finished_at, 0)
-    assert row.idempotency_key == digest("order-paid:A1")
-    assert (event.status, event.version) == (row.status, row.version)
-    assert received_signals.names() == ["event_processed"]
-    assert published() == []
-    process(event.pk)
-    assert columns(event) == columns(row)
-
-
-@pytest.mark.parametrize("status", [Event.PROCESSED, Event.DUPLICATE])
-def test_an_event_whose_effect_was_had_is_not_handled_by_hand(status, received_signals):
-    event = EventFactory(status=status)
-    before = columns(event)
-    assert by_hand(event) is False
-    assert columns(event) == before
-    assert received_signals == []
-
-
-@pytest.mark.parametrize("reason", ["", " \n"])
-def test_whoever_handles_an_event_by_hand_says_why(reason):
-    event = EventFactory(status=Event.FAILED)
-    before = columns(event)
-    with pytest.raises(ValueError, match="reason is blank"):
-        by_hand(event, reason)
-    assert columns(event) == before
-
-
-def test_a_long_reason_is_cut():
-    event = EventFactory(status=Event.FAILED)
-    assert by_hand(event, "x" * 10000)
-    assert len(read(event).error) == 500
-
-
-def test_an_effect_that_was_had_by_hand_is_had_by_no_other_event(order, run_due, shop_state):
-    assert by_hand(EventFactory(status=Event.FAILED, due_at=None))
-    other = EventFactory()
-    run_due()
-    assert read(other).status == "duplicate"
-    assert shop_state()["ledger"] == []
-
-
-def test_an_event_whose_effect_another_had_is_a_duplicate_that_says_by_whom(
-    order, run_due, received_signals
-):
-    EventFactory()
-    run_due()
-    event = EventFactory(status=Event.FAILED, due_at=None)
-    assert by_hand(event) is True
-    row = read(event)
-    assert (row.status, row.error) == ("duplicate", "Handled by hand by alice: shipped by hand")
-    assert row.idempotency_key is None
-    assert received_signals.names()[-1] == "event_duplicate"
-
-
-def test_what_waits_for_an_event_is_released_when_it_is_handled_by_hand(
-    order, run_due, received_signals, shop_state
-):
-    refund = EventFactory(
-        type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"}
-    )
-    run_due()
-    assert read(refund).status == "waiting"
-    charge = EventFactory(status=Event.FAILED, due_at=None)
-    assert by_hand(charge)
-    assert received_signals.of("event_released")[0]["by"].pk == charge.pk
-    run_due()
-    assert read(refund).status == "processed"
-    assert shop_state()["refunds"] == [("A1", "re_1")]
-
-
-def test_a_committed_effect_keeps_its_key_when_the_delivery_is_made_by_hand():
-    event = EventFactory(status=Event.APPLIED, idempotency_key=digest("k"))
-    assert by_hand(event)
-    assert (read(event).status, read(event).idempotency_key) == ("processed", digest("k"))
-
-
-@pytest.mark.parametrize("event_type", ["customer.updated", "refund.created", "broken"])
-def test_an_event_whose_key_can_not_be_told_has_its_own(settings, event_type):
-    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(
-        settings.PAYMENT_WEBHOOKS_HANDLERS, broken="no.such.handler"
-    )
-    event = EventFactory(
-        type=event_type, order_id="", status=Event.FAILED
-    )  # a refund without its refund_id
-    assert by_hand(event)
-    assert (read(event).status, read(event).idempotency_key) == (
-        "processed",
-        digest("event:" + event.dedup_key),
-    )
-
-
-def test_an_unparsed_body_can_be_handled_by_hand(unparsed):
-    assert by_hand(unparsed) is True
-    assert (read(unparsed).status, read(unparsed).idempotency_key) == ("processed", None)
-
-
-def test_an_event_that_changed_since_it_was_read_is_not_handled_by_hand(received_signals):
-    event = EventFactory(status=Event.FAILED)
-    Event.objects.update(version=F("version") + 1)
-    before = columns(event)
-    assert by_hand(event) is False
-    assert columns(event) == before
-    assert received_signals == []
-
-
-def test_a_worker_that_has_the_event_meanwhile_has_no_effect(settings, order, shop_state):
-    def apply(self, event):
-        raise AssertionError("Two had the effect.")
-
-    handle(settings, prepare=lambda self, event: by_hand(read(event)), apply=apply)
-    event = EventFactory()
-    process(event.pk)
-    assert (read(event).status, read(event).attempts) == ("processed", 1)
-
-
-@pytest.mark.parametrize("is_duplicate", [False, True])
-def test_within_a_transaction_an_event_is_handled_by_hand_when_that_commits(
-    order, received_signals, is_duplicate
-):
-    refund = EventFactory(
-        type="refund.created", status=Event.WAITING, due_at=timezone.now() + timedelta(hours=1)
-    )
-    event = EventFactory(status=Event.FAILED, due_at=None)
-    if is_duplicate:
-        EventFactory(status=Event.PROCESSED, idempotency_key=digest("order-paid:A1"))
-    with transaction.atomic():
-        assert by_hand(event)
-        assert received_signals == []
-        assert read(refund).due_at > timezone.now()
-    status = "duplicate" if is_duplicate else "processed"
-    assert read(event).status == status
-    assert received_signals.names() == ["event_" + status, "event_released"]
-
-
-def test_an_event_is_not_handled_by_hand_if_the_transaction_is_rolled_back(received_signals):
-    event = EventFactory(status=Event.FAILED, due_at=None)
-    before = columns(event)
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
-        assert by_hand(event)
-        raise ZeroDivisionError
-    assert columns(event) == before
-    assert received_signals == []

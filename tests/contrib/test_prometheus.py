@@ -14,12 +14,12 @@ from django.test import RequestFactory
 from prometheus_client import REGISTRY
 
 from django_payment_webhooks import signals
-from django_payment_webhooks.contrib import metrics
+from django_payment_webhooks.contrib import prometheus as metrics
 from django_payment_webhooks.contrib.prometheus import exposition
 from django_payment_webhooks.models import Event
 
-from .factories import EventFactory
-from .test_docs import read
+from ..factories import EventFactory
+from ..test_docs import read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RULES = os.path.join(os.path.dirname(metrics.__file__), "alerts.yml")
@@ -113,8 +113,11 @@ django.setup()
 from django_payment_webhooks import signals
 from django_payment_webhooks.contrib.prometheus import exposition
 """
-SEND = 'signals.webhook_received.send(None, provider="default", outcomes=[], seconds=0.1)'
-READ = "from prometheus_client import generate_latest; print(generate_latest(exposition.build_registry()).decode())"
+SEND = 'signals.webhook_received.send(None, provider="default", events=[], seconds=0.1)'
+READ = """
+from prometheus_client import generate_latest
+print(generate_latest(exposition.build_registry()).decode())
+"""
 
 
 def test_what_several_processes_count_is_added_up(tmp_path):
