@@ -16,7 +16,8 @@ from django_payment_webhooks.history.receivers import rejections
 from django_payment_webhooks.receiving import receive_events
 
 from . import VAR_DIR
-from .factories import OrderFactory, PayloadFactory, sign
+from .doubles import Effect, handle
+from .factories import EventFactory, OrderFactory, PayloadFactory, sign
 
 hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("tests")
@@ -148,6 +149,18 @@ def run_due():
 def pass_time():
     """Let a number of seconds pass for every event that is not finished."""
     return testing.pass_time
+
+
+# ---- handlers
+
+
+@pytest.fixture
+def steps(settings, order):
+    """Three types of event for an order, of which each requires the one before."""
+    handle(settings, "first", parent=Effect)
+    handle(settings, "second", parent=Effect, requires=("first",))
+    handle(settings, "third", parent=Effect, requires=("first", "second"))
+    return lambda name, **fields: EventFactory(type=name, provider_event_id=name, **fields)
 
 
 # ---- the history

@@ -75,5 +75,3 @@ def test_the_same_refund_id_of_two_providers_is_two_refunds(settings, order, run
     EventFactory(data={"amount": "10.00", "currency": "EUR"})
     run_due()
     assert shop_state()["refunds"] == [("A1", "re_1"), ("A1", "re_1")]
-
-
