@@ -23,9 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # ---- what makes ready
 
 
-@pytest.mark.parametrize(
-    "status", [Event.RECEIVED, Event.DUPLICATE, Event.IGNORED, Event.FAILED, Event.WAITING]
-)
+@pytest.mark.parametrize("status", [Event.RECEIVED, Event.IGNORED, Event.FAILED, Event.WAITING])
 def test_what_was_not_applied_makes_nothing_ready(status, steps):
     steps("first", status=status, due_at=None)
     event = steps("second")
