@@ -16,7 +16,7 @@ from .conf import get_provider, settings
 from .exceptions import Overtaken
 
 
-def due_in(delay: float, grace: float = 0) -> dict[str, float]:
+def due_in(delay: float, grace: float = 0) -> dict[str, Any]:
     """Return when a worker may take an event, and when the sweeper enqueues it again.
 
     In Unix seconds: no time zone and no summer time shifts them, whatever ``USE_TZ`` says.
@@ -65,7 +65,7 @@ class Event(models.Model):
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(default=timezone.now, db_index=True)
     verified_by = models.CharField(max_length=64, blank=True)
-    # What changes stands together, and the body last: PostgreSQL logs little beside what differs.
+    # What changes stands together, and the body last: PostgreSQL logs little but the difference.
     status = models.CharField(max_length=9, default=RECEIVED, choices=[(s, s) for s in TRANSITIONS])
     attempts = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=0)
@@ -135,7 +135,7 @@ class Event(models.Model):
     def claim(self, key: str, delivers: bool) -> None:
         """Lock the row, prove that it is ours, claim its effect, and write how it will end."""
         if delivers:
-            effect = {"status": self.APPLIED, "idempotency_key": key, "error": ""}
+            effect: dict[str, Any] = {"status": self.APPLIED, "idempotency_key": key, "error": ""}
             self.reschedule(settings.PAYMENT_WEBHOOKS_LEASE, **effect)
         else:
             self.finish(self.PROCESSED, idempotency_key=key)

@@ -63,7 +63,7 @@ def apply(policy: Any, event: Event, handler: Handler) -> None:
         policy.call_guarded(handler.apply, claimed)
         claimed.confirm()
         event.claimed = None
-    vars(event).update(vars(claimed))
+    event.__dict__.update(claimed.__dict__)
 
 
 def deliver(event: Event, handler: Handler) -> None:

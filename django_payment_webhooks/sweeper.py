@@ -7,20 +7,20 @@ Every Celery worker asks for a sweep, so that no project can forget to schedule 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from logging import getLogger
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Sequence
 
 from appconf import AppConf
 from celery import shared_task
-from django.db import OperationalError, connections, router, transaction
+from django.db import OperationalError
 from django.dispatch import receiver
 
 from . import signals
 from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
-from .publisher import enqueue, is_suspect, send_message
+from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause
 
 logger = getLogger(__name__)
@@ -37,21 +37,6 @@ class SweeperConf(AppConf):
 
     class Meta:
         prefix = "payment_webhooks"
-
-
-@contextmanager
-def unless_locked(event: Event) -> Iterator[None]:
-    """Lock an event's row meanwhile, but never wait for it: whoever has it is at work on it.
-
-    Raises ``Overtaken`` if it is locked. Where the database can't skip locked rows, this waits.
-    """
-    database = router.db_for_write(Event)
-    with transaction.atomic(using=database):
-        if connections[database].features.has_select_for_update_skip_locked:
-            free = Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk)
-            if not free.values_list("pk"):
-                raise Overtaken
-        yield
 
 
 # ---- release

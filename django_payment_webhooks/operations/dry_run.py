@@ -14,8 +14,8 @@ from ..exceptions import NothingToDo, Overtaken
 from ..models import Event, digest
 from ..processing import apply
 from ..providers.pruned import is_pruned
+from ..publisher import unless_locked
 from ..retrying import describe
-from ..sweeper import unless_locked
 
 # What is no status: a worker has the event, and a failed attempt would be repeated.
 TAKEN = "taken"
