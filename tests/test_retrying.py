@@ -743,7 +743,7 @@ def test_an_event_whose_transaction_the_handler_ended_before_it_failed_says_so(
     process([event.pk])
     row = read(event)
     assert (row.status, row.due_at, row.enqueue_at) == ("failed", None, None)
-    assert row.error.startswith("Half of its effects is committed")
+    assert row.error.startswith("A part of its effects is committed")
     assert repr(error) in row.error
     # The key is kept: nobody has the effect once more.
     assert row.idempotency_key == digest("effect:A1")

@@ -13,8 +13,8 @@ from kombu.exceptions import OperationalError as BrokerError
 from django_payment_webhooks import signals, sweeper
 from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.publisher import process
-from django_payment_webhooks.sweeper import mark, release, sweep, sweep_events, unless_locked
+from django_payment_webhooks.publisher import process, unless_locked
+from django_payment_webhooks.sweeper import mark, release, sweep, sweep_events
 
 from .doubles import (
     Clock,
