@@ -103,7 +103,8 @@ class Stage:
 
     def hand_over(self) -> None:
         """Give the worker all messages at once."""
-        self.redis.rename(QUEUE, WORKER_QUEUE)
+        if self.count_messages():
+            self.redis.rename(QUEUE, WORKER_QUEUE)
 
     def count_at_hand(self) -> int:
         """Return how many messages the worker has, in its queue or at hand."""
