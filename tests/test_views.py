@@ -54,9 +54,10 @@ def no_trace(published, received_signals):
         (facts,) = received_signals.of("webhook_rejected")
         assert facts.pop("seconds") >= 0
         assert facts.pop("sender") is views.receive_webhook
+        is_database = (status, reason) == (503, "database")
         error = facts.pop("error")
-    assert isinstance(error, DatabaseError if status == 503 and reason == "database" else WebhookRefused)
-    assert facts == {"status": status, "reason": reason, "provider": provider}
+        assert isinstance(error, DatabaseError if is_database else WebhookRefused)
+        assert facts == {"status": status, "reason": reason, "provider": provider}
         assert received_signals.names() == ["webhook_rejected"]
         assert published() == []
 
