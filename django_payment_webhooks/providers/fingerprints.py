@@ -20,7 +20,7 @@ def find_fingerprint(document: Any) -> str:
 
 def normalize(document: Any) -> str:
     """Return a text that two JSON documents share if they say the same, and only then."""
-    return json.dumps(document, sort_keys=True, default=replace_value)
+    return ENCODER.encode(document)
 
 
 def replace_value(value: Any) -> Any:
@@ -31,3 +31,6 @@ def replace_value(value: Any) -> Any:
     fraction = fraction.rstrip("0")
     # No document has a NaN, so that nothing else is written like this.
     return [math.nan, f"{whole}.{fraction}"] if fraction else int(whole)
+
+
+ENCODER = json.JSONEncoder(sort_keys=True, default=replace_value)

@@ -27,30 +27,36 @@ class ParseError(WebhookRefused):
 
 # ---- the body
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 class Written(str):
     """A piece of JSON, among values that are still to be written."""
 
 
 def dump_json(document: Any) -> bytes:
-    """Return a JSON document as bytes from which :func:`load_json` reads the same values.
+    """Return a JSON document as bytes from which :func:`load_json` reads the same values."""
+    try:
+        text = ENCODER.encode(document)
+    except (TypeError, RecursionError):  # there is a Decimal, or it is deep
+        text = "".join(list_pieces(document))
+    # Only an unpaired surrogate can't be encoded: its escape is the same in Python and in JSON.
+    return text.encode("utf-8", "backslashreplace")
 
-    A Decimal is written digit for digit. A recursion could be too deep for Python.
-    """
-    pieces: list[str] = []
+
+def list_pieces(document: Any) -> Iterator[str]:
+    """Give the pieces of a document in JSON, a Decimal digit for digit, however deep it is."""
     rest = [document]
     while rest:
         value = rest.pop()
         if isinstance(value, Written):
-            pieces.append(value)
+            yield value
         elif isinstance(value, dict):
             rest.extend(reversed(list(list_members(value))))
         elif isinstance(value, list):
             rest.extend(reversed(list(list_items(value))))
         else:
-            pieces.append(write_scalar(value))
-    # Only an unpaired surrogate can't be encoded: its escape is the same in Python and in JSON.
-    return "".join(pieces).encode("utf-8", "backslashreplace")
+            yield write_scalar(value)
 
 
 def list_members(document: dict[str, Any]) -> Iterator[Any]:
@@ -75,7 +81,7 @@ def list_items(document: list[Any]) -> Iterator[Any]:
 
 def write_scalar(value: Any) -> str:
     """Return a value in JSON that holds no others."""
-    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Decimal) else ENCODER.encode(value)
 
 
 def refuse_constant(word: str) -> NoReturn:

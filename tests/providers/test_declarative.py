@@ -456,8 +456,6 @@ def test_a_webhook_of_a_thousand_events_is_stored_in_as_many_bytes(
     stored = [len(part) for part in Event.objects.values_list("body", flat=True)]
     assert (len(stored), len(published())) == (1000, 1000)
     assert sum(stored) <= len(body)
-    assert send_batch(body).json()["events"][999] == {"status": "duplicate", "event_id": "e999"}
-    assert Event.objects.count() == 1000
 
 
 @pytest.fixture

@@ -258,6 +258,7 @@ FLOATS = st.floats(-1e300, 1e300).filter(lambda number: not number or abs(number
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | FLOATS,
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
 )
 
 

@@ -161,6 +161,22 @@ def test_a_genuine_body_that_can_not_be_parsed_is_distinguished(failing, provide
     assert (name, text.startswith("It is genuine, but: type is missing")) == ("events", True)
 
 
+class Faulty(Provider):
+    """A provider whose class has a fault."""
+
+    def find_events(self, document):
+        """Look for what is not there."""
+        return document["missing\x1b"]
+
+
+def test_a_genuine_body_that_a_faulty_class_can_not_read_is_distinguished(failing, provider):
+    provider(SECRETS=[SECRET], BACKEND=f"{__name__}.Faulty", EVENTS_PATH="list.*")
+    name, text = failing(BODY, {"X-Signature": sign(BODY)})
+    assert name == "events"
+    assert text.startswith("It is genuine, but: The class of the provider raised KeyError: ")
+    assert text.isprintable()
+
+
 # ---- how old it is
 
 
