@@ -5,24 +5,27 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import Any, ContextManager, NamedTuple, Sequence
+from typing import Any, ContextManager, Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
 from celery import shared_task
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from . import signals
 from .conf import load, settings
+from .exceptions import Overtaken
 from .models import Event
 from .processing import process_event
 
 # A second ahead, as the clocks of two machines differ: an event must not be late for being early.
 AHEAD = 1
+# A difference of two times is not exact.
+ROUNDING = 0.001
 # Beyond so many the sweeper has what comes.
 MAX_UNSENT = 1000
 # How long a process that ends waits for its messages, in seconds.
@@ -54,13 +57,39 @@ def process(keys: Sequence[int]) -> None:
     events = list(due.defer("body").order_by("pk"))
     try:
         while events:
-            process_event(events.pop(0))
+            attempt(events.pop(0))
             if time.monotonic() > ends_at:
                 break
     finally:
         middle = len(events) // 2
         enqueue(events[:middle])
         enqueue(events[middle:])
+
+
+def attempt(event: Event) -> None:
+    """Make an attempt at an event, unless its lease is over and its worker still has it."""
+    try:
+        # Only an event that was taken before can be locked for long, and must not be waited for.
+        with unless_locked(event) if event.attempts else nullcontext():
+            pass
+    except Overtaken:
+        return
+    process_event(event)
+
+
+@contextmanager
+def unless_locked(event: Event) -> Iterator[None]:
+    """Lock an event's row meanwhile, but never wait for it: whoever has it is at work on it.
+
+    Raises ``Overtaken`` if it is locked. Where the database can't skip locked rows, this waits.
+    """
+    database = router.db_for_write(Event)
+    with transaction.atomic(using=database):
+        if connections[database].features.has_select_for_update_skip_locked:
+            free = Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk)
+            if not free.values_list("pk"):
+                raise Overtaken
+        yield
 
 
 def enqueue(events: Sequence[Event]) -> None:
@@ -190,5 +219,5 @@ def is_suspect(event: Event) -> bool:
     """Return whether an event was tried or swept before, and so may have killed a worker."""
     if event.attempts or event.due_at is None or event.enqueue_at is None:
         return True
-    gap: float = event.enqueue_at - event.due_at
-    return gap > settings.PAYMENT_WEBHOOKS_SWEEP_GRACE
+    swept: bool = event.enqueue_at > event.due_at + settings.PAYMENT_WEBHOOKS_SWEEP_GRACE + ROUNDING
+    return swept

@@ -73,7 +73,7 @@ def receive_events(
         draft.dedup_key = digest(provider.name, draft.provider_event_id)
         draft.order_key = digest(draft.order_id) if draft.order_id else ""
         if draft.status == Event.RECEIVED:
-            vars(draft).update(times)
+            draft.__dict__.update(times)
     events: list[Event] = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).insert(store, drafts)
     for event, draft in zip(events, drafts):
         event.is_new = event is draft
@@ -102,7 +102,7 @@ def store_event(draft: Event) -> Event:
     Looked for first: for an ordinary repetition an INSERT would write an error into the database's
     log. Whoever was first in between makes it fail, and the next look sees its row.
     """
-    known = Event.objects.filter(dedup_key=draft.dedup_key).defer("body").first()
+    known: Event | None = Event.objects.filter(dedup_key=draft.dedup_key).defer("body").first()
     if known is not None:
         return known
     draft.pk = None  # an earlier try may have been undone

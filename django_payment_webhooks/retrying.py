@@ -1,4 +1,4 @@
-"""What surrounds an attempt, and what follows from its errors: one decision, for worker and dry run."""
+"""What follows from an attempt's error: one decision, for the worker and the dry run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.http import parse_http_date_safe
 from kombu.utils.functional import retry_over_time
 
 from . import signals
-from .conf import settings
+from .conf import get_handler, settings
 from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
@@ -32,7 +32,8 @@ PASSING_STATUSES = {408, 425, 429}
 UNFINISHED = (Awaitable, Generator, AsyncGenerator)
 # Statements that change something, also behind a WITH.
 WRITE = re.compile(
-    r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE|REPLACE|MERGE|CREATE|ALTER|DROP|TRUNCATE|CALL|COPY)\b",
+    r"(\s|/\*.*?\*/)*(WITH\b.*\b)?"
+    r"(INSERT|UPDATE|DELETE|REPLACE|MERGE|CREATE|ALTER|DROP|TRUNCATE|CALL|COPY)\b",
     re.IGNORECASE | re.DOTALL,
 )
 MAX_REASON = 500
@@ -90,17 +91,17 @@ class RetryPolicy:
         )
 
     def call(self, method: Callable[[Event], Any], event: Event) -> Any:
-        """Call a method of a handler, with at least half a lease to go.
+        """Call a method of a handler; to deliver, with at least half a lease to go.
 
         Raises ``PermanentFailure`` if it did nothing, or if the event has no attempt left.
         """
         if event.attempts > settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS:
             raise PermanentFailure(f"The worker did not survive the last attempt. {event.error}")
         lease = settings.PAYMENT_WEBHOOKS_LEASE
-        if event.due_at is not None and event.due_at < time.time() + lease / 2:
+        if event.status == Event.APPLIED and event.due_at < time.time() + lease / 2:
             event.reschedule(lease)
         result = method(event)
-        if isinstance(result, UNFINISHED):
+        if result is not None and isinstance(result, UNFINISHED):
             name = getattr(method, "__name__", "the handler")
             raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
         return result
@@ -131,12 +132,14 @@ class RetryPolicy:
 
     def decide(self, event: Event, error: Exception) -> Decision:
         """Return what follows from an error. Never raises, whatever the error is like."""
+        held = decide_by_holder(event, error)
+        if held is not None:
+            return held
         if isinstance(error, NothingToDo):
-            is_delivery = event.status == Event.APPLIED
-            return Decision(Event.PROCESSED if is_delivery else Event.IGNORED, str(error))
+            return decide_nothing(event, error)
         if isinstance(error, NotReady) and event.status != Event.APPLIED:
             return decide_wait(event, error)
-        return decide_by_holder(event, error) or decide_retry(event, error)
+        return decide_retry(event, error)
 
 
 def pause(error: DatabaseError, *_: Any) -> float:
@@ -182,20 +185,34 @@ def write_nowhere_else() -> Iterator[None]:
 # ---- what follows from an error
 
 
+def decide_nothing(event: Event, reason: NothingToDo) -> Decision:
+    """Return how an event ends that has nothing to do, or whose delivery has not.
+
+    An effect whose handler is gone from the settings is not delivered: that is a failure.
+    """
+    text = storable(str(reason))
+    if event.status != Event.APPLIED:
+        return Decision(Event.IGNORED, text)
+    if get_handler(event.type) is None:
+        return Decision(Event.FAILED, text)
+    return Decision(Event.PROCESSED, text)
+
+
 def decide_wait(event: Event, unmet: NotReady) -> Decision:
     """Return until when an event waits for what it requires. A look is no attempt."""
     since = event.waiting_since or time.time()
     left = settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE - (time.time() - since)
     if left <= 0:
-        return Decision(Event.FAILED, f"{unmet} That did not come in time.")
+        return Decision(Event.FAILED, storable(f"{unmet} That did not come in time."))
     delay = min(find_pause(since), left)
-    return Decision(Event.WAITING, str(unmet), delay, event.attempts - 1)
+    return Decision(Event.WAITING, storable(str(unmet)), delay, max(event.attempts - 1, 0))
 
 
 def find_pause(since: float) -> float:
     """Return how many seconds to leave an event alone: as many as since then, within bounds."""
     age = min(time.time() - since, settings.PAYMENT_WEBHOOKS_SWEEP_CEILING)
-    return max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
+    pause: float = max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
+    return pause
 
 
 def decide_by_holder(event: Event, error: Exception) -> Decision | None:
@@ -211,18 +228,19 @@ def decide_by_holder(event: Event, error: Exception) -> Decision | None:
         event.version = holder.version
         event.idempotency_key = holder.idempotency_key
         text = (
-            f"Half of its effects is committed: the handler ended the transaction (by COMMIT, or by "
-            f"DDL on MySQL), then failed: {describe(error)}. Complete them by hand, then resolve it."
+            "A part of its effects is committed: the handler ended the transaction (by COMMIT, or "
+            "by DDL on MySQL), then failed. Complete them by hand, then resolve the event. The "
+            f"error was {describe(error)}."
         )
-        return Decision(Event.FAILED, text[:MAX_REASON])
+        return Decision(Event.FAILED, storable(text))
     if holder.pk == event.pk or not isinstance(error, IntegrityError):
         return None
     if event.order_key and holder.order_key not in ("", event.order_key):
         text = f"{holder}, of order {holder.order_id}, had this effect already."
-        return Decision(Event.FAILED, text[:MAX_REASON])
+        return Decision(Event.FAILED, storable(text))
     difference = find_difference(holder, event)
     text = f"{holder} had this effect already. {difference}".strip()
-    return Decision(Event.DUPLICATE, text[:MAX_REASON], holder=holder if difference else None)
+    return Decision(Event.DUPLICATE, storable(text), holder=holder if difference else None)
 
 
 def find_holder(key: str) -> Event | None:
@@ -240,7 +258,7 @@ def decide_retry(event: Event, error: Exception) -> Decision:
     if isinstance(error, DatabaseError) and find_codes(error) & LOCK_TIMEOUTS:
         # Somebody else has what the event needs: that is no attempt.
         delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
-        return Decision(event.status, reason, delay, event.attempts - 1)
+        return Decision(event.status, reason, delay, max(event.attempts - 1, 0))
     is_last = event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
     if is_last or isinstance(error, PermanentFailure) or is_rejected(error):
         return Decision(Event.FAILED, reason)
@@ -254,9 +272,13 @@ def decide_retry(event: Event, error: Exception) -> Decision:
 def describe(error: Exception) -> str:
     """Return an error in words that every database can store."""
     try:
-        text = repr(error)
+        return storable(repr(error))
     except Exception:
-        text = f"{type(error).__name__}, which can't be described"
+        return f"{type(error).__name__}, which can't be described"
+
+
+def storable(text: str) -> str:
+    """Return a text without what some database does not store, and of a bounded length."""
     text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     return text[:MAX_REASON]
 
@@ -295,9 +317,14 @@ def carry_out(event: Event, decision: Decision, error: Exception) -> None:
         if decision.holder is not None:
             signals.event_conflicted.send_robust(Event, event=decision.holder, other=event)
         return
-    values = {"status": decision.status, "error": decision.reason, "attempts": decision.attempts}
-    if decision.status == Event.WAITING:
+    values: dict[str, Any] = {
+        "status": decision.status,
+        "error": decision.reason,
+        "attempts": decision.attempts,
+    }
+    waits = isinstance(error, NotReady) and decision.status == Event.WAITING
+    if waits:
         values["waiting_since"] = event.waiting_since or time.time()
     event.reschedule(decision.delay, cause=error, **values)
-    if decision.status != Event.WAITING:
+    if not waits:
         signals.event_retried.send_robust(Event, event=event, error=error)

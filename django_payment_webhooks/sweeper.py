@@ -7,19 +7,19 @@ Every Celery worker asks for a sweep, so that no project can forget to schedule 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from logging import getLogger
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Sequence
 
 from appconf import AppConf
 from celery import shared_task
-from django.db import OperationalError, connections, router, transaction
+from django.db import OperationalError
 
 from . import signals
 from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
-from .publisher import enqueue, is_suspect, send_message
+from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause
 
 logger = getLogger(__name__)
@@ -38,21 +38,6 @@ class SweeperConf(AppConf):
         prefix = "payment_webhooks"
 
 
-@contextmanager
-def unless_locked(event: Event) -> Iterator[None]:
-    """Lock an event's row meanwhile, but never wait for it: whoever has it is at work on it.
-
-    Raises ``Overtaken`` if it is locked. Where the database can't skip locked rows, this waits.
-    """
-    database = router.db_for_write(Event)
-    with transaction.atomic(using=database):
-        if connections[database].features.has_select_for_update_skip_locked:
-            free = Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk)
-            if not free.values_list("pk"):
-                raise Overtaken
-        yield
-
-
 # ---- release
 
 
@@ -66,10 +51,18 @@ def release(event: Event, **_: Any) -> None:
         return
     waiting = Event.objects.filter(order_key=event.order_key, status=Event.WAITING)
     try:
-        others = list(waiting.filter(due_at__gt=time.time()).defer("body")[:MAX_RELEASED])
-        enqueue([other for other in others if release_one(other, event)])
+        # Of most orders nothing waits, so that the question is to cost little.
+        keys = list(waiting.values_list("pk", flat=True)[:MAX_RELEASED])
+        if keys:
+            release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
+
+
+def release_all(keys: Sequence[int], by: Event) -> None:
+    """Make waiting events due, but those that are due already."""
+    others = Event.objects.filter(pk__in=keys, status=Event.WAITING, due_at__gt=time.time())
+    enqueue([other for other in others.defer("body") if release_one(other, by)])
 
 
 def release_one(event: Event, by: Event) -> bool:

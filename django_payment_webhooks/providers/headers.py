@@ -16,7 +16,8 @@ def find_meta_name(header: str) -> str:
 
 def read_header(meta: Mapping[str, Any], header: str) -> str:
     """Return a header's value, or an empty string."""
-    return meta.get(find_meta_name(header)) or ""
+    value = meta.get(find_meta_name(header))
+    return "" if value is None else str(value)
 
 
 def list_headers(meta: Mapping[str, Any]) -> list[str]:

@@ -33,6 +33,11 @@ def test_headers_are_read_from_a_request_of_django():
     assert not any("Wsgi" in name or "Server" in name for name in headers)
 
 
+def test_a_header_is_text_whatever_a_test_client_makes_of_it():
+    meta = {"CONTENT_LENGTH": 0, "HTTP_X_SIGNATURE": 17}
+    assert [read_header(meta, name) for name in list_headers(meta)] == ["17", "0"]
+
+
 @pytest.mark.parametrize("meta", [{}, {"HTTP_X_SIGNATURE": ""}, {"HTTP_X_SIGNATURE": None}])
 def test_a_header_that_is_missing_is_empty(meta):
     assert read_header(meta, "X-Signature") == ""

@@ -199,7 +199,7 @@ def check_events(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Ch
 
 
 def describe_events(events: list[Event]) -> str:
-    """Return the type and the id of each event, but of only so many."""
+    """Return the type and the id of each event, up to a number of them."""
     names = [f"{event.type} {event.provider_event_id}" for event in events[:SHOWN_EVENTS]]
     more = len(events) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
