@@ -70,20 +70,6 @@ def forget_providers(setting: str, **_: Any) -> None:
 # ---- providers
 
 
-@receiver(setting_changed, dispatch_uid="payment_webhooks.forget_providers")
-def forget_providers(setting: str, **_: Any) -> None:
-    """Make the providers anew after a test has changed the settings."""
-    if setting == "PAYMENT_WEBHOOKS_PROVIDERS":
-        get_provider.cache_clear()
-
-
-@receiver(setting_changed, dispatch_uid="payment_webhooks.forget_providers")
-def forget_providers(setting: str, **_: Any) -> None:
-    """Make the providers anew after a test has changed the settings."""
-    if setting == "PAYMENT_WEBHOOKS_PROVIDERS":
-        get_provider.cache_clear()
-
-
 @register(Tags.security)
 def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that every provider can be loaded and has good secrets."""

@@ -1,7 +1,10 @@
-"""The fixture for the host's tests. pytest finds it by itself, in projects that do not use the app, too.
+"""The fixture for the host's tests.
 
-So this module is as small as it can be, and imports nothing of Django's before a test asks for it.
+pytest finds it by itself, in projects that do not use the app, too. So this module is as small as
+it can be, and imports nothing of Django's before a test asks for it.
 """
+
+from __future__ import annotations
 
 from importlib import import_module
 from typing import Any, Iterator
@@ -11,7 +14,10 @@ import pytest
 
 @pytest.fixture
 def payment_webhooks() -> Iterator[Any]:
-    """Play the payment provider, the worker and the clock: ``django_payment_webhooks.testing``, without a broker."""
+    """Play the payment provider, the worker and the clock, without a broker.
+
+    It is the module ``django_payment_webhooks.testing``.
+    """
     testing = import_module("django_payment_webhooks.testing")
     with testing.without_broker():
         yield testing

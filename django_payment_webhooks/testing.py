@@ -103,8 +103,8 @@ def post_body(
 def find_path(provider: str) -> str:
     """Return the path to which a provider posts."""
     if provider == "default":
-        return reverse("payment_webhooks:receive")
-    return reverse("payment_webhooks:receive_from", args=[provider])
+        return str(reverse("payment_webhooks:receive"))
+    return str(reverse("payment_webhooks:receive_from", args=[provider]))
 
 
 def post_event(

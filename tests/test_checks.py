@@ -705,3 +705,13 @@ def test_w004_reports_a_celery_app_that_is_not_loaded(monkeypatch):
     assert current_app.main == "testproject"
     monkeypatch.setattr(current_app._get_current_object(), "main", "default")
     assert found() == ["W004"]
+
+
+# ---- tests that change the settings
+
+
+def test_a_provider_is_made_anew_after_its_settings_have_changed(provider):
+    provider(TOLERANCE=17)
+    assert conf.get_provider("partner").tolerance == 17
+    provider(TOLERANCE=18)
+    assert conf.get_provider("partner").tolerance == 18

@@ -16,27 +16,36 @@ from .models import Dispute, LedgerEntry, Order, Refund
 
 
 def lock_order(event):
-    """Return the event's order, locked: all handlers lock the order first, so that none waits for another in vain."""
+    """Return the event's order, locked.
+
+    All handlers lock the order first, so that none waits for another in vain.
+    """
     order = Order.objects.select_for_update().filter(pk=event.order_id).first()
     # Compared once more, because a database may find "a1" when it is asked for "A1".
     if order is None or order.pk != event.order_id:
-        raise PermanentFailure("There is no order %s." % event.order_id)
+        raise PermanentFailure(f"There is no order {event.order_id}.")
     return order
 
 
 def read_money(event, order):
-    """Return the event's amount. Its currency must be the order's, and it must be a positive number of cents."""
-    try:
-        amount = Decimal(str(event.data["amount"]))
-        # Compared, not multiplied: a product is rounded, and can overflow.
-        positive = amount > 0 and amount == amount.quantize(Decimal("0.01"))
-    except InvalidOperation:
-        positive = False
-    if not positive:
+    """Return the event's amount: a positive number of cents, in the order's currency."""
+    amount = read_amount(event.data["amount"])
+    if amount is None:
         raise PermanentFailure("The amount is not a positive sum of money.")
     if event.data["currency"] != order.currency:
-        raise PermanentFailure("The currency is not the order's, which is %s." % order.currency)
+        raise PermanentFailure(f"The currency is not the order's, which is {order.currency}.")
     return amount
+
+
+def read_amount(value):
+    """Return a positive sum of money, None if a value is none."""
+    try:
+        amount = Decimal(str(value))
+        # Compared, not multiplied: a product is rounded, and can overflow.
+        is_sum = amount > 0 and amount == amount.quantize(Decimal("0.01"))
+    except InvalidOperation:
+        return None
+    return amount if is_sum else None
 
 
 class MarkOrderPaid(OrderPaidHandler):
@@ -47,22 +56,25 @@ class MarkOrderPaid(OrderPaidHandler):
         order = lock_order(event)
         amount = read_money(event, order)
         if amount != order.amount:
-            raise PermanentFailure("%s was paid, but the order costs %s." % (amount, order.amount))
-        order.status, order.paid_at = Order.PAID, event.occurred_at
+            raise PermanentFailure(f"{amount} was paid, but the order costs {order.amount}.")
+        order.status = Order.PAID
+        order.paid_at = event.occurred_at
         order.save()
         LedgerEntry.objects.create(
             kind="payment", order=order, reference=event.data["charge_id"] or "", amount=amount
         )
 
     def deliver(self, event):
-        """Tell the warehouse. It may be told again, and knows by the key that it is the same order."""
-        if settings.DOWNSTREAM_URL:
-            headers = {"Idempotency-Key": event.idempotency_key}
-            order = {"order_id": event.order_id}
-            url = settings.DOWNSTREAM_URL
-            requests.post(
-                url, json=order, headers=headers, timeout=settings.DOWNSTREAM_TIMEOUT
-            ).raise_for_status()
+        """Have the warehouse ship it. It may be asked again, and knows the order by the key."""
+        if not settings.DOWNSTREAM_URL:
+            return
+        answer = requests.post(
+            settings.DOWNSTREAM_URL,
+            json={"order_id": event.order_id},
+            headers={"Idempotency-Key": event.idempotency_key},
+            timeout=settings.DOWNSTREAM_TIMEOUT,
+        )
+        answer.raise_for_status()
 
 
 class RecordRefund(RefundCreatedHandler):

@@ -6,7 +6,8 @@ from django.db import models
 class Order(models.Model):
     """Something that was bought. Its id is the ``order_id`` of the provider's events."""
 
-    NEW, PAID = "new", "paid"
+    NEW = "new"
+    PAID = "paid"
 
     id = models.CharField(max_length=64, primary_key=True)
     amount = models.DecimalField(max_digits=12, decimal_places=2)
@@ -15,7 +16,7 @@ class Order(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self):
-        return "order %s" % self.id
+        return f"order {self.id}"
 
 
 class Refund(models.Model):
@@ -27,7 +28,7 @@ class Refund(models.Model):
     amount = models.DecimalField(max_digits=12, decimal_places=2)
 
     def __str__(self):
-        return "refund %s" % self.refund_id
+        return f"refund {self.refund_id}"
 
 
 class Dispute(models.Model):
@@ -38,11 +39,14 @@ class Dispute(models.Model):
     dispute_id = models.CharField(max_length=255)
 
     def __str__(self):
-        return "dispute %s" % self.dispute_id
+        return f"dispute {self.dispute_id}"
 
 
 class LedgerEntry(models.Model):
-    """One row for each effect. It has no unique constraint on purpose: an effect that happens twice would show."""
+    """One row for each effect.
+
+    It has no unique constraint on purpose: an effect that happens twice would show.
+    """
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=16)
@@ -51,4 +55,4 @@ class LedgerEntry(models.Model):
     amount = models.DecimalField(max_digits=12, decimal_places=2, null=True)
 
     def __str__(self):
-        return "%s %s" % (self.kind, self.reference)
+        return f"{self.kind} {self.reference}"

@@ -18,6 +18,7 @@ hold, and what the warehouse was told. What it finds is
 import contextlib
 import sqlite3
 from collections import Counter, defaultdict
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ FINAL = {"processed", "duplicate", "ignored", "failed"}
 EFFECTS = ("payment", "refund", "dispute")
 COLUMNS = (
     "provider, provider_event_id, type, order_id, body, status, attempts, due_at, enqueue_at, "
-    "finished_at, idempotency_key, error"
+    "received_at, finished_at, idempotency_key, error"
 )
 
 
@@ -44,6 +45,11 @@ Row = NamedTuple("Row", [(name, object) for name in COLUMNS.split(", ")])
 def money(value):
     """Return a sum as the database gave it, or None: SQLite has no decimal numbers."""
     return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
+
+
+def moment(value):
+    """Return a time as the database gave it: SQLite has texts."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def read(database, query):
@@ -112,11 +118,14 @@ class Audit:
     """The check. ``accepted`` has, for the key of each event, how often 200 was answered with which
     word.
 
-    ``calls`` are those of the warehouse, ``max_attempts`` is the shop's setting.
+    ``calls`` are those of the warehouse, ``max_attempts`` and ``deadline`` are the shop's settings.
     """
 
-    def __init__(self, orders, accepted, database, calls, max_attempts):
-        self.orders, self.accepted, self.max_attempts = orders, accepted, max_attempts
+    def __init__(self, orders, accepted, database, calls, max_attempts, deadline):
+        self.orders = orders
+        self.accepted = accepted
+        self.max_attempts = max_attempts
+        self.deadline = deadline
         self.findings = []
         self.rows = defaultdict(list)
         for row in database.execute("SELECT %s FROM payment_webhooks_event" % COLUMNS):
@@ -154,7 +163,7 @@ class Audit:
             self.find("wrong", "%s %s was stored, and no provider sent it", *key)
         owners = {}
         for order in self.orders:
-            effects = expect(order)
+            effects = [self.respect_deadline(effect) for effect in expect(order)]
             for effect in effects:
                 self.check_statuses(effect)
             self.check_tables(order, [effect for effect in effects if effect.kind in EFFECTS])
@@ -198,6 +207,30 @@ class Audit:
             if row.attempts > self.max_attempts + 1:
                 self.find("wrong", "%s %s was tried %d times", *event.key, row.attempts)
 
+    def respect_deadline(self, effect):
+        """Return an effect as it must end if its order's payment came too late for all its events.
+
+        A machine that is too slow for the campaign can keep the web server down for that long.
+        """
+        rows = [row for event in effect.events for row in self.rows.get(event.key, [])]
+        if effect.happens and rows and all(self.waited_in_vain(effect, row) for row in rows):
+            return effect._replace(happens=False, ends={"failed"})
+        return effect
+
+    def waited_in_vain(self, effect, row):
+        """Return whether an event failed after its deadline, before any payment was received."""
+        if effect.kind not in ("refund", "dispute") or row.status != "failed":
+            return False
+        finished_at = moment(row.finished_at)
+        waited = finished_at - moment(row.received_at)
+        if waited.total_seconds() < self.deadline or row.idempotency_key:
+            return False
+        (payment,) = [
+            each for each in expect(effect.order) if each.kind == "payment" and each.happens
+        ]
+        paid = [each for event in payment.events for each in self.rows.get(event.key, [])]
+        return all(moment(each.received_at) > finished_at for each in paid)
+
     def check_statuses(self, effect):
         """Check how the events ended that tell of one effect."""
         rows = [
@@ -222,6 +255,8 @@ class Audit:
         if not effect.happens and winners:
             self.find("wrong", "an event of %s had an effect: %s", effect.order.id, describe(rows))
         for event, row in rows:
+            if effect.happens and self.waited_in_vain(effect, row):
+                continue
             allowed = {"duplicate"} if effect.happens and not row.idempotency_key else effect.ends
             is_exhausted = row.status == "failed" and row.attempts >= self.max_attempts
             if row.status not in allowed and (winners or not effect.happens):

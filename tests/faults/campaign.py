@@ -249,7 +249,8 @@ class Campaign:
     def audit(self, database):
         """Return what the audit finds in a database."""
         max_attempts = int(self.shop.env["PAYMENT_WEBHOOKS_MAX_ATTEMPTS"])
-        return Audit(self.orders, self.traffic.accepted, database, self.calls, max_attempts).run()
+        settings = (max_attempts, self.deadline)
+        return Audit(self.orders, self.traffic.accepted, database, self.calls, *settings).run()
 
     def watch(self, kills, outages):
         """Print the progress, until the time is over."""

@@ -380,3 +380,38 @@ def test_findings_are_in_the_table(campaign):
     assert rows[2][-4:] == ["1", "0", "2", "0"]
     assert rows[4][0] == "together" and rows[4][-4:] == ["2", "0", "4", "0"]
     assert "sqlite-embedded: LOST: a" in table
+
+
+# What a machine that is too slow does: the payment comes when the refund has failed.
+LATE = [
+    EVENT
+    % (
+        "status = 'failed', idempotency_key = NULL, error = 'x', "
+        "received_at = '2026-01-01 10:00:00', finished_at = '2026-01-01 10:00:%d'",
+        "refund",
+    ),
+    EVENT % ("received_at = '2026-01-01 10:00:%d'", "payment"),
+    "DELETE FROM shop_refund WHERE refund_id = '%(refund_id)s'",
+    "DELETE FROM shop_ledgerentry WHERE reference = '%(refund_id)s'",
+]
+
+
+def plant_late_payment(remains, finished, paid):
+    """Have a refund fail so many seconds after it came, and its payment come so late."""
+    refund, payment, *rest = LATE
+    remains.execute(refund.replace("%d", "%02d" % finished), payment.replace("%d", "%02d" % paid))
+    remains.execute(*rest)
+
+
+def test_payment_that_comes_after_the_refunds_deadline_is_nothing_to_find(remains):
+    plant_late_payment(remains, finished=4, paid=5)
+    assert remains.find() == []
+
+
+@pytest.mark.parametrize(
+    ("finished", "paid"), [(4, 3), (5, 1), (3, 5)], ids=["just in time", "in time", "too early"]
+)
+def test_refund_that_fails_although_it_need_not_is_lost(remains, finished, paid):
+    plant_late_payment(remains, finished, paid)
+    found = {finding.kind for finding in remains.find()}
+    assert found == {"lost"}

@@ -13,8 +13,9 @@ class Command(BaseCommand):
     """Create orders that wait to be paid."""
 
     help = (
-        "Create orders that wait to be paid. An order that exists is left as it is, so the command can be repeated. "
-        "Example: create_orders A1 A2 --amount 25.00, or create_orders --count 1000 --prefix load-"
+        "Create orders that wait to be paid. An order that exists is left as it is, so the command "
+        "can be repeated. Example: create_orders A1 A2 --amount 25.00, or create_orders --count "
+        "1000 --prefix load-"
     )
 
     def add_arguments(self, parser):
@@ -58,20 +59,16 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError(
-                "The order %r can't be created: %s" % (order.id, error.message_dict)
+                f"The order {order.id!r} can't be created: {error.message_dict}"
             ) from error
         except IntegrityError as error:
             # Some databases take "a1" and "A1" for the same id.
-            raise CommandError(
-                "For this database two of the ids are the same: %s" % error
-            ) from error
-        self.stdout.write("%d orders created, %d existed" % (created, len(orders) - created))
+            raise CommandError(f"For this database two of the ids are the same: {error}") from error
+        self.stdout.write(f"{created} orders created, {len(orders) - created} existed")
 
     def create(self, orders):
         """Create those of a batch that are missing, and return how many they were."""
-        existing = set(
-            Order.objects.filter(pk__in=[order.pk for order in orders]).values_list("pk", flat=True)
-        )
-        return len(
-            Order.objects.bulk_create([order for order in orders if order.pk not in existing])
-        )
+        found = Order.objects.filter(pk__in=[order.pk for order in orders])
+        existing = set(found.values_list("pk", flat=True))
+        missing = [order for order in orders if order.pk not in existing]
+        return len(Order.objects.bulk_create(missing))

@@ -9,7 +9,7 @@ from shop.models import Dispute, LedgerEntry, Order, Refund
 
 
 def read(model, names):
-    """Return these fields of all rows. Sorted here, because each database sorts texts in its own way."""
+    """Return these fields of all rows, sorted: each database sorts texts in its own way."""
     rows = [dict(zip(names, row)) for row in model.objects.values_list(*names)]
     return sorted(rows, key=lambda row: [str(row[name]) for name in names])
 
@@ -23,9 +23,9 @@ class Command(BaseCommand):
     """Print what the shop and the payment app know."""
 
     help = (
-        "Print one JSON object with all orders, refunds, disputes, events and ledger entries, each list sorted. "
-        "Sums of money are strings, times are ISO 8601. The ledger has one entry for each effect: an effect that "
-        "happened twice is in it twice."
+        "Print one JSON object with all orders, refunds, disputes, events and ledger entries, each "
+        "list sorted. Sums of money are strings, times are ISO 8601. The ledger has one entry for "
+        "each effect: an effect that happened twice is in it twice."
     )
 
     def add_arguments(self, parser):
