@@ -1,4 +1,4 @@
-"""The shop's admin: an order's price can be mended, everything else is only read."""
+"""The shop's admin: an order's price can be corrected, everything else is only read."""
 
 from django.contrib import admin
 
