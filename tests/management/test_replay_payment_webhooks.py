@@ -6,20 +6,17 @@ import json
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.history.models import Entry
-from django_payment_webhooks.management.commands.replay_payment_webhooks import Command
-from django_payment_webhooks.models import Event, EventManager
+from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.receiving import receive_events
 
 from ..conftest import get_publisher
 from ..doubles import handle
 from ..factories import EventFactory
-from ..operations.test_pruning import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -220,24 +217,6 @@ def test_it_is_silent_if_asked():
     assert replayed() == [event.pk]
 
 
-def test_a_terminal_shows_how_far_it_has_come():
-    failed()
-    terminal = Terminal()
-    run("--status", "failed", stderr=terminal)
-    assert terminal.getvalue().endswith("1 events\r\x1b[K")
-
-
-def test_a_database_that_fails_ends_the_command_with_an_error(monkeypatch):
-    failed()
-
-    def fail(self, **conditions):
-        raise OperationalError("The server has gone away.")
-
-    monkeypatch.setattr(EventManager, "filter", fail)
-    with pytest.raises(CommandError, match="run it again for the rest. .*gone away"):
-        run("--status", "failed")
-
-
 class StuckPublisher:
     """A publisher whose broker is away: nothing is ever sent."""
 
@@ -308,13 +287,3 @@ def test_a_dry_run_is_bounded_and_gives_json():
         failed(type="customer.updated")
     found = json.loads(run("--status", "failed", "--dry-run", "--json", "--limit", "2", "-v", "2"))
     assert found == {"outcomes": {"ignored": 2}, "not_found": [], "dry_run": True}
-
-
-def test_help_stands_alone(capsys):
-    with pytest.raises(SystemExit) as exit:
-        Command().run_from_argv(["manage.py", "replay_payment_webhooks", "--help"])
-    assert exit.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert " ".join(Command.help.split()) in text
-    for option in ("--status", "--since TIME", "--error TEXT", "--limit N", "--dry-run", "--json"):
-        assert option in text
