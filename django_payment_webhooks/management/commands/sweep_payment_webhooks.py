@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from django.core.management.base import BaseCommand, CommandError
 
 from ...publisher import process, send_message
 from ...sweeper import sweep
+
+
+def process_each(keys: Sequence[int]) -> None:
+    """Process events one by one: a task would hand back to the broker what is left."""
+    for key in keys:
+        process([key])
 
 
 class Command(BaseCommand):
@@ -28,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep, and print how many events were found."""
-        send = process if options["process"] else send_message
+        send = process_each if options["process"] else send_message
         verb = "processed" if options["process"] else "enqueued"
         interval = options["every"]
         while True:

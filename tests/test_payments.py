@@ -1,4 +1,4 @@
-"""Handlers: what the abstract ones require, what they call an effect, and what a host must write."""
+"""The abstract handlers: what they require, what they call an effect, what a host must write."""
 
 import inspect
 
@@ -13,7 +13,7 @@ from django_payment_webhooks.payments import (
     RefundCreatedHandler,
     require,
 )
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 
 from .doubles import handle
 from .factories import EventFactory
@@ -111,7 +111,7 @@ def test_an_event_that_lacks_what_names_its_effect_fails_and_changes_nothing(
 ):
     handle(settings, "some.type", parent=parent, **{hook: lambda self, event: 1 / 0})
     event = EventFactory(type="some.type", order_id="")
-    process(event.pk)
+    process([event.pk])
     row = Event.objects.get()
     assert (row.status, row.attempts, row.due_at, row.idempotency_key) == ("failed", 1, None, None)
     assert "The event has no order_id." in row.error
@@ -123,7 +123,27 @@ def test_an_event_that_lacks_what_names_its_effect_fails_and_changes_nothing(
 def test_hooks_that_are_not_written_do_nothing(settings, received_signals):
     handle(settings)
     event = EventFactory()
-    process(event.pk)
+    process([event.pk])
     row = Event.objects.get()
     assert (row.status, row.attempts) == ("processed", 1)
-    assert received_signals.names() == ["event_applied", "event_processed"]
+    assert received_signals.names() == ["event_processed"]
+
+
+def wait(self, event):
+    """Do nothing, as nobody asks for the first value. A coroutine would be the same, and warn."""
+    yield
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("parent, hook, requires", BUSINESS)
+def test_a_hook_that_is_a_generator_fails_and_is_not_taken_for_done(
+    parent, hook, requires, settings, received_signals
+):
+    members = {hook: wait, "is_ready": lambda self, event: True}
+    handle(settings, "some.type", parent=parent, **members)
+    event = EventFactory(type="some.type", data={"refund_id": "re_1", "dispute_id": "dp_1"})
+    process([event.pk])
+    row = Event.objects.get()
+    assert (row.status, row.attempts, row.idempotency_key) == ("failed", 1, None)
+    assert "async" in row.error
+    assert received_signals.names() == ["event_failed"]
