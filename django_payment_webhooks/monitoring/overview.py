@@ -73,8 +73,8 @@ class Overview(NamedTuple):
 
     ``hours`` has an :class:`Hour` for each of the last hours, the present one last. ``providers``
     has for every provider of the settings how many seconds ago its last event came, None if none
-    came within these hours. ``rejected`` is a list of webhooks that were rejected, each with
-    ``provider``, ``status``, ``reason`` and ``number``; ``sweeper`` is how many seconds ago the last
+    came within these hours. ``rejected`` says how many webhooks were rejected, each with its
+    ``provider``, ``status``, ``reason`` and ``number``; ``sweeper`` how many seconds ago the last
     sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
     can be reached.
     """
@@ -105,7 +105,7 @@ class Overview(NamedTuple):
 
 
 def count_to_dict(found: StatusCount | DueCount | history.RejectionCount) -> dict[str, Any]:
-    """Return a count as plain JSON. (A tuple has a method ``count``, and so no such field.)"""
+    """Return a count as plain JSON; the record has no field ``count``, as tuples are counted so."""
     values = dict(found._asdict())
     values["count"] = values.pop("number")
     return values

@@ -66,7 +66,7 @@ def test_a_replay_is_recorded_with_the_name_of_who_did_it(operator):
 @pytest.mark.parametrize(
     "status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE]
 )
-def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_told(
+def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
     operator, published, received_signals, status
 ):
     event = EventFactory(status=status)
@@ -102,7 +102,7 @@ def test_an_event_that_somebody_else_replays_at_this_moment_is_left_to_them(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_a_mixed_choice_each_part_is_told(operator, unparsed, published):
+def test_of_a_mixed_choice_each_part_is_reported(operator, unparsed, published):
     failed, processed = EventFactory(status=Event.FAILED), EventFactory(status=Event.PROCESSED)
     levels = [level for level, _ in messages_of(replay(operator, failed, processed, unparsed))]
     assert sorted(levels) == ["error", "success", "warning"]
@@ -126,7 +126,7 @@ def test_an_event_whose_effect_is_committed_is_only_delivered_again(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_still_can_not_be_parsed_is_told_with_the_reason(
+def test_what_still_can_not_be_parsed_is_reported_with_the_reason(
     operator, unparsed, published, received_signals
 ):
     before = row_of(unparsed)
@@ -207,7 +207,7 @@ def test_a_choice_of_which_nothing_can_be_done_offers_no_button(operator):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_replay_is_told_with_its_reason_to_the_log_and_to_the_signal(operator, received_signals):
+def test_a_replay_is_logged_and_signalled_with_its_reason(operator, received_signals):
     event = EventFactory(status=Event.FAILED)
     replay(operator, event, reason="The price was fixed.")
     assert LogEntry.objects.get().get_change_message() == "Replayed: The price was fixed."
@@ -259,7 +259,7 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_that_still_can_not_be_parsed_the_first_are_told_and_all_are_counted(
+def test_of_many_that_still_can_not_be_parsed_the_first_are_named_and_all_are_counted(
     operator, monkeypatch
 ):
     monkeypatch.setattr("django_payment_webhooks.admin.actions.BATCH", 5)

@@ -12,7 +12,7 @@ from ..factories import EventFactory
 from .browsing import page_of, read, replay
 
 
-def test_the_page_tells_what_happened_to_an_event_from_its_row_alone(operator):
+def test_the_page_shows_what_happened_to_an_event_from_its_row_alone(operator):
     event = EventFactory(
         status=Event.FAILED, error="It was too late.", verified_by="fingerprint1", due_at=None
     )
@@ -26,7 +26,7 @@ def test_the_page_tells_what_happened_to_an_event_from_its_row_alone(operator):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_page_tells_each_step_with_its_reason_and_who_it_was(
+def test_the_page_shows_each_step_with_its_reason_and_who_it_was(
     operator, history, order, webhook, run_due
 ):
     webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="50.00")
@@ -49,7 +49,7 @@ def test_the_page_tells_each_step_with_its_reason_and_who_it_was(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_page_tells_which_attempts_were_lost_with_their_worker(
+def test_the_page_shows_which_attempts_were_lost_with_their_worker(
     operator, history, order, webhook, run_due, pass_time, monkeypatch
 ):
     def read_steps():

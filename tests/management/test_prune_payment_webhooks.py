@@ -184,7 +184,7 @@ def story(order, webhook, run_due, history):
     return list(Event.objects.filter(order_id="A1").order_by("pk"))
 
 
-def test_nothing_that_tells_about_an_erased_order_is_left(story):
+def test_nothing_that_identifies_an_erased_order_is_left(story):
     Entry.objects.create(
         event=story[0], at=timezone.now(), verb="replayed", attempts=1, text=CANARY, by="alice"
     )

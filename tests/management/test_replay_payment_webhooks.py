@@ -1,4 +1,4 @@
-"""The command that replays: which events it chooses, and what it tells."""
+"""The command that replays: which events it chooses, and what it reports."""
 
 import datetime
 import io
@@ -107,7 +107,7 @@ def test_events_are_chosen_by_their_primary_keys(several):
     assert replayed() == [several["old"].pk]
 
 
-def test_an_id_that_is_not_there_is_told_and_the_others_are_replayed(several):
+def test_an_id_that_is_not_there_is_reported_and_the_others_are_replayed(several):
     with pytest.raises(
         CommandError, match=r"^evt_unknown was not found.\n123456789 was not found.$"
     ):
@@ -115,7 +115,7 @@ def test_an_id_that_is_not_there_is_told_and_the_others_are_replayed(several):
     assert replayed() == [several["plain"].pk]
 
 
-def test_an_event_that_can_not_be_replayed_is_told(several):
+def test_an_event_that_can_not_be_replayed_is_reported(several):
     pruned = failed()
     prune(pruned)
     with pytest.raises(
@@ -172,7 +172,7 @@ def test_who_replayed_and_why_is_in_the_history(history):
     assert (entry.by, entry.text) == ("alice", "the handler is fixed")
 
 
-def test_a_body_that_still_can_not_be_parsed_is_told_and_the_others_are_replayed():
+def test_a_body_that_still_can_not_be_parsed_is_reported_and_the_others_are_replayed():
     for body in (b"{}", b"[]", b'{"a": 1}'):
         receive_events(get_provider("default"), {}, body)
     event = failed()
@@ -185,7 +185,7 @@ def test_a_body_that_still_can_not_be_parsed_is_told_and_the_others_are_replayed
     assert replayed() == [event.pk]
 
 
-def test_a_provider_that_is_gone_is_told_and_the_others_are_replayed(settings):
+def test_a_provider_that_is_gone_is_reported_and_the_others_are_replayed(settings):
     failed(type="", provider="gone")
     event = failed()
     with pytest.raises(CommandError, match="1 events: KeyError: 'gone'"):
@@ -254,7 +254,7 @@ def test_many_events_give_their_messages_time_so_that_none_is_lost(published, mo
 # ---- the dry run
 
 
-def test_a_dry_run_tells_what_would_become_of_each_event_and_changes_nothing(
+def test_a_dry_run_shows_what_would_become_of_each_event_and_changes_nothing(
     order, settings, published, received_signals
 ):
     failed(data={"amount": "10.00", "currency": "EUR"})

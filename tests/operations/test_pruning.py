@@ -106,7 +106,7 @@ def test_a_repetition_of_a_pruned_event_is_a_duplicate_and_no_conflict(
     assert published() == []
 
 
-def test_a_pruned_event_still_tells_that_a_repetition_says_something_else(
+def test_a_pruned_event_still_shows_that_a_repetition_says_something_else(
     paid, webhook, received_signals
 ):
     assert prune(paid)
