@@ -184,7 +184,8 @@ def quiet_history(request):
             signal.sender_receivers_cache.clear()
     yield
     for signal, listening in quiet.items():
-        signal.receivers += listening
+        # At their place: before what follows from an event's end.
+        signal.receivers = listening + signal.receivers
         signal.sender_receivers_cache.clear()
 
 

@@ -148,13 +148,13 @@ class EventAdmin(OperationsMixin, ModelAdmin):
 
     def shown_waiting_since(self, event):
         """Return since when it waits."""
-        return find_moment(event.waiting_since)
+        return find_moment(event.waiting_since) if event.waiting_since else None
 
     shown_waiting_since.short_description = "waiting since"
 
     def shown_due_at(self, event):
         """Return when a worker may take it."""
-        return find_moment(event.due_at)
+        return find_moment(event.due_at) if event.due_at else None
 
     shown_due_at.short_description = "due at"
 

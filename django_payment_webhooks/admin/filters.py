@@ -68,7 +68,7 @@ def search(term: str) -> list[int]:
     """Return the primary keys of the events that have a text as their id, or as their order's.
 
     By the keys, which have indexes. And first the primary keys alone: asked for all in one, a
-    database may walk the whole table in their order.
+    database may go through the whole table in their order.
     """
     dedup_keys = [digest(provider, term) for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS]
     found = list(Event.objects.filter(dedup_key__in=dedup_keys).values_list("pk", flat=True))

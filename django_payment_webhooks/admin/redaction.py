@@ -41,7 +41,7 @@ def redact(payload: Any) -> Any:
 def redact_difference(text: str) -> str:
     """Return what two payloads differ in without the values of the fields that the setting names.
 
-    What can't be told from such a value is left out with it.
+    What can't be distinguished from such a value is left out with it.
     """
     names = find_names()
     starts = list(PATH.finditer(text))

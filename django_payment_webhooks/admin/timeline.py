@@ -31,10 +31,8 @@ class Step(NamedTuple):
     other: Event | None = None
 
 
-def find_moment(seconds: float | None) -> datetime | None:
+def find_moment(seconds: float) -> datetime:
     """Return the moment of a Unix time, as Django is set up: aware, or naive and local."""
-    if seconds is None:
-        return None
     return datetime.fromtimestamp(seconds, timezone.now().tzinfo)
 
 
@@ -70,15 +68,13 @@ def read_event(event: Event, entries: Sequence[Any]) -> Iterator[Step]:
     yield Step(event, event.received_at, "received", proof)
     yield from read_entries(event, entries)
     known = {entry.verb for entry in entries}
-    waiting_since = find_moment(event.waiting_since)
-    if waiting_since and Event.WAITING not in known:
-        yield Step(event, waiting_since, Event.WAITING)
+    if event.waiting_since and Event.WAITING not in known:
+        yield Step(event, find_moment(event.waiting_since), Event.WAITING)
     if event.finished_at and event.status not in known:
         yield Step(event, event.finished_at, event.status, event.error)
-    due_at = find_moment(event.due_at)
-    if due_at:
+    if event.due_at:
         yield from read_taken(event, entries[-1].attempts if entries else 0)
-        yield Step(event, due_at, "due", event.error)
+        yield Step(event, find_moment(event.due_at), "due", event.error)
 
 
 def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:

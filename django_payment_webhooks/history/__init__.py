@@ -35,7 +35,7 @@ class RejectionCount(NamedTuple):
     provider: str
     status: int
     reason: str
-    count: int
+    number: int
 
 
 def is_installed() -> bool:

@@ -1,6 +1,7 @@
 """The Django application."""
 
 from importlib import import_module
+from typing import Any
 
 from django.apps import AppConfig
 
@@ -14,6 +15,10 @@ class HistoryConfig(AppConfig):
     label = APP_LABEL
     verbose_name = "History of payment webhooks"
 
-    def ready(self) -> None:
-        """Listen to the signals."""
+    def import_models(self, *args: Any) -> None:
+        """Import the models, and listen to the signals.
+
+        Before any app is ready: what an event's end releases is written after that end.
+        """
+        super().import_models(*args)
         import_module(f"{self.name}.receivers")

@@ -30,7 +30,7 @@ class StatusCount(NamedTuple):
     ago the oldest was received, None if there is none.
     """
 
-    count: int
+    number: int
     is_bounded: bool
     oldest_seconds: float | None
 
@@ -42,7 +42,7 @@ class DueCount(NamedTuple):
     sweeper has left an event alone that it should have enqueued; both are 0.0 if there is none.
     """
 
-    count: int
+    number: int
     is_bounded: bool
     oldest_seconds: float
     unswept_seconds: float
@@ -73,8 +73,8 @@ class Overview(NamedTuple):
 
     ``hours`` has an :class:`Hour` for each of the last hours, the present one last. ``providers``
     has for every provider of the settings how many seconds ago its last event came, None if none
-    came within these hours. ``rejected`` is a list of webhooks that were rejected, each with
-    ``provider``, ``status``, ``reason`` and ``count``; ``sweeper`` is how many seconds ago the last
+    came within these hours. ``rejected`` says how many webhooks were rejected, each with its
+    ``provider``, ``status``, ``reason`` and ``number``; ``sweeper`` how many seconds ago the last
     sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
     can be reached.
     """
@@ -89,19 +89,26 @@ class Overview(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, but for ``start``, which needs Django's ``DjangoJSONEncoder``.
 
-        What is in ``backlog`` stands beside the rest.
+        What is in ``backlog`` stands beside the rest, and a ``number`` is called ``count``.
         """
-        statuses = {name: found._asdict() for name, found in self.backlog.statuses.items()}
+        statuses = {name: count_to_dict(found) for name, found in self.backlog.statuses.items()}
         return {
             "statuses": statuses,
-            "due": self.backlog.due._asdict(),
+            "due": count_to_dict(self.backlog.due),
             "waiting_past_half": self.backlog.waiting_past_half,
             "hours": [hour._asdict() for hour in self.hours],
             "providers": self.providers,
-            "rejected": [rejection._asdict() for rejection in self.rejected],
+            "rejected": [count_to_dict(rejection) for rejection in self.rejected],
             "sweeper": self.sweeper,
             "broker": self.broker,
         }
+
+
+def count_to_dict(found: StatusCount | DueCount | history.RejectionCount) -> dict[str, Any]:
+    """Return a count as plain JSON; the record has no field ``count``, as tuples are counted so."""
+    values = dict(found._asdict())
+    values["count"] = values.pop("number")
+    return values
 
 
 def read_overview(hours: int = 24) -> Overview:
@@ -152,7 +159,7 @@ def read_due() -> DueCount:
         unswept=Min("enqueue_at"),
     )
     return DueCount(
-        count=min(found["due"], BOUND),
+        number=min(found["due"], BOUND),
         is_bounded=found["all"] > BOUND,
         oldest_seconds=find_age(found["oldest"], now),
         unswept_seconds=find_age(found["unswept"], now),
@@ -185,7 +192,7 @@ class Group(NamedTuple):
 
     status: str
     provider: str
-    count: int
+    number: int
     latest: datetime
 
 
@@ -202,7 +209,7 @@ def count_hour(start: datetime, groups: list[Group]) -> Hour:
     """Return how many events of an hour have which status."""
     statuses: dict[str, int] = {}
     for group in groups:
-        statuses[group.status] = statuses.get(group.status, 0) + group.count
+        statuses[group.status] = statuses.get(group.status, 0) + group.number
     return Hour(start, sum(statuses.values()), statuses)
 
 

@@ -78,7 +78,7 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
 
 def describe_count(found: StatusCount | DueCount, one: str, several: str) -> str:
     """Return a number of events in words."""
-    words = f"{found.count} {one if found.count == 1 else several}"
+    words = f"{found.number} {one if found.number == 1 else several}"
     return f"More than {words}" if found.is_bounded else words
 
 

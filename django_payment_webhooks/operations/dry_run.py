@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from django.db import connections, router, transaction
 from django.test.utils import CaptureQueriesContext
@@ -66,22 +66,23 @@ def dry_run(event: Event) -> DryRun:
 def run_handler(event: Event) -> DryRun:
     """Run an event's handler, and undo it."""
     pretend_taken(event)
-    with CaptureQueriesContext(connections[router.db_for_write(Event)]) as captured:
-        try:
+    captured = CaptureQueriesContext(connections[router.db_for_write(Event)])
+    try:
+        with captured:
             apply_and_undo(event)
-        except Undone as undone:
-            return DryRun(Event.APPLIED, str(undone), find_writes(captured))
-        except Overtaken:
-            return DryRun(TAKEN, "A worker took it meanwhile.", [])
-        except Exception as error:
-            return describe_end(event, error)
+    except Undone as undone:
+        return DryRun(Event.APPLIED, str(undone), find_writes(captured))
+    except Overtaken:
+        return DryRun(TAKEN, "A worker took it meanwhile.", [])
+    except Exception as error:
+        return describe_end(event, error)
 
 
 def pretend_taken(event: Event) -> None:
     """Make an event look as to a worker who has just taken it; replayed before, if it has ended."""
     if event.status in (Event.FAILED, Event.IGNORED):
         replayed = {"status": Event.RECEIVED, "attempts": 0, "waiting_since": None, "error": ""}
-        vars(event).update(replayed)
+        event.__dict__.update(replayed)
     event.attempts += 1
     event.due_at = time.time() + settings.PAYMENT_WEBHOOKS_LEASE
 
@@ -94,7 +95,7 @@ def describe_end(event: Event, error: Exception) -> DryRun:
     return DryRun(RETRIED if is_repeated else decision.status, decision.reason, [])
 
 
-def apply_and_undo(event: Event) -> None:
+def apply_and_undo(event: Event) -> NoReturn:
     """Do what a worker does. Raises ``Undone``, or what the handler raises."""
     handler = get_handler(event.type)
     if handler is None:

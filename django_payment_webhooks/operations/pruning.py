@@ -81,8 +81,8 @@ def change(event: Event, **values: Any) -> bool:
 
 def forget_cached(event: Event) -> None:
     """Forget what was read from an event's body before it changed."""
-    vars(event).pop("payload", None)
-    vars(event).pop("data", None)
+    event.__dict__.pop("payload", None)
+    event.__dict__.pop("data", None)
 
 
 # ---- what takes the place of a body

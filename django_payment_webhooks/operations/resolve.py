@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import Any
 
 from django.db import IntegrityError, router, transaction
 
@@ -71,12 +72,20 @@ def find_key(event: Event) -> str | None:
     """Return the key that an event's effect has; None for one that could not be parsed."""
     if not event.type:
         return None
-    try:
-        # An error of the database must not spoil the caller's transaction.
-        with transaction.atomic(using=router.db_for_write(Event)):
-            name = get_handler(event.type).idempotency_key(event)
-    except Exception:
-        name = ""  # there is no handler, or a field that it needs is missing
+    name = find_name(event)
     if not isinstance(name, str) or not name.strip():
         name = f"event:{event.dedup_key}"  # what an effect is called by default
     return digest(name)
+
+
+def find_name(event: Event) -> Any:
+    """Return what the handler calls an event's effect; None if that can't be found out."""
+    try:
+        handler = get_handler(event.type)
+        if handler is None:
+            return None
+        # An error of the database must not spoil the caller's transaction.
+        with transaction.atomic(using=router.db_for_write(Event)):
+            return handler.idempotency_key(event)
+    except Exception:
+        return None  # it can't be imported, or a field that it needs is missing

@@ -34,9 +34,7 @@ def chromium():
         "playwright.sync_api", reason="The browser's tests are run by tox: see tox.ini."
     )
     if not CHROMIUM:
-        pytest.fail(
-            "There is no Chromium: install it (Debian's package is called chromium), or set CHROMIUM."
-        )
+        pytest.fail("There is no Chromium: install Debian's package chromium, or set CHROMIUM.")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         yield browser

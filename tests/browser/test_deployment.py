@@ -1,4 +1,4 @@
-"""A real shop under load, a third of whose events fail, and an operator who mends it without a
+"""A real shop under load, a third of whose events fail, and an operator who fixes it without a
 shell.
 """
 
@@ -13,16 +13,16 @@ from ..services.e2e.stacks import Shop
 LIST = "/admin/payment_webhooks/event/"
 BROKEN = """
 import zlib
-from shop.handlers import MarkOrderPaid as Mended
+from shop.handlers import MarkOrderPaid as Fixed
 
 
-class MarkOrderPaid(Mended):
+class MarkOrderPaid(Fixed):
     def order_paid(self, event):
         if zlib.crc32(event.order_id.encode()) % 3 == 0:
             event.data["warehouse"]["id"]
         super().order_paid(event)
 """
-MENDED = "from shop.handlers import MarkOrderPaid\n"
+FIXED = "from shop.handlers import MarkOrderPaid\n"
 MAKE_OPERATOR = """
 from django.contrib.auth.models import User
 User.objects.create_superuser("ada", "", "analytical engine")
@@ -83,13 +83,13 @@ def load(shop):
     thread.join(60)
 
 
-def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(
+def test_a_third_of_the_events_fails_and_the_operator_fixes_it_without_a_shell(
     page, shop, load, tmp_path
 ):
     def statuses():
         return [status for status, _, _ in shop.events().values()]
 
-    # Under way: some are processed, some fail, and the overview tells so.
+    # Under way: some are processed, some fail, and the overview shows it.
     wait_until(lambda: statuses().count("failed") >= 5 and statuses().count("processed") >= 10, 60)
     page.goto(LIST + "?overview=6")
     page.wait_for_selector("text=/events? ha(s|ve) failed/")
@@ -115,8 +115,8 @@ def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(
     page.click("text=Dry run")
     page.wait_for_selector(".pw-page .pw-retried, .pw-page .pw-failed")
 
-    # A mended handler is deployed. The dry run shows that it works, and then all are replayed.
-    (tmp_path / "deployed.py").write_text(MENDED)
+    # A fixed handler is deployed. The dry run shows that it works, and then all are replayed.
+    (tmp_path / "deployed.py").write_text(FIXED)
     shop.worker.stop()
     shop.worker = start_worker(shop.env)
     shop.server.kill()
@@ -129,7 +129,7 @@ def test_a_third_of_the_events_fails_and_the_operator_mends_it_without_a_shell(
     page.check("#action-toggle")
     page.select_option("select[name=action]", label="Replay the selected events")
     page.click(".actions button")
-    page.fill("input[name=reason]", "The handler is mended.")
+    page.fill("input[name=reason]", "The handler is fixed.")
     page.click("button[name=confirmed]")
     page.wait_for_selector("text=%d events are due again." % failed)
 

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from shop.handlers import MarkOrderPaid
 
-from django_payment_webhooks.admin import BATCH
+from django_payment_webhooks.admin.actions import BATCH
 from django_payment_webhooks.models import Event
 
 from ..doubles import handle
@@ -21,7 +21,7 @@ def choose(page, label):
     page.click("button[name=index], button[type=submit][title*='Run'], .actions button")
 
 
-def test_from_the_overview_to_the_cause_to_the_mend(
+def test_from_the_overview_to_the_cause_to_the_fix(
     page, past, orders, webhook, run_due, settings, shop_state, take_picture, theme
 ):
     good = settings.PAYMENT_WEBHOOKS_HANDLERS
@@ -53,7 +53,7 @@ def test_from_the_overview_to_the_cause_to_the_mend(
     page.click("text=Dry run")
     assert "Only its delivery would be repeated" in page.inner_text(".pw-page")
 
-    settings.PAYMENT_WEBHOOKS_HANDLERS = good  # a mended handler is deployed
+    settings.PAYMENT_WEBHOOKS_HANDLERS = good  # a fixed handler is deployed
     page.goto(LIST + "?status__exact=failed")
     page.check("#action-toggle")
     choose(page, "Replay the selected events")

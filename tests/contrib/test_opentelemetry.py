@@ -97,7 +97,7 @@ def test_the_trace_of_the_request_goes_on_in_the_worker(spans, order):
     assert run.parent.span_id == published.context.span_id
 
 
-def test_both_spans_tell_which_event_they_are_about_and_no_more(spans, order):
+def test_both_spans_show_which_event_they_are_about_and_no_more(spans, order):
     post(PayloadFactory(event_id="evt_1", data__note="a note that is nobody's business"))
     work()
     request, run = only(spans(), "POST").attributes, only(spans(), "run/").attributes
@@ -132,7 +132,7 @@ class HeldPublisher(opentelemetry.TracingPublisher):
 
 @pytest.fixture
 def held(settings):
-    """Return a publisher that sends when it is told to."""
+    """Return a publisher that sends on demand."""
     settings.PAYMENT_WEBHOOKS_PUBLISHER = f"{__name__}.HeldPublisher"
     return load(settings.PAYMENT_WEBHOOKS_PUBLISHER)
 
@@ -236,7 +236,7 @@ def test_the_events_of_one_webhook_are_events_of_its_span(spans, order, settings
     ]
 
 
-def test_a_rejected_webhook_tells_why_and_nothing_that_its_sender_chose(spans, order):
+def test_a_rejected_webhook_shows_why_and_nothing_that_its_sender_chose(spans, order):
     post(PayloadFactory(event_id="evt_1"), signature="0" * 64)
     attributes = only(spans(), "POST").attributes
     assert attributes["payment_webhooks.reason"] == "mismatch"

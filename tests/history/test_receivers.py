@@ -172,7 +172,7 @@ def test_an_entry_that_the_database_refuses_does_not_spoil_a_transaction_around_
     with transaction.atomic():
         event.attempts = None
         ((_, error),) = [
-            told for told in signals.event_replayed.send_robust(Event, event=event) if told[1]
+            answer for answer in signals.event_replayed.send_robust(Event, event=event) if answer[1]
         ]
         assert isinstance(error, DatabaseError)
         Event.objects.filter(pk=event.pk).update(order_id="A7")

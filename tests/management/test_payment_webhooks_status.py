@@ -11,7 +11,6 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from django_payment_webhooks.history.models import Rejection, Sweep
-from django_payment_webhooks.management.commands.payment_webhooks_status import Command
 from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.monitoring import overview
 
@@ -154,13 +153,3 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
 def test_arguments_that_make_no_sense_are_refused(args):
     with pytest.raises(CommandError):
         run(*args)
-
-
-def test_help_stands_alone(capsys):
-    with pytest.raises(SystemExit) as exit:
-        Command().run_from_argv(["manage.py", "payment_webhooks_status", "--help"])
-    assert exit.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert " ".join(Command.help.split()) in text
-    for option in ("--hours N", "--only-critical", "--json"):
-        assert option in text

@@ -92,11 +92,11 @@ def test_what_prepare_writes_is_undone_as_well(settings, trial):
     assert not Order.objects.exists()
 
 
-def test_what_would_be_told_on_commit_is_not_told(settings, trial):
-    told = []
-    handle(settings, apply=lambda self, event: transaction.on_commit(lambda: told.append(event)))
+def test_what_would_be_done_on_commit_is_not_done(settings, trial):
+    done = []
+    handle(settings, apply=lambda self, event: transaction.on_commit(lambda: done.append(event)))
     assert trial(EventFactory()).outcome == "applied"
-    assert told == []
+    assert done == []
 
 
 def test_an_event_that_lacks_what_it_requires_would_wait(order, trial):
@@ -133,7 +133,7 @@ def test_an_event_whose_effect_another_had_would_be_a_duplicate(order, trial, ru
     )
 
 
-def test_a_conflict_is_explained_and_not_told_to_the_world(order, trial, run_due):
+def test_a_conflict_is_explained_and_not_signalled(order, trial, run_due):
     first = EventFactory(data={"charge_id": "ch_1"})
     run_due()
     difference = 'charge_id was "ch_1", here it is "ch_2".'

@@ -319,14 +319,14 @@ def test_what_fails_again_after_a_replay_fails_for_the_same_reason(
     assert len(received_signals.of("event_failed")) == 3
 
 
-def test_who_replays_and_why_is_told(received_signals):
+def test_who_replays_and_why_is_signalled(received_signals):
     event = EventFactory(status=Event.FAILED, due_at=None)
     assert replay(event, by="alice", reason="the handler is fixed")
     (facts,) = received_signals.of("event_replayed")
     assert (facts["by"], facts["reason"]) == ("alice", "the handler is fixed")
 
 
-def test_a_replay_that_is_rolled_back_is_not_told(received_signals, published):
+def test_a_replay_that_is_rolled_back_is_not_signalled(received_signals, published):
     event = EventFactory(status=Event.FAILED, due_at=None)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         assert replay(event)

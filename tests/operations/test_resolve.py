@@ -176,7 +176,7 @@ def test_a_committed_effect_keeps_its_key_when_the_delivery_is_made_by_hand():
 
 
 @pytest.mark.parametrize("event_type", ["customer.updated", "refund.created", "broken"])
-def test_an_event_whose_key_can_not_be_told_has_its_own(settings, event_type):
+def test_an_event_whose_key_can_not_be_found_has_its_own(settings, event_type):
     settings.PAYMENT_WEBHOOKS_HANDLERS = dict(
         settings.PAYMENT_WEBHOOKS_HANDLERS, broken="no.such.handler"
     )

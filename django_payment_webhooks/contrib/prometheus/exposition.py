@@ -47,11 +47,11 @@ def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
     text = "Events by status, counted up to a bound."
     events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
     for status, found in backlog.statuses.items():
-        events.add_metric([status], found.count)
+        events.add_metric([status], found.number)
     yield events
     due = backlog.due
     text = "Events that a worker may take now."
-    yield GaugeMetricFamily("payment_webhooks_due_events", text, value=due.count)
+    yield GaugeMetricFamily("payment_webhooks_due_events", text, value=due.number)
     text = "How long the oldest due event has been due."
     name = "payment_webhooks_due_events_age_seconds"
     yield GaugeMetricFamily(name, text, value=due.oldest_seconds)

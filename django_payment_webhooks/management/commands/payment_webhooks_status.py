@@ -94,8 +94,8 @@ def describe_backlog(overview: Overview) -> Iterator[str]:
     yield f"{'':12}{'events':>10}   oldest"
     backlog = overview.backlog
     for name, found in [*backlog.statuses.items(), ("due", backlog.due)]:
-        count = f"over {found.count}" if found.is_bounded else str(found.count)
-        age = describe_time(found.oldest_seconds) if found.count else ""
+        count = f"over {found.number}" if found.is_bounded else str(found.number)
+        age = describe_time(found.oldest_seconds) if found.number else ""
         yield f"{name:12}{count:>10}   {age}".rstrip()
 
 
@@ -111,7 +111,7 @@ def describe_hours(overview: Overview) -> Iterator[str]:
     for rejection in overview.rejected:
         provider = rejection.provider or "an unknown provider"
         answer = f"{rejection.status} {rejection.reason}"
-        yield f"Rejected of {provider}: {rejection.count} times {answer}"
+        yield f"Rejected of {provider}: {rejection.number} times {answer}"
 
 
 def describe_machinery(overview: Overview) -> Iterator[str]:

@@ -1,0 +1,385 @@
+"""Operators replay events, resolve them, and run them dry."""
+
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+
+from django_payment_webhooks.admin import EventAdmin
+from django_payment_webhooks.conf import get_provider
+from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.receiving import receive_events
+
+from ..doubles import handle
+from ..factories import EventFactory
+from .browsing import (
+    LIST,
+    messages_of,
+    operate,
+    page_of,
+    read,
+    replay,
+    row_of,
+)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("status", [Event.FAILED, Event.IGNORED, Event.WAITING])
+def test_replayed_events_are_due_again_and_published(
+    operator, order, published, run_due, received_signals, status
+):
+    events = EventFactory.create_batch(
+        2, status=status, due_at=None, attempts=25, error="It was too late."
+    )
+    published()
+    answer = replay(operator, *events)
+    assert messages_of(answer) == [("success", "2 events are due again.")]
+    assert sorted(published()) == [event.pk for event in events]
+    for event in events:
+        row = row_of(event)
+        assert (row["status"], row["attempts"], row["error"]) == (Event.RECEIVED, 0, "")
+        assert row["due_at"] < row["enqueue_at"]
+    assert sorted(facts["event"].pk for facts in received_signals.of("event_replayed")) == [
+        row.pk for row in events
+    ]
+
+    run_due()
+    assert sorted(row_of(event)["status"] for event in events) == [Event.DUPLICATE, Event.PROCESSED]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_is_recorded_with_the_name_of_who_did_it(operator):
+    event, other = EventFactory(status=Event.FAILED), EventFactory(status=Event.PROCESSED)
+    replay(operator, event, other)
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.action_flag, entry.object_id) == (
+        "root",
+        CHANGE,
+        str(event.pk),
+    )
+    assert entry.get_change_message() == "Replayed."
+    assert entry.content_type.model_class() is Event
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE]
+)
+def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
+    operator, published, received_signals, status
+):
+    event = EventFactory(status=status)
+    before = row_of(event)
+    answer = replay(operator, event)
+    text = (
+        "1 events were left as they are: only failed, ignored and waiting events can be replayed."
+    )
+    assert messages_of(answer) == [("warning", text)]
+    assert row_of(event) == before
+    assert published() == []
+    assert received_signals == []
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_somebody_else_replays_at_this_moment_is_left_to_them(
+    operator, published, received_signals, monkeypatch
+):
+    event, operate_on = EventFactory(status=Event.FAILED), EventAdmin.operate_on
+
+    def be_overtaken(self, request, event, *args):
+        Event.objects.filter(pk=event.pk).update(status=Event.RECEIVED, version=event.version + 1)
+        return operate_on(self, request, event, *args)
+
+    monkeypatch.setattr(EventAdmin, "operate_on", be_overtaken)
+    ((level, _),) = messages_of(replay(operator, event))
+    assert level == "warning"
+    assert (row_of(event)["status"], row_of(event)["version"]) == (Event.RECEIVED, 1)
+    assert published() == []
+    assert received_signals == []
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_mixed_choice_each_part_is_reported(operator, unparsed, published):
+    failed, processed = EventFactory(status=Event.FAILED), EventFactory(status=Event.PROCESSED)
+    levels = [level for level, _ in messages_of(replay(operator, failed, processed, unparsed))]
+    assert sorted(levels) == ["error", "success", "warning"]
+    assert published() == [failed.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_whose_effect_is_committed_is_only_delivered_again(
+    operator, order, run_due, shop_state, published
+):
+    event = EventFactory()
+    run_due()
+    Event.objects.filter(pk=event.pk).update(
+        status=Event.FAILED, due_at=None, error="The warehouse said no."
+    )
+    replay(operator, event)
+    assert row_of(event)["status"] == Event.APPLIED
+    run_due()
+    assert row_of(event)["status"] == Event.PROCESSED
+    assert shop_state()["ledger"] == [("payment", "A1")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_still_can_not_be_parsed_is_reported_with_the_reason(
+    operator, unparsed, published, received_signals
+):
+    before = row_of(unparsed)
+    ((level, text),) = messages_of(replay(operator, unparsed))
+    assert level == "error"
+    assert text.startswith(
+        "unparsed %s still can't be parsed. The body can't be read: " % unparsed.provider_event_id
+    )
+    assert row_of(unparsed) == before
+    assert published() == []
+    assert not received_signals.of("event_replayed")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_can_be_parsed_now_is_received_again(operator, settings, published, received_signals):
+    body = json.dumps(
+        {"id": "evt_1", "type": "charge.succeeded", "data": {"order_id": "A1"}}
+    ).encode()
+    receive_events(get_provider("default"), {}, body, "by-test")
+    unparsed = Event.objects.get()
+    default = dict(
+        settings.PAYMENT_WEBHOOKS_PROVIDERS["default"], FIELDS={"provider_event_id": "id"}
+    )
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": default}
+
+    assert messages_of(replay(operator, unparsed)) == [("success", "1 events are due again.")]
+    assert row_of(unparsed)["status"] == Event.PROCESSED
+    received = Event.objects.get(provider_event_id="evt_1")
+    assert (received.status, received.order_id, received.verified_by) == (
+        Event.RECEIVED,
+        "A1",
+        "by-test",
+    )
+    assert published() == [received.pk]
+    assert LogEntry.objects.get().object_id == str(unparsed.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_opening_the_address_of_the_action_replays_nothing(operator, published):
+    event = EventFactory(status=Event.FAILED)
+    before = row_of(event)
+    operator.get(LIST, {"action": "replay_events", "_selected_action": event.pk})
+    assert row_of(event) == before
+    assert published() == []
+
+
+def test_more_events_than_a_form_may_have_are_refused_and_none_is_replayed(operator, published):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    data = {"action": "replay_events", "_selected_action": [event.pk] * 100000}
+    assert operator.post(LIST, data).status_code == 400
+    assert row_of(event) == before
+    assert published() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", ["replay_events", "resolve_events"])
+def test_nothing_is_done_before_it_is_confirmed(operator, published, received_signals, action):
+    event = EventFactory(status=Event.FAILED, error="It was too late.")
+    done, before = EventFactory(status=Event.PROCESSED), row_of(event)
+    data = {"action": action, "_selected_action": [event.pk, done.pk], "index": 0}
+    html = operator.post(LIST, data).content.decode()
+    assert "<strong>1 event</strong>" in html
+    assert "1 of the selected events will be left as they are" in html
+    assert "It was too late." in html
+    assert row_of(event) == before
+    assert (published(), received_signals, LogEntry.objects.count()) == ([], [], 0)
+
+
+def test_a_choice_of_which_nothing_can_be_done_offers_no_button(operator):
+    event = EventFactory(status=Event.PROCESSED)
+    html = operator.post(
+        LIST, {"action": "replay_events", "_selected_action": [event.pk]}
+    ).content.decode()
+    assert "This can't be done with any of the selected events." in html
+    assert 'name="confirmed"' not in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_is_logged_and_signalled_with_its_reason(operator, received_signals):
+    event = EventFactory(status=Event.FAILED)
+    replay(operator, event, reason="The price was fixed.")
+    assert LogEntry.objects.get().get_change_message() == "Replayed: The price was fixed."
+    (facts,) = received_signals.of("event_replayed")
+    assert (facts["by"], facts["reason"]) == ("root", "The price was fixed.")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "forged", [{"after": "x"}, {"until": ""}, {"total": "1e9"}, {"reason": "r" * 201}]
+)
+def test_a_form_that_is_not_ours_does_nothing(operator, published, forged):
+    event = EventFactory(status=Event.FAILED)
+    before = row_of(event)
+    answer = replay(operator, event, **forged)
+    assert answer.status_code == 200
+    assert row_of(event) == before
+    assert published() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.actions.BATCH", 10)
+    events = EventFactory.create_batch(25, status=Event.FAILED)
+    EventFactory.create_batch(2, status=Event.PROCESSED)
+    address = LIST + "?status__exact=failed"
+    selected = {
+        "action": "replay_events",
+        "_selected_action": [events[0].pk],
+        "select_across": 1,
+        "index": 0,
+    }
+    fields = operator.post(address, selected).context["form"].initial
+    assert (fields["total"], fields["left"]) == (25, 0)
+    late = EventFactory(status=Event.FAILED)  # it failed after the operator had confirmed
+    seen = []
+    for _ in range(10):
+        answer = operator.post(address, dict(selected, confirmed=1, **fields))
+        if answer.status_code == 302:
+            break
+        fields = answer.context["form"].data
+        seen.append((fields["done"], Event.objects.filter(status=Event.FAILED).count()))
+        assert '<progress max="25" value="%d">' % fields["done"] in answer.content.decode()
+    assert seen == [(10, 16), (20, 6)]
+    assert messages_of(operator.get(address)) == [("success", "25 events are due again.")]
+    assert sorted(published()) == [event.pk for event in events]
+    assert row_of(late)["status"] == Event.FAILED
+    assert LogEntry.objects.count() == 25
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_still_can_not_be_parsed_the_first_are_named_and_all_are_counted(
+    operator, monkeypatch
+):
+    monkeypatch.setattr("django_payment_webhooks.admin.actions.BATCH", 5)
+    for number in range(12):
+        receive_events(get_provider("default"), {}, b"{%d" % number, "by-test")
+    address = LIST + "?type="
+    fields = {
+        "action": "replay_events",
+        "_selected_action": list(Event.objects.values_list("pk", flat=True)),
+    }
+    fields.update(
+        operator.post(address, dict(fields, index=0)).context["form"].initial, confirmed=1
+    )
+    texts = []
+    while True:
+        answer = operator.post(address, fields)
+        if answer.status_code == 302:
+            break
+        texts += [text for _, text in messages_of(answer)]
+        fields.update(answer.context["form"].data)
+        assert '<progress max="12" value="%d">' % fields["refused"] in answer.content.decode()
+        assert "%d could not be." % fields["refused"] in answer.content.decode()
+    texts += [text for _, text in messages_of(operator.get(address))]
+    assert ["still can't be parsed. The body can't be read" in text for text in texts] == [
+        True
+    ] * 5 + [False]
+    assert texts[5:] == ["12 events in all still can't be parsed."]
+    assert Event.objects.filter(status=Event.FAILED).count() == 12
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_was_handled_by_hand_is_processed_and_its_refund_goes_on(
+    operator, order, webhook, run_due
+):
+    webhook(event_id="evt_ch", amount="7.00")
+    webhook(event_id="evt_re", type="refund.created", refund_id="re_1", amount="1.00")
+    run_due()
+    charge, refund = Event.objects.order_by("pk")
+    assert (charge.status, refund.status) == (Event.FAILED, Event.WAITING)
+    answer = operate(operator, "resolve_events", charge, reason="7.00 were agreed on.")
+    assert messages_of(answer) == [("success", "1 events are marked as handled by hand.")]
+    assert row_of(charge)["status"] == Event.PROCESSED
+    assert row_of(charge)["error"] == "Handled by hand by root: 7.00 were agreed on."
+    assert LogEntry.objects.get().get_change_message() == "Handled by hand: 7.00 were agreed on."
+    run_due()
+    assert row_of(refund)["status"] == Event.PROCESSED
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_without_a_reason_nothing_is_marked_as_handled_by_hand(operator, reason):
+    event = EventFactory(status=Event.FAILED)
+    before = row_of(event)
+    html = operate(operator, "resolve_events", event, reason=reason).content.decode()
+    assert "This field is required." in html
+    assert row_of(event) == before
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
+    operator, order, shop_state, published, received_signals
+):
+    events = [EventFactory(), EventFactory(type="refund.created"), EventFactory(type="unknown")]
+    before = [row_of(event) for event in events], shop_state()
+    data = {"action": "dry_run_events", "_selected_action": [event.pk for event in events]}
+    html = operator.post(LIST, data).content.decode()
+    outcomes = re.findall(r"→ <span class=\"pw-status pw-(\w+)\"", html)
+    assert outcomes == ["applied", "failed", "ignored"]
+    assert "shop_ledgerentry" in html
+    assert "The event has no refund_id." in html
+    assert ([row_of(event) for event in events], shop_state()) == before
+    assert (published(), received_signals, LogEntry.objects.count()) == ([], [], 0)
+
+
+def test_a_dry_run_tries_a_bounded_number_of_events(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.actions.MAX_DRY_RUN", 2)
+    events = EventFactory.create_batch(3, type="unknown")
+    data = {"action": "dry_run_events", "_selected_action": [event.pk for event in events]}
+    html = operator.post(LIST, data).content.decode()
+    assert "Only the first 2 of the selected events were tried." in html
+    assert len(re.findall("→", html)) == 2
+
+
+def test_the_operations_are_offered_where_they_are_possible(operator):
+    for status, offered in [
+        (Event.PROCESSED, ["dry_run_events"]),
+        (Event.RECEIVED, ["resolve_events", "dry_run_events"]),
+        (Event.FAILED, ["replay_events", "resolve_events", "dry_run_events"]),
+    ]:
+        html = read(operator, page_of(EventFactory(status=status)))
+        assert re.findall(r'name="action" value="(\w+)" formaction="%s"' % LIST, html) == offered
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_that_began_on_an_events_page_ends_there(operator):
+    event = EventFactory(status=Event.FAILED)
+    answer = operate(operator, "resolve_events", event, reason="Paid in cash.", from_event=event.pk)
+    assert answer.redirect_chain == [(page_of(event), 302)]
+    answer = operate(
+        operator,
+        "resolve_events",
+        EventFactory(),
+        reason="Paid in cash.",
+        from_event="//evil.example",
+    )
+    assert answer.redirect_chain == [(LIST, 302)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_effect_that_was_had_for_another_order_is_shown_with_whose_it_is(
+    operator, settings, published
+):
+    handle(settings, idempotency_key=lambda self, event: "the same")
+    holder = EventFactory(
+        order_id="A7", status=Event.PROCESSED, due_at=None, idempotency_key=digest("the same")
+    )
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    answer = operate(operator, "resolve_events", event, reason="Paid in cash.")
+    text = f"{event} can't be marked as handled by hand. {holder}, of order A7, had this effect"
+    assert messages_of(answer) == [("error", f"{text} already.")]
+    assert row_of(event) == before
+    assert not LogEntry.objects.exists()

@@ -1,0 +1,287 @@
+"""The command that prunes, deletes and erases."""
+
+import datetime
+import io
+import json
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from django_payment_webhooks.admin.timeline import read_order_timeline, read_timeline
+from django_payment_webhooks.history.models import Entry
+from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.operations.batches import iterate
+from django_payment_webhooks.operations.pruning import (
+    find_unpruned,
+)
+from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.providers import Provider
+
+from ..doubles import handle
+from ..factories import EventFactory, sign
+from ..operations.final_events import CANARY, columns, everything, old, read
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*args, **options):
+    """Run the command, and return what it printed."""
+    printed = io.StringIO()
+    call_command("prune_payment_webhooks", *args, stdout=printed, **options)
+    return printed.getvalue()
+
+
+# ---- the command
+
+
+class Stranger(Provider):
+    """A provider that reads bodies in its own way."""
+
+    def payload(self, body):
+        return json.loads(body.decode())
+
+
+def test_what_can_not_be_pruned_is_an_error(settings):
+    backend = f"{__name__}.Stranger"
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"BACKEND": backend}}
+    before = columns(old())
+    with pytest.raises(CommandError, match="1 events: The provider default"):
+        run("--days", "1")
+    assert list(Event.objects.values()) == [before]
+
+
+def test_old_bodies_are_pruned_and_counted():
+    events = [old(order_id="A%d" % number) for number in range(3)]
+    young = old(10)
+    assert run("--days", "30", "--batch", "2") == "3 events pruned\n"
+    assert all(bytes(read(event).body).startswith(b"pruned:") for event in events)
+    assert not bytes(read(young).body).startswith(b"pruned:")
+    assert run("--days", "30") == "0 events pruned\n"
+
+
+def test_failed_events_are_pruned_only_if_asked():
+    event = old(status=Event.FAILED)
+    assert run("--days", "30") == "0 events pruned\n"
+    assert replay(read(event))
+    Event.objects.update(status=Event.FAILED)
+    assert (
+        run("--days", "30", "--include-failed") == "0 events pruned\n"
+    )  # replayed, it is not final any more
+    Event.objects.update(finished_at=timezone.now() - datetime.timedelta(days=31))
+    assert run("--days", "30", "--include-failed") == "1 events pruned\n"
+
+
+@pytest.mark.parametrize(
+    "args", [("--days", "100"), ("--days", "100", "--delete"), ("--erase-order", "A1")]
+)
+def test_a_dry_run_changes_nothing(args):
+    before = columns(old())
+    assert run(*args, "--dry-run").startswith("1 events would be ")
+    assert list(Event.objects.values()) == [before]
+
+
+def test_scripts_get_json():
+    old()
+    assert json.loads(run("--days", "30", "--dry-run", "--json")) == {
+        "pruned": 1,
+        "left": 0,
+        "dry_run": True,
+        "problems": {},
+    }
+    assert json.loads(run("--days", "30", "--json"))["pruned"] == 1
+
+
+def test_it_is_silent_if_asked():
+    old()
+    assert run("--days", "30", verbosity=0) == ""
+    assert not find_unpruned(Event.objects.all()).exists()
+
+
+def test_what_is_replayed_meanwhile_is_left(monkeypatch):
+    event = old(status=Event.IGNORED)
+
+    def replay_first(events, batch):
+        found = list(iterate(events, batch))
+        assert replay(read(event))
+        return found
+
+    monkeypatch.setattr(
+        "django_payment_webhooks.management.commands.prune_payment_webhooks.iterate", replay_first
+    )
+    assert run("--days", "30") == "0 events pruned, 1 left as they are\n"
+    assert read(event).status == "received"
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        ((), "either --days N or --erase-order ID"),
+        (("--days", "1", "--erase-order", "A1"), "either --days N or --erase-order ID"),
+        (("--days", "-1"), "at least 0"),
+        (("--days", "1", "--batch", "0"), "at least 1"),
+        (("--erase-order", "A1", "--delete"), "leave out --delete"),
+        (("--days", "89", "--delete"), "Give --days 90 or more, or --force"),
+        (("--days", "often"), "invalid int value"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_and_change_nothing(args, error):
+    before = columns(old())
+    with pytest.raises(CommandError, match=error):
+        run(*args)
+    assert list(Event.objects.values()) == [before]
+
+
+# ---- deleting
+
+
+def test_old_rows_are_deleted_with_their_history_and_young_ones_stay():
+    event, young = old(91), old(89)
+    Entry.objects.create(event=event, at=timezone.now(), verb="failed", attempts=1)
+    assert run("--days", "90", "--delete") == "1 events deleted\n"
+    assert list(Event.objects.values_list("pk", flat=True)) == [young.pk]
+    assert not Entry.objects.exists()
+
+
+def test_younger_rows_are_deleted_only_by_force():
+    old(5)
+    assert run("--days", "1", "--delete", "--force") == "1 events deleted\n"
+    assert not Event.objects.exists()
+
+
+def test_an_order_with_an_unfinished_event_keeps_its_rows(order, run_due):
+    charge = old(order_id="A1", idempotency_key=digest("order-paid:A1"))
+    old(order_id="A2")
+    refund = EventFactory(
+        type="refund.created", data={"refund_id": "re_1", "amount": "1.00", "currency": "EUR"}
+    )
+    assert run("--days", "90", "--delete") == "1 events deleted, 1 left as they are\n"
+    run_due()
+    assert read(refund).status == "processed"
+    assert read(charge).status == "processed"
+
+
+def test_events_without_an_order_are_deleted_whatever_else_has_no_order():
+    EventFactory(order_id="")
+    old(order_id="")
+    assert run("--days", "90", "--delete") == "1 events deleted\n"
+
+
+# ---- erasing one order
+
+
+@pytest.fixture
+def story(order, webhook, run_due, history):
+    """Let an order be paid, repeated, refunded, and paid again, with a name in each event."""
+    facts = {"order_id": "A1", "currency": "EUR", "name": CANARY}
+    webhook(event_id="evt_charge", amount="10.00", charge_id="ch_1", **facts)
+    webhook(event_id="evt_refund", type="refund.created", refund_id="re_1", amount="1.00", **facts)
+    webhook(event_id="evt_again", amount="10.00", charge_id="ch_1", **facts)
+    run_due()
+    webhook(event_id="evt_other", order_id="A2", type="other", name="somebody else")
+    run_due()
+    return list(Event.objects.filter(order_id="A1").order_by("pk"))
+
+
+def test_nothing_that_identifies_an_erased_order_is_left(story):
+    Entry.objects.create(
+        event=story[0], at=timezone.now(), verb="replayed", attempts=1, text=CANARY, by="alice"
+    )
+    assert Entry.objects.exclude(text="").exists()
+    assert run("--erase-order", "A1", "--no-input") == "3 events erased\n"
+    text = everything()
+    for word in (CANARY, "A1", "evt_charge", "evt_refund", "evt_again", "ch_1", digest("A1")):
+        assert not re.search(
+            r"\b%s\b" % re.escape(word), text
+        )  # the other event has a charge of its own
+    assert "somebody else" in text
+    assert Event.objects.count() == 4
+    assert Entry.objects.filter(by="alice", verb="replayed", text="").exists()
+    assert run("--erase-order", "A1", "--no-input") == "0 events erased\n"
+
+
+def test_an_erased_order_still_deduplicates(
+    story, post, webhook, run_due, received_signals, shop_state
+):
+    before, bodies = shop_state(), [bytes(event.body) for event in story]
+    run("--erase-order", "A1", "--no-input")
+    del received_signals[:]
+    for body in bodies:
+        assert post(body, HTTP_X_SIGNATURE=sign(body)).json()["status"] == "duplicate"
+    assert received_signals.names() == ["webhook_received"] * 3
+    webhook(event_id="evt_new", order_id="A1", amount="10.00", currency="EUR", charge_id="ch_1")
+    run_due()
+    assert Event.objects.get(provider_event_id="evt_new").status == "duplicate"
+    assert "event_conflicted" not in received_signals.names()
+    assert shop_state() == before
+
+
+def test_erased_events_have_nothing_in_common(story, settings, run_due):
+    run("--erase-order", "A1", "--no-input")
+    erased = Event.objects.filter(order_id="")
+    assert set(erased.values_list("order_key", flat=True)) == {""}
+    assert [len(read_order_timeline(event)) for event in erased] == [
+        len(read_timeline(event)) for event in erased
+    ]
+    # And nothing in common with what never had an order.
+    refund = EventFactory(type="refund.created", order_id="")
+    handle(settings, "refund.created", requires=("charge.succeeded",))
+    run_due()
+    assert read(refund).status == "waiting"
+
+
+def test_an_order_with_an_unfinished_event_is_not_erased(story):
+    late = EventFactory(order_id="A1", type="refund.created", status=Event.WAITING)
+    before = list(Event.objects.values())
+    with pytest.raises(CommandError, match=r"Nothing was erased: .* %d is waiting" % late.pk):
+        run("--erase-order", "A1", "--no-input")
+    assert list(Event.objects.values()) == before
+
+
+def test_a_failed_event_is_erased_only_if_asked():
+    event = old(status=Event.FAILED, error=CANARY)
+    with pytest.raises(CommandError, match="%d is failed" % event.pk):
+        run("--erase-order", "A1", "--no-input")
+    assert run("--erase-order", "A1", "--no-input", "--include-failed") == "1 events erased\n"
+    assert (read(event).status, read(event).error) == ("failed", "")
+
+
+@pytest.mark.parametrize("order_id", ["", "a1", "A2"])
+def test_another_order_is_not_erased(order_id):
+    before = columns(old())
+    old(order_id="", status=Event.IGNORED)
+    assert run("--erase-order", order_id, "--no-input") == "0 events erased\n"
+    assert columns(Event.objects.get(pk=before["id"])) == before
+
+
+@pytest.mark.parametrize("answer", ["", "no", "y"])
+def test_nothing_is_erased_without_a_clear_yes(monkeypatch, answer):
+    before = columns(old())
+    questions = []
+    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or answer)
+    with pytest.raises(CommandError, match="Nothing was erased."):
+        run("--erase-order", "A1")
+    assert questions == [
+        "Erase what 1 events say about this order? It can't be undone. Type yes to go on: "
+    ]
+    assert list(Event.objects.values()) == [before]
+    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    assert run("--erase-order", "A1") == "1 events erased\n"
+
+
+def test_what_comes_for_an_erased_order_is_visible(story, webhook, run_due, pass_time):
+    run("--erase-order", "A1", "--no-input")
+    webhook(
+        event_id="evt_late",
+        type="refund.created",
+        refund_id="re_2",
+        amount="1.00",
+        order_id="A1",
+        currency="EUR",
+    )
+    run_due()
+    assert Event.objects.get(provider_event_id="evt_late").status == "waiting"
+    pass_time(4 * 86400)
+    run_due()
+    assert Event.objects.get(provider_event_id="evt_late").status == "failed"
