@@ -1,6 +1,7 @@
-"""The fixture for the host's tests. pytest finds it by itself, in projects that do not use the app, too.
+"""The fixture for the host's tests.
 
-So this module is as small as it can be, and imports nothing of Django's before a test asks for it.
+pytest finds it by itself, also in projects that do not use the app. So this module is as small as
+it can be, and imports nothing of Django's before a test asks for it.
 """
 
 from importlib import import_module
@@ -11,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def payment_webhooks() -> Iterator[Any]:
-    """Play the payment provider, the worker and the clock: ``django_payment_webhooks.testing``, without a broker."""
+    """Play the provider, the worker and the clock: the module ``testing``, without a broker."""
     testing = import_module("django_payment_webhooks.testing")
     with testing.without_broker():
         yield testing
