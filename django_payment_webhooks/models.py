@@ -81,7 +81,7 @@ class Event(models.Model):
 
     class Meta:
         base_manager_name = "objects"
-        # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
+        # Not unique=True or db_index=True: on PostgreSQL each adds a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
             models.Index(fields=["order_key"], name="payment_webhooks_order_key"),

@@ -1,14 +1,17 @@
 """The database's isolation levels, a queue that the test holds in its hands, and a warehouse."""
 
+from __future__ import annotations
+
+import time
 from collections import deque
 
 import pytest
-from django.db import connection
+from django.db import connection, router, transaction
 from django.db.backends.signals import connection_created
 from processes import shop_environment, start_downstream
 
-from django_payment_webhooks import processing
-from django_payment_webhooks.contrib import replay
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.publisher import AHEAD, ThreadPublisher, process
 
 # The isolation levels that a shop may have, by its database.
 LEVELS = {
@@ -39,22 +42,29 @@ def isolation(request, transactional_db):
 
 
 class Nudges(deque):
-    """The keys that were enqueued, instead of a broker. No nudge is lost here, and none comes by
-    itself.
-    """
+    """The keys that were enqueued, instead of a broker. None is lost here, or comes by itself."""
+
+    def publish(self, events):
+        """Be the publisher: keep the keys of what is due, once it is committed."""
+        now = time.time() + AHEAD
+        keys = [event.pk for event in events if event.due_at is not None and event.due_at <= now]
+        transaction.on_commit(lambda: self.extend(keys), using=router.db_for_write(Event))
+
+    def send(self, keys):
+        """Be the broker, to whom a sweep sends its messages."""
+        self.extend(keys)
 
     def process(self):
         """Do a worker's work until the queue is empty."""
         while self:
-            processing.process(self.popleft())
+            process([self.popleft()])
 
 
 @pytest.fixture
 def nudges(monkeypatch):
     """Hold the queue: what is enqueued is processed when the test says so."""
     nudges = Nudges()
-    for module in (processing, replay):
-        monkeypatch.setattr(module, "enqueue", nudges.append)
+    monkeypatch.setattr(ThreadPublisher, "publish", lambda self, events: nudges.publish(events))
     return nudges
 
 

@@ -1,5 +1,4 @@
-"""Processes that die: a fork of the test plays a part of an event's journey, and kills itself at
-one of its steps.
+"""Processes that die: a fork of the test plays a part of an event's journey, and kills itself.
 
 A step is each statement and each end of a transaction, each message that is published, each call to
 another system, and the answer to a webhook. Nothing of it is in the app: the fork patches itself,
@@ -16,25 +15,25 @@ from django.db.backends.utils import CursorWrapper
 from processes import wait_until
 from shop.handlers import MarkOrderPaid
 
-from django_payment_webhooks import processing
-from django_payment_webhooks.contrib import replay
+from django_payment_webhooks import retrying
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.publisher import ThreadPublisher, process
 
 from .threads import PATIENCE
 
 # How many connections a database has beside the one that asks.
 OTHERS = {
-    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE db = database() AND id <> connection_id()",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE db = database()"
+    " AND id <> connection_id()",
     "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
 }
-# As the app has it, whatever a test puts in its place.
-enqueue = processing.enqueue
+# As the app has it: the survivors' publisher is replaced by a queue, but not this.
+publish, nudge = ThreadPublisher.publish, ThreadPublisher.nudge
 
 
 class Steps:
-    """The steps that this process has taken. It kills itself before the step of the given number,
-    counted from 0.
-    """
+    """The steps that this process has taken, counted from 0. It kills itself before the last."""
 
     def __init__(self, pipe, last):
         self.pipe, self.last, self.count = pipe, last, 0
@@ -64,37 +63,41 @@ class Steps:
 
         setattr(owner, function, call)
 
-    def publish(self, args, **options):
+    def send(self, args, **options):
         """Be the broker: what was published outlives its publisher."""
         self.step("publish")
         self.tell(published=args[0])
 
-    def enqueue(self, pk):
-        """Enqueue as the app does, and wait until it is published: the steps must have the same
-        order every time.
+    def enqueue(self, publisher, events):
+        """Enqueue as the app does, and wait until it is published.
+
+        The steps must have the same order every time.
         """
         self.step("enqueue")
-        enqueue(pk)
-        processing.unpublished.settle()
+        nudge(publisher, events)
+        publisher.flush(PATIENCE)
 
     def patch(self):
         """Make steps of all that this process does from now on."""
         self.around(CursorWrapper, "execute")
         self.around(connection, "_commit", "commit", is_commit=True)
         self.around(connection, "_rollback", "roll back")
+        for name in ("take", "claim", "confirm", "finish", "reschedule"):
+            self.around(Event, name, name)
+        self.around(retrying, "carry_out", "record")
+        self.around(MarkOrderPaid, "apply", "handler")
         self.around(MarkOrderPaid, "deliver", "deliver")
-        processing.enqueue = replay.enqueue = self.enqueue
-        processing.process.apply_async = self.publish
+        ThreadPublisher.nudge = lambda publisher, events: self.enqueue(publisher, events)
+        ThreadPublisher.publish = publish
+        process.apply_async = self.send
 
 
 class Fate:
-    """What became of a process: its ``steps``, what it ``published``, the ``answer`` it gave, and
-    how it ended.
-    """
+    """What became of a process: its ``steps``, what it ``published``, its ``answer``, its end."""
 
     def __init__(self, told, status):
         self.steps = [line["step"] for line in told if "step" in line]
-        self.published = [line["published"] for line in told if "published" in line]
+        self.published = [key for line in told for key in line.get("published", [])]
         self.answer = [line["answer"] for line in told if "answer" in line]
         self.error = "".join(line["error"] for line in told if "error" in line)
         self.is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
@@ -119,8 +122,9 @@ def live(steps, function):
 
 
 def play(function, last=None):
-    """Call a function in a process of its own, which dies before the step ``last``. Returns its
-    :class:`Fate`.
+    """Call a function in a process of its own, which dies before the step ``last``.
+
+    Returns its :class:`Fate`.
 
     The database has noticed the death when this returns: nothing is locked any more.
     """
@@ -141,8 +145,9 @@ def play(function, last=None):
 
 
 def is_alone():
-    """Return whether nobody else is connected to the database: it has rolled back what the dead
-    left behind.
+    """Return whether nobody else is connected to the database.
+
+    Then it has rolled back what the dead left behind.
     """
     with connection.cursor() as cursor:
         cursor.execute(OTHERS.get(connection.vendor, "SELECT 0"))

@@ -1,5 +1,4 @@
-"""A process that is killed between any two steps of an event's journey: the others come to the same
-end without it.
+"""A process that is killed between any two steps of an event's journey changes nothing at its end.
 
 Not a sample: each journey is first played to count its steps, and then once more for each of them,
 by a process that kills itself there. Then the others do what they always do: the provider sends
@@ -13,13 +12,13 @@ from collections import Counter, namedtuple
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 from shop.models import LedgerEntry
 
-from django_payment_webhooks import processing
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.sweeper import enqueue_now, sweep
+from django_payment_webhooks.publisher import process, send_message
+from django_payment_webhooks.sweeper import sweep
 
 from ..doubles import Clock
 from ..factories import OrderFactory, PayloadFactory, sign
@@ -54,12 +53,23 @@ def send(name):
 
 def sweep_once():
     """Be the sweeper that sends messages."""
-    return sweep(enqueue_now)
+    return sweep(send_message)
 
 
 def replay_charge():
     """Be the operator, who replays the charge."""
     return replay(Event.objects.get(provider_event_id="charge"))
+
+
+def message_of_all():
+    """Be the worker that gets one message with the keys of all events."""
+    process(list(Event.objects.values_list("pk", flat=True)))
+
+
+def message_that_takes_long():
+    """Be the worker whose time is over after the first event of a message."""
+    with override_settings(PAYMENT_WEBHOOKS_TASK_TIME=0):
+        message_of_all()
 
 
 class World:
@@ -86,8 +96,8 @@ class World:
         if not are_messages_lost:
             # The one that it was at work with comes again, too: to somebody for whom nothing is due
             # yet.
-            for pk in fate.published + list(Event.objects.values_list("pk", flat=True)):
-                processing.process(pk)
+            process(fate.published)
+            process(list(Event.objects.values_list("pk", flat=True)))
         if not fate.answer and journey.again:
             journey.again()
         for name in journey.after:
@@ -229,6 +239,22 @@ JOURNEYS = {
         events={"charge": "processed"},
         effects=PAID,
     ),
+    "a message names many": journey(
+        ("send", "refund"),
+        ("send", "charge"),
+        ("send", "unknown"),
+        act=does(message_of_all),
+        events={**BOTH, "unknown": "ignored"},
+        effects=REFUNDED,
+    ),
+    "a message is handed back": journey(
+        ("send", "charge"),
+        ("send", "unknown"),
+        ("send", "refund"),
+        act=does(message_that_takes_long),
+        events={**BOTH, "unknown": "ignored"},
+        effects=REFUNDED,
+    ),
     "what is due is swept": journey(
         ("send", "charge"),
         ("send", "refund"),
@@ -245,17 +271,31 @@ if connection.vendor != "sqlite":
     del LOST["messages-come-again"]
 # Steps by which one sees that all of it is counted.
 LANDMARKS = {
-    "a webhook is received": ["commit", "after commit", "enqueue", "publish", "answer"],
-    "an event is paid and delivered": ["commit", "after commit", "deliver", "answer"],
-    "a refund waits": ["roll back", "answer"],
+    "a webhook is received": ["enqueue", "publish", "answer"],
+    "an event is paid and delivered": [
+        "take",
+        "claim",
+        "handler",
+        "confirm",
+        "commit",
+        "after commit",
+        "deliver",
+        "finish",
+        "answer",
+    ],
+    "a refund waits": ["take", "claim", "roll back", "record", "reschedule", "answer"],
     "a charge releases a refund": [
         "commit",
         "after commit",
+        "reschedule",
         "enqueue",
         "publish",
         "deliver",
         "answer",
     ],
+    "a delivery fails": ["deliver", "record", "reschedule", "answer"],
+    "a message names many": ["take", "claim", "commit", "after commit", "record", "answer"],
+    "a message is handed back": ["take", "claim", "commit", "enqueue", "publish", "answer"],
     "a dead letter is replayed": ["enqueue", "publish", "answer"],
     "what is due is swept": ["publish", "answer"],
 }

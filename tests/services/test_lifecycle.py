@@ -1,5 +1,4 @@
-"""The life of the events of one order as a state machine: whatever happens next, what must always
-hold still does.
+"""The life of one order's events as a state machine: what must always hold, always does.
 
 The machine is played against the database of the run, with real processes that are killed. What it
 knows of the lifecycle is in ``FOLLOWERS`` and in the invariants, and nowhere else.
@@ -16,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
-from django_payment_webhooks import conf, processing
+from django_payment_webhooks import conf
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.sweeper import sweep
+from django_payment_webhooks.publisher import ThreadPublisher, process
+from django_payment_webhooks.sweeper import release, sweep
 
 from ..doubles import Clock
 from ..factories import OrderFactory
@@ -40,8 +40,15 @@ EFFECTS = {
 FINAL = {Event.PROCESSED, Event.DUPLICATE, Event.IGNORED, Event.FAILED}
 # What an event can become by itself. Only a replay leads out of a final status.
 NEXT = {
-    Event.RECEIVED: {Event.WAITING, Event.APPLIED, Event.DUPLICATE, Event.IGNORED, Event.FAILED},
-    Event.WAITING: {Event.APPLIED, Event.DUPLICATE, Event.FAILED},
+    Event.RECEIVED: {
+        Event.WAITING,
+        Event.APPLIED,
+        Event.PROCESSED,
+        Event.DUPLICATE,
+        Event.IGNORED,
+        Event.FAILED,
+    },
+    Event.WAITING: {Event.APPLIED, Event.PROCESSED, Event.DUPLICATE, Event.FAILED},
     Event.APPLIED: {Event.PROCESSED, Event.FAILED},
 }
 REPLAYED = {Event.FAILED: {Event.RECEIVED, Event.APPLIED}, Event.WAITING: {Event.RECEIVED}}
@@ -56,7 +63,7 @@ def followers(status, nexts):
     return found
 
 
-FOLLOWERS = {status: followers(status, NEXT) for status, _ in Event.STATUSES}
+FOLLOWERS = {status: followers(status, NEXT) for status in Event.TRANSITIONS}
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -69,7 +76,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock(self.patch)
         # What is published is lost: a rule says when a message comes.
-        self.patch.setattr(processing, "enqueue", lambda pk: None)
+        self.patch.setattr(ThreadPublisher, "publish", lambda self, events: None)
         forget_everything()
         self.warehouse.reset()
         OrderFactory(id="A1")
@@ -88,12 +95,12 @@ class Lifecycle(RuleBasedStateMachine):
         """A message comes, whether or not there is something to do."""
         message(name)
 
-    @rule(name=NAMES, last=st.integers(0, 22))
+    @rule(name=NAMES, last=st.integers(0, 40))
     def crash(self, name, last):
         """A worker is killed at some step of its work, if it has as many."""
         play(lambda: message(name), last)
 
-    @rule(name=NAMES, last=st.integers(0, 10))
+    @rule(name=NAMES, last=st.integers(0, 16))
     def crash_web_server(self, name, last):
         """A web server is killed at some step. The provider may not have an answer, and the row may
         be there.
@@ -107,20 +114,20 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         """The sweeper finds what is due, and its messages arrive."""
-        sweep(processing.process)
+        sweep(process)
 
     @rule()
     def lose(self):
         """The sweeper finds what is due, and its messages are lost."""
-        sweep(lambda pk: None)
+        sweep(lambda keys: None)
 
     @rule(name=NAMES)
     def release(self, name):
-        """A worker that was held up releases what waits for an event, though others have done so."""
+        """A worker that was held up releases what waits for an event, as others have done."""
         for event in Event.objects.filter(
             provider_event_id=name, status__in=[Event.APPLIED, Event.PROCESSED]
         ):
-            processing.release(event)
+            release(event)
 
     @rule(name=NAMES)
     def replay(self, name):
@@ -224,7 +231,7 @@ class Lifecycle(RuleBasedStateMachine):
     def finish(self):
         """Sweep until nothing is due any more, and will never be."""
         for _ in range(24):
-            sweep(processing.process)
+            sweep(process)
             if not Event.objects.filter(finished_at=None).exists():
                 return
             self.clock.advance(HOUR)
