@@ -7,9 +7,6 @@ from django.utils.module_loading import module_has_submodule
 
 from .conf import settings
 
-# What stands beside the core and always loads. The core imports none of it, and runs without it.
-PLUGINS = ("checks", "logging", "sweeper", "worker")
-
 
 class PaymentWebhooksAppConfig(AppConfig):
     """Name this app in ``INSTALLED_APPS`` as ``"django_payment_webhooks"``."""
@@ -19,9 +16,9 @@ class PaymentWebhooksAppConfig(AppConfig):
     verbose_name = "Payment webhooks"
 
     def ready(self) -> None:
-        """Register the task, and load the plug-ins and what the settings add to them."""
-        import_module(f"{self.name}.processing")
-        for plugin in PLUGINS:
+        """Load the plug-ins, and what the settings add to them."""
+        # They stand beside the core, which imports none of them, and runs without them.
+        for plugin in ("checks", "logging", "publisher", "sweeper", "worker"):
             if module_has_submodule(self.module, plugin):
                 import_module(f"{self.name}.{plugin}")
         for extension in settings.PAYMENT_WEBHOOKS_EXTENSIONS:

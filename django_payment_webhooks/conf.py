@@ -1,49 +1,54 @@
 """The settings and their defaults. A project overrides each as ``PAYMENT_WEBHOOKS_<NAME>``."""
 
-from typing import Any
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from appconf import AppConf
-from django.conf import settings
+from django.conf import settings as settings
 from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from .handlers import Handler
+    from .receiving import BaseProvider
 
 
 class PaymentWebhooksConf(AppConf):
-    """The defaults. Every time is in seconds."""
+    """The defaults. Every time is in seconds. What only a plug-in needs is said there."""
 
     # Who may send, and which class handles each type of event.
-    PROVIDERS: dict = {}
-    HANDLERS: dict = {}
+    PROVIDERS: dict[str, Any] = {}
+    HANDLERS: dict[str, str] = {}
     # Modules that are imported once Django is ready, beside those that always are.
-    EXTENSIONS: list = []
-    # The largest body of a webhook, in bytes.
-    MAX_BODY_SIZE = 1024 * 1024
-    # How long a process leaves the broker alone after it failed.
-    PUBLISH_PAUSE = 5
-    # How long an event is due, or waits, before it is looked at again: first the grace, then twice
-    # as long each time, up to the ceiling.
+    EXTENSIONS: list[str] = []
+    # What sends the messages, and what decides whether to try again.
+    PUBLISHER = "django_payment_webhooks.publisher.ThreadPublisher"
+    RETRY_POLICY = "django_payment_webhooks.retrying.RetryPolicy"
+    # How long a stored event is left to its message, and how long a worker may keep it.
     SWEEP_GRACE = 30
-    SWEEP_CEILING = 60 * 60
-    # How long a worker may keep an event, and how long an event may wait for what it requires.
     LEASE = 5 * 60
-    WAIT_DEADLINE = 3 * 24 * 60 * 60
-    # A failed attempt is repeated after base, 2 base, 4 base, ... but never later than the ceiling.
-    MAX_ATTEMPTS = 25
-    BACKOFF_BASE = 5
-    BACKOFF_CEILING = 4 * 60 * 60
 
     class Meta:
         prefix = "payment_webhooks"
 
 
-def get_provider(name: str) -> Any:
+@lru_cache(maxsize=None)
+def load(path: str) -> Any:
+    """Return this process's one instance of a plug-in's class."""
+    return import_string(path)()
+
+
+@lru_cache(maxsize=None)
+def get_provider(name: str) -> BaseProvider:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
-    return import_string(options.pop("BACKEND", "django_payment_webhooks.providers.Provider"))(
-        name, **options
-    )
+    backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.Provider"))
+    provider: BaseProvider = backend(name, **options)
+    return provider
 
 
-def get_handler(event_type: str) -> Any:
+def get_handler(event_type: str) -> Handler | None:
     """Return the handler of a type of event, or None."""
     path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
     return import_string(path)() if path else None

@@ -4,17 +4,15 @@
 class WebhookRefused(Exception):
     """The webhook is answered with an error, and none of its events is applied.
 
-    ``status`` is the HTTP status, ``reason`` a machine-readable word for logs and metrics, ``headers`` go into the
-    answer, and the message is the sentence that the sender reads.
+    ``status`` is the HTTP status, ``reason`` a machine-readable word for logs and metrics,
+    ``headers`` go into the answer, and the message is the sentence that the sender reads.
     """
 
-    def __init__(self, status: int, reason: str, message: str, **headers: str):
+    def __init__(self, status: int, reason: str, message: str, **headers: str) -> None:
         super().__init__(message)
-        self.status, self.reason, self.headers = status, reason, headers
-
-
-class ParseError(WebhookRefused):
-    """A signed body can't be understood. The message says what is missing or wrong in it."""
+        self.status = status
+        self.reason = reason
+        self.headers = headers
 
 
 class PermanentFailure(Exception):
@@ -22,7 +20,15 @@ class PermanentFailure(Exception):
 
 
 class NotReady(Exception):
-    """What the event requires has not been applied yet: it waits."""
+    """Raised by a handler: what the event requires has not been applied yet. It waits."""
+
+
+class NothingToDo(Exception):
+    """Raised by a handler: this event has no effect. It becomes ``ignored``, with this reason.
+
+    Everything that the handler did is undone, and no idempotency key is claimed: an unpaid session
+    must not keep the payment that follows it from paying the order.
+    """
 
 
 class Overtaken(Exception):

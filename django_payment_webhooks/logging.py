@@ -5,7 +5,7 @@ identifiers are written so that they can't forge a line.
 """
 
 import logging
-from typing import Any, List, Tuple
+from typing import Any, List
 
 from django.dispatch import receiver
 
@@ -78,16 +78,13 @@ for name in LEVELS:
 
 
 @receiver(signals.webhook_received)
-def log_received(
-    provider: str, outcomes: List[Tuple[Event, bool]], seconds: float, **_: Any
-) -> None:
+def log_received(provider: str, events: List[Event], seconds: float, **_: Any) -> None:
     """Write one line about a webhook that was answered with 200."""
     facts = {
         "provider": provider,
-        "events": len(outcomes),
-        "new": sum(created for _, created in outcomes),
+        "events": len(events),
+        "new": sum(event.is_new for event in events),
     }
-    events = [event for event, _ in outcomes]
     facts["event_ids"] = safe(",".join(event.provider_event_id for event in events))
     facts["order_ids"] = safe(
         ",".join(sorted({event.order_id for event in events if event.order_id}))

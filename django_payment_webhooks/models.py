@@ -1,24 +1,33 @@
 """The event: one row, which is the truth about what was received and what became of it."""
 
+from __future__ import annotations
+
 import hashlib
-from datetime import timedelta
+import time
 from functools import partial
+from typing import Any
 
 from django.db import models, router, transaction
 from django.utils import timezone
 from django.utils.functional import cached_property
 
 from . import signals
-from .conf import get_provider
+from .conf import get_provider, settings
 from .exceptions import Overtaken
 
-# With the id, as the oldest and the newest of a status are asked for: see migration 0003.
-INDEXES = (["order_key"], ["status", "id"])
+
+def due_in(delay: float, grace: float = 0) -> dict[str, Any]:
+    """Return when a worker may take an event, and when the sweeper enqueues it again.
+
+    In Unix seconds: no time zone and no summer time shifts them, whatever ``USE_TZ`` says.
+    """
+    due_at = time.time() + delay
+    return {"due_at": due_at, "enqueue_at": due_at + grace}
 
 
 def digest(*names: str) -> str:
-    """Return a key for names. Unlike them it is short, and the same text for every collation of a database."""
-    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    """Return a key for names: short, and the same text for every collation of a database."""
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class EventManager(models.Manager):
@@ -30,83 +39,123 @@ class EventManager(models.Manager):
 
 
 class Event(models.Model):
-    """One event of a provider, from its receipt to its end. It is changed by :meth:`change` alone."""
+    """One event of a provider, from its receipt to its end."""
 
     RECEIVED, WAITING, APPLIED = "received", "waiting", "applied"
     PROCESSED, DUPLICATE, IGNORED, FAILED = "processed", "duplicate", "ignored", "failed"
-    STATUSES = [
-        (name, name) for name in (RECEIVED, WAITING, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED)
-    ]
+    #: The statuses that may follow each. None follows an effect that is complete.
+    TRANSITIONS = {
+        RECEIVED: {WAITING, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED},
+        WAITING: {RECEIVED, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED},
+        APPLIED: {PROCESSED, FAILED},
+        PROCESSED: set(),
+        DUPLICATE: set(),
+        IGNORED: {RECEIVED, PROCESSED, DUPLICATE},
+        FAILED: {RECEIVED, APPLIED, PROCESSED, DUPLICATE},
+    }
 
     id = models.BigAutoField(primary_key=True)
     provider = models.CharField(max_length=64)
     provider_event_id = models.CharField(max_length=255)
-    dedup_key = models.CharField(max_length=40)
+    dedup_key = models.CharField(max_length=32)
+    fingerprint = models.CharField(max_length=32, blank=True)
     type = models.CharField(max_length=255)
     order_id = models.CharField(max_length=255, blank=True)
-    order_key = models.CharField(max_length=40)
+    order_key = models.CharField(max_length=32, blank=True)
     occurred_at = models.DateTimeField()
-    received_at = models.DateTimeField(db_index=True)
-    body = models.BinaryField()
-    payload_path = models.CharField(max_length=255, blank=True)
-    verified_by = models.CharField(max_length=12, blank=True)
-    status = models.CharField(max_length=16, choices=STATUSES, default=RECEIVED)
+    received_at = models.DateTimeField(default=timezone.now, db_index=True)
+    verified_by = models.CharField(max_length=64, blank=True)
+    # What changes stands together, and the body last: PostgreSQL logs little but the difference.
+    status = models.CharField(max_length=9, default=RECEIVED, choices=[(s, s) for s in TRANSITIONS])
     attempts = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=0)
-    due_at = models.DateTimeField(null=True)
-    enqueue_at = models.DateTimeField(null=True, db_index=True)
-    waiting_since = models.DateTimeField(null=True)
+    due_at = models.FloatField(null=True)
+    enqueue_at = models.FloatField(null=True, db_index=True)
+    waiting_since = models.FloatField(null=True)
     finished_at = models.DateTimeField(null=True)
-    idempotency_key = models.CharField(max_length=40, null=True)
+    idempotency_key = models.CharField(max_length=32, null=True)
     error = models.TextField(blank=True)
+    body = models.BinaryField()
 
     objects = EventManager()
 
     class Meta:
-        # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text
-        # column.
+        # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
-            models.Index(fields=names, name="payment_webhooks_" + names[0]) for names in INDEXES
+            models.Index(fields=["order_key"], name="payment_webhooks_order_key"),
+            # With the id, as the oldest and the newest of a status are asked for.
+            models.Index(fields=["status", "id"], name="payment_webhooks_status"),
         ]
 
     def __str__(self) -> str:
-        return "%s %s" % (self.type or "unparsed", self.provider_event_id)
+        return f"{self.type or 'unparsed'} {self.provider_event_id}"
 
     @cached_property
-    def payload(self) -> dict:
-        """The event as the provider sent it, its numbers as int or Decimal. Raises ``ValueError`` if unparsed."""
-        return get_provider(self.provider).payload(bytes(self.body), self.payload_path)
+    def payload(self) -> Any:
+        """The event as the provider sent it, its numbers as int or Decimal.
+
+        Raises ``ValueError`` if it could not be parsed.
+        """
+        return get_provider(self.provider).payload(bytes(self.body))
 
     @cached_property
-    def data(self) -> dict:
-        """The fields that the provider's paths find in the payload, by name, such as ``charge_id`` and ``amount``."""
+    def data(self) -> dict[str, Any]:
+        """The fields that the provider finds in the payload, such as ``charge_id``, by name."""
         return get_provider(self.provider).read(self.payload)
 
-    def change(self, **values: object) -> None:
-        """Change the row, and tell if its status is new. Raises ``Overtaken`` if it is not as it was read."""
-        is_news = values.get("status", self.status) != self.status
+    def change(self, cause: Exception | None = None, **values: Any) -> None:
+        """Change the row, and announce a new status. Raises ``Overtaken`` if it is not as read."""
+        before = self.status
+        status = values.get("status", before)
+        if status not in {before, *self.TRANSITIONS[before]}:
+            raise ValueError(f"An event that is {before} can't become {status}.")
         values["version"] = self.version + 1
-        # The version is the only guard: MariaDB would walk the index of any other column, and
-        # deadlock.
+        # The version is the only guard: MariaDB would walk the index of any other, and deadlock.
         if not Event.objects.filter(pk=self.pk, version=self.version).update(**values):
             raise Overtaken
         self.__dict__.update(values)
-        if is_news:
-            self.announce()
+        if status != before:
+            self.announce(cause)
 
-    def announce(self) -> None:
+    def announce(self, cause: Exception | None = None) -> None:
         """Send the signal that has the name of the event's status, once the row is committed."""
-        send = getattr(signals, "event_" + self.status).send_robust
-        transaction.on_commit(partial(send, Event, event=self), using=router.db_for_write(Event))
+        signal = getattr(signals, f"event_{self.status}")
+        send = partial(signal.send_robust, Event, event=self, error=cause)
+        transaction.on_commit(send, using=router.db_for_write(Event))
 
-    def schedule(self, delay: float, grace: float = 0, **values: object) -> None:
-        """Make the event due after a delay; the sweeper enqueues it after a grace, too. Both are in seconds."""
-        due_at = timezone.now() + timedelta(seconds=delay)
-        self.change(due_at=due_at, enqueue_at=due_at + timedelta(seconds=grace), **values)
+    def take(self) -> None:
+        """Keep the event for a lease. Counted before any work, as work can kill a worker.
 
-    def finish(self, status: str, error: str = "") -> None:
+        The time of the next sweep stays: a column that has an index is the one that costs.
+        """
+        lease = settings.PAYMENT_WEBHOOKS_LEASE
+        self.change(attempts=self.attempts + 1, due_at=time.time() + lease)
+
+    def claim(self, key: str, delivers: bool) -> None:
+        """Lock the row, prove that it is ours, claim its effect, and write how it will end."""
+        if delivers:
+            effect: dict[str, Any] = {"status": self.APPLIED, "idempotency_key": key, "error": ""}
+            self.reschedule(settings.PAYMENT_WEBHOOKS_LEASE, **effect)
+        else:
+            self.finish(self.PROCESSED, idempotency_key=key)
+
+    def confirm(self) -> None:
+        """Prove at the end of a transaction that it still has what :meth:`claim` wrote.
+
+        Raises ``TransactionManagementError``. PostgreSQL and Django roll back in silence after an
+        error that a handler has hidden, and MySQL goes on in a new transaction after a deadlock.
+        """
+        names = ("version", "idempotency_key", "status", "due_at", "finished_at")
+        written = {name: getattr(self, name) for name in names}
+        if not Event.objects.filter(pk=self.pk, **written).exists():
+            raise transaction.TransactionManagementError("The handler hid a database error.")
+
+    def reschedule(self, delay: float, grace: float = 0, **values: Any) -> None:
+        """Let a worker look at the event after a delay, and the sweeper after a grace, too."""
+        self.change(**values, **due_in(delay, grace))
+
+    def finish(self, status: str, reason: str = "", **values: Any) -> None:
         """Give the event a final status: nothing is due any more."""
-        self.change(
-            status=status, error=error, finished_at=timezone.now(), due_at=None, enqueue_at=None
-        )
+        ended = {"finished_at": timezone.now(), "due_at": None, "enqueue_at": None}
+        self.change(status=status, error=reason, **ended, **values)

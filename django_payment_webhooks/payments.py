@@ -1,5 +1,7 @@
 """Handlers for what every shop has: they know what their event requires, and what its effect is called."""
 
+from __future__ import annotations
+
 import abc
 
 from .exceptions import PermanentFailure

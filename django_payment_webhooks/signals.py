@@ -1,4 +1,4 @@
-"""What happened, told after it was committed. Logs and metrics are receivers of these signals.
+"""What happened, reported after it was committed. Logs and metrics are receivers of these signals.
 
 Each is sent with ``send_robust``: a receiver that raises changes nothing for anybody else. The
 sender is the view for a webhook, and the event's class for everything else.
@@ -6,13 +6,13 @@ sender is the view for a webhook, and the event's class for everything else.
 
 from django.dispatch import Signal
 
-# provider (its name), outcomes (a list of pairs: an event, and whether it is new), seconds (until
-# the answer)
+# provider (its name), received (a list of Received), seconds (until the answer)
 webhook_received = Signal()
-# provider (the name in the address, even if there is no such provider), status, reason, seconds
+# provider (the name in the address, even if there is no such provider), status, reason, seconds,
+# error (the database's, or None)
 webhook_rejected = Signal()
 
-# An event got the status of the same name: event
+# An event got the status of the same name: event, error (what the handler raised, or None)
 event_received = Signal()
 event_waiting = Signal()
 event_applied = Signal()
@@ -22,11 +22,10 @@ event_ignored = Signal()
 event_failed = Signal()
 
 # Something else happened to an event: event
-event_conflicted = (
-    Signal()
-)  # other: an event of the same id or the same effect that says something else
+event_conflicted = Signal()  # other (the event of the same effect, or None), difference
 event_released = Signal()  # by: the event that it waited for
 event_retried = Signal()  # error
+event_overtaken = Signal()  # error: of an attempt whose event somebody else has by now
 event_replayed = Signal()
 
 # error

@@ -1,27 +1,36 @@
-"""The sweeper: it enqueues what is due, so that no lost message, dead worker or failed broker matters.
+"""Finds what is due: what waits for an applied event, and what lost its message or its worker.
 
-Every Celery worker asks for it, so that no project can forget to schedule it; the command ``sweep_payment_webhooks``
-does the same from cron.
+Every Celery worker asks for a sweep, so that no project can forget to schedule it; the command
+``sweep_payment_webhooks`` does the same from cron.
 """
 
+from __future__ import annotations
+
+import time
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any, Callable
+from logging import getLogger
+from typing import Any, Callable, Sequence
 
 from appconf import AppConf
 from celery import shared_task
-from django.db import OperationalError, connections, router, transaction
-from django.utils import timezone
+from django.db import OperationalError
+from django.dispatch import receiver
 
 from . import signals
 from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
-from .processing import gap, process
+from .publisher import enqueue, is_suspect, send_message, unless_locked
+from .retrying import find_pause
+
+logger = getLogger(__name__)
+
+# How many waiting events one event releases. Once applied, each of them releases as many.
+MAX_RELEASED = 100
 
 
 class SweeperConf(AppConf):
-    """How often a worker sweeps, in seconds (None for never), and how many events it enqueues at most."""
+    """How often a worker sweeps, in seconds (None for never), and how many events at most."""
 
     SWEEP_INTERVAL = 10
     SWEEP_BATCH = 1000
@@ -30,47 +39,87 @@ class SweeperConf(AppConf):
         prefix = "payment_webhooks"
 
 
-def sweep(enqueue: Callable[[int], Any]) -> int:
-    """Call ``enqueue`` with the keys of the events that are due and that no worker has taken, oldest first.
+# ---- release
 
-    Returns how many they were. Raises what ``enqueue`` raises; the sweep ends there, and the next goes on.
+
+@receiver(
+    [signals.event_applied, signals.event_processed, signals.event_duplicate],
+    dispatch_uid="payment_webhooks.release",
+)
+def release(event: Event, **_: Any) -> None:
+    """Make the events due that wait for this one's order, now that its type counts.
+
+    An error is left to the next sweep: the event's own effects are committed.
+    """
+    if not event.order_key:
+        return
+    waiting = Event.objects.filter(order_key=event.order_key, status=Event.WAITING)
+    try:
+        others = list(waiting.filter(due_at__gt=time.time()).defer("body")[:MAX_RELEASED])
+        enqueue([other for other in others if release_one(other, event)])
+    except Exception:
+        logger.exception("release failed event=%s", event.pk)
+
+
+def release_one(event: Event, by: Event) -> bool:
+    """Make a waiting event due. Returns whether it was still waiting."""
+    try:
+        with unless_locked(event):
+            event.reschedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
+    except Overtaken:
+        return False
+    signals.event_released.send_robust(Event, event=event, by=by)
+    return True
+
+
+# ---- sweep
+
+
+def sweep(send: Callable[[Sequence[int]], Any]) -> int:
+    """Call ``send`` with the keys of events that are due and that no worker has, oldest first.
+
+    Returns how many they were. Raises what ``send`` raises; the sweep ends there, and the next goes
+    on. What was tried or swept before is named alone, in case it kills a worker.
     """
     swept = 0
-    due = Event.objects.filter(enqueue_at__lte=timezone.now()).order_by("enqueue_at").defer("body")
-    for event in due[: settings.PAYMENT_WEBHOOKS_SWEEP_BATCH]:
+    together: list[int] = []
+    due = Event.objects.filter(enqueue_at__lte=time.time()).order_by("enqueue_at").defer("body")
+    for event in list(due[: settings.PAYMENT_WEBHOOKS_SWEEP_BATCH]):
+        travels_alone = is_suspect(event)
         # Marked first: a crash in between delays the event, and a message too many costs nothing.
-        with suppress(Overtaken, OperationalError):
-            put_off(event)
-            enqueue(event.pk)
-            swept += 1
+        if not mark(event):
+            continue
+        swept += 1
+        if travels_alone:
+            send([event.pk])
+            continue
+        together.append(event.pk)
+        if len(together) == settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE:
+            send(together)
+            together = []
+    if together:
+        send(together)
     signals.sweep_finished.send_robust(Event, enqueued=swept)
     return swept
 
 
-def put_off(event: Event) -> None:
-    """Put off the next sweep of an event. Raises ``Overtaken`` if a connection holds its row, perhaps a dead one."""
-    # A row that somebody has changed by hand may lack one of the two; it must not hold up the
-    # others.
-    enqueue_at = timezone.now() + timedelta(seconds=gap(event.due_at or event.enqueue_at))
-    database = router.db_for_write(Event)
-    if not connections[database].features.has_select_for_update_skip_locked:
-        return event.change(enqueue_at=enqueue_at)
-    with transaction.atomic(using=database):
-        if (
-            not Event.objects.select_for_update(skip_locked=True)
-            .filter(pk=event.pk)
-            .values_list("pk")
-        ):
-            raise Overtaken
-        event.change(enqueue_at=enqueue_at)
-
-
-def enqueue_now(pk: int) -> None:
-    """Send the message of one event at once. Raises what the broker's client raises."""
-    process.apply_async((pk,), retry=False)
+def mark(event: Event) -> bool:
+    """Put off the next sweep of an event. Returns whether a worker is to look at it now."""
+    # A row that was changed by hand may lack one of the two; it must not hold up the others.
+    due_at = event.due_at or event.enqueue_at
+    # A connection may hold the row, perhaps a dead one.
+    with suppress(Overtaken, OperationalError), unless_locked(event):
+        if due_at > time.time():
+            # A worker has it until then, and must not be overtaken: the version stays.
+            mine = Event.objects.filter(pk=event.pk, version=event.version)
+            mine.update(enqueue_at=due_at)
+            return False
+        event.change(enqueue_at=time.time() + find_pause(due_at))
+        return True
+    return False
 
 
 @shared_task(name="payment_webhooks.sweep_events", ignore_result=True)
 def sweep_events() -> None:
     """Enqueue the events that are due."""
-    sweep(enqueue_now)
+    sweep(send_message)

@@ -6,24 +6,25 @@ module, with the broker away. All of them work inside a test's transaction (``Te
 (``TransactionTestCase``, ``django_db(transaction=True)``).
 """
 
+from __future__ import annotations
+
 import itertools
 import pprint
-import sys
+import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from unittest import mock
 
 from django.apps import apps
 from django.db import router, transaction
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
-from django.utils import timezone
 
-from . import history, processing
+from . import history, processing, publisher
 from .conf import get_handler
 from .handlers import Handler
 from .models import Event
@@ -35,6 +36,7 @@ from .providers.sending import (
     make_values,
     sign_webhook,
 )
+from .sweeper import release
 
 __all__ = [
     "assert_one_outcome",
@@ -124,16 +126,11 @@ def post_event(
 # ---- the worker and the clock
 
 
-class Nowhere:
-    """In place of the queue of what is published, and of the thread that does it: takes nothing, starts nothing."""
+class SilentPublisher:
+    """In place of what publishes: sends nothing, starts no thread."""
 
-    def qsize(self) -> int:
-        """Return that there is no room."""
-        return sys.maxsize
-
-    def is_alive(self) -> bool:
-        """Return that no other thread is needed."""
-        return True
+    def publish(self, events: Sequence[Event]) -> None:
+        """Leave the events to :func:`run_due`."""
 
 
 @contextmanager
@@ -143,21 +140,13 @@ def without_broker() -> Iterator[None]:
     Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is
     installed, rejected webhooks are not counted in it.
     """
-    conf = processing.process.app.conf
-    was_eager, conf.task_always_eager = conf.task_always_eager, False
-    nowhere = Nowhere()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(
-                mock.patch.multiple(processing, unpublished=nowhere, publisher=nowhere)
-            )
-            stack.enter_context(mock.patch.object(processing.process, "apply_async"))
-            if apps.is_installed(history.__name__):
-                rejections = import_module(history.__name__ + ".receivers").rejections
-                stack.enter_context(mock.patch.object(rejections, "count"))
-            yield
-    finally:
-        conf.task_always_eager = was_eager
+    publisher = f"{SilentPublisher.__module__}.{SilentPublisher.__qualname__}"
+    with ExitStack() as stack:
+        stack.enter_context(override_settings(PAYMENT_WEBHOOKS_PUBLISHER=publisher))
+        if apps.is_installed(history.__name__):
+            rejections = import_module(history.__name__ + ".receivers").rejections
+            stack.enter_context(mock.patch.object(rejections, "count"))
+        yield
 
 
 def run_due() -> List[Event]:
@@ -169,7 +158,7 @@ def run_due() -> List[Event]:
     done: List[int] = []
     for _ in range(MAX_ROUNDS):
         due = list(
-            Event.objects.filter(due_at__lte=timezone.now())
+            Event.objects.filter(due_at__lte=time.time())
             .order_by("pk")
             .values_list("pk", flat=True)
         )
@@ -177,24 +166,32 @@ def run_due() -> List[Event]:
             events = Event.objects.in_bulk(done)
             return [events[pk] for pk in done]
         for pk in due:
-            processing.process(pk)
+            process_one(pk)
         done += due
     raise AssertionError(
         "After %d rounds there is still something due: the events %s." % (MAX_ROUNDS, due)
     )
 
 
+def process_one(pk: int) -> None:
+    """Process an event, and release what waits for it: within a transaction nobody else does."""
+    publisher.process([pk])
+    if not transaction.get_connection(router.db_for_write(Event)).in_atomic_block:
+        return
+    event = Event.objects.defer("body").get(pk=pk)
+    if event.status in (Event.APPLIED, Event.PROCESSED, Event.DUPLICATE):
+        release(event)
+
+
 def pass_time(seconds: float) -> None:
     """Let a number of seconds pass for every event that is not finished: its times move into the past."""
     passed = timedelta(seconds=seconds)
     for event in Event.objects.filter(finished_at=None):
-        times = {
-            name: getattr(event, name)
-            for name in ("due_at", "enqueue_at", "waiting_since", "received_at")
-        }
-        Event.objects.filter(pk=event.pk).update(
-            **{name: time - passed for name, time in times.items() if time}
-        )
+        names = ("due_at", "enqueue_at", "waiting_since")
+        times = {name: getattr(event, name) for name in names}
+        moved: Dict[str, Any] = {name: at - seconds for name, at in times.items() if at is not None}
+        moved["received_at"] = event.received_at - passed
+        Event.objects.filter(pk=event.pk).update(**moved)
 
 
 # ---- what must not matter

@@ -1,4 +1,4 @@
-"""The webhook's addresses: ``payment`` for the default provider, ``payment/<provider>`` for every one."""
+"""The webhook's addresses: ``payment`` for the default provider, ``payment/<name>`` for any."""
 
 try:
     from django.urls import re_path

@@ -4,10 +4,7 @@ clock.
 
 import json
 import os
-import queue
-import threading
 from collections import namedtuple
-from contextlib import suppress
 
 import pytest
 from django.db import connections
@@ -15,7 +12,8 @@ from django.dispatch import Signal
 from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
-from django_payment_webhooks import processing, signals, testing
+from django_payment_webhooks import publisher, signals, testing
+from django_payment_webhooks.conf import load
 from django_payment_webhooks.history.receivers import rejections
 
 from . import VAR_DIR
@@ -75,57 +73,19 @@ def webhook(post):
 # ---- the queue
 
 
-class PublisherEnds(BaseException):
-    """What ends the publisher's thread, which otherwise lasts for ever."""
-
-
-class Unpublished(queue.Queue):
-    """What the publisher has yet to send, in a queue that can tell it to end."""
-
-    END = object()
-
-    def __init__(self):
-        super().__init__()
-        self.publishers = set()
-
-    def get(self, *args, **kwargs):
-        """Return the next message."""
-        self.publishers.add(threading.current_thread())
-        message = super().get(*args, **kwargs)
-        if message is self.END:
-            raise PublisherEnds
-        return message
-
-    def settle(self):
-        """Wait until everything was sent. The next message starts another publisher."""
-        publishers = {
-            thread for thread in self.publishers | {processing.publisher} if thread.is_alive()
-        }
-        for _ in publishers:
-            self.put(self.END)
-        for thread in publishers:
-            thread.join(10)
-            assert not thread.is_alive(), "the publisher still has something to send"
-        self.publishers.clear()
-
-
-def publish(real_publish=processing.publish):
-    """Send the messages to the broker, until the queue tells to end."""
-    with suppress(PublisherEnds):
-        real_publish()
-
-
-processing.unpublished, processing.publish = Unpublished(), publish
+def get_publisher():
+    """Return what sends this process's messages."""
+    return load("django_payment_webhooks.publisher.ThreadPublisher")
 
 
 class Queue:
     """What was sent to the broker, seen by a consumer of its own."""
 
-    app = processing.process.app
+    app = publisher.process.app
 
     def messages(self):
         """Take the messages from the queue: for each the task's name and its arguments."""
-        processing.unpublished.settle()
+        assert get_publisher().flush(10), "the publisher still has something to send"
         taken = []
         with self.app.connection_for_read() as connection:
             mailbox = connection.SimpleQueue(self.app.conf.task_default_queue)
@@ -140,8 +100,8 @@ class Queue:
     def __call__(self):
         """Take the messages from the queue: the keys of the events that they name."""
         messages = self.messages()
-        assert {task for task, _ in messages} <= {processing.process.name}, messages
-        return [key for _, (key,) in messages]
+        assert {task for task, _ in messages} <= {publisher.process.name}, messages
+        return [key for _, (keys,) in messages for key in keys]
 
 
 @pytest.fixture

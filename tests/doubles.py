@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import sys
 import threading
+import time
 from unittest import mock
 
 from django.db import connections
@@ -51,17 +52,16 @@ class Clock:
     """The clock of the app, that goes on by itself and can be moved on by hand."""
 
     def __init__(self, monkeypatch):
-        self.passed = datetime.timedelta()
-        self.real_now = timezone.now
-        monkeypatch.setattr(timezone, "now", self.now)
-
-    def now(self):
-        """Return the time."""
-        return self.real_now() + self.passed
+        self.passed = 0
+        real_now, real_time = timezone.now, time.time
+        monkeypatch.setattr(
+            timezone, "now", lambda: real_now() + datetime.timedelta(seconds=self.passed)
+        )
+        monkeypatch.setattr(time, "time", lambda: real_time() + self.passed)
 
     def advance(self, seconds):
         """Let a number of seconds pass."""
-        self.passed += datetime.timedelta(seconds=seconds)
+        self.passed += seconds
 
 
 @contextlib.contextmanager

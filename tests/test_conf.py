@@ -12,7 +12,7 @@ from django_payment_webhooks.monitoring.overview import OverviewConf
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.sweeper import SweeperConf
 
-from .test_providers import BatchProvider
+from .providers.samples import BatchProvider
 
 DEFAULTS = {
     "EXTENSIONS": [
@@ -22,6 +22,9 @@ DEFAULTS = {
         "django_payment_webhooks.sweeper",
     ],
     "MAX_BODY_SIZE": 1048576,
+    "MAX_JSON_DEPTH": 31,
+    "MAX_JSON_VALUES": 50000,
+    "MAX_EVENTS": 1000,
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
@@ -73,11 +76,11 @@ def test_a_provider_is_the_default_class_with_the_options_that_the_settings_give
 
 
 def test_a_provider_can_have_a_class_of_its_own(settings):
-    options = {"BACKEND": "tests.test_providers.BatchProvider", "SECRETS": ["s"]}
+    options = {"BACKEND": "tests.providers.samples.BatchProvider", "SECRETS": ["s"]}
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"batch": options}
     for _ in range(2):
         assert type(get_provider("batch")) is BatchProvider
-    assert options == {"BACKEND": "tests.test_providers.BatchProvider", "SECRETS": ["s"]}
+    assert options == {"BACKEND": "tests.providers.samples.BatchProvider", "SECRETS": ["s"]}
 
 
 def test_a_secret_that_is_changed_counts_at_once(settings):
@@ -96,7 +99,7 @@ def test_a_provider_that_the_settings_do_not_name_raises_key_error():
     ("options", "error"),
     [
         ({"BACKEND": "no.such.module"}, ImportError),
-        ({"BACKEND": "tests.test_providers.NoSuchClass"}, ImportError),
+        ({"BACKEND": "tests.providers.samples.NoSuchClass"}, ImportError),
         ({"BACKEND": "nodots"}, ImportError),
         ({"SECRET": "s"}, ImproperlyConfigured),
     ],

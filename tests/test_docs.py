@@ -37,7 +37,14 @@ from django_payment_webhooks.history.receivers import VERBS
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers import Provider
-from django_payment_webhooks.providers.sending import compose, make_values, sign_webhook
+from django_payment_webhooks.providers.declarative import FLAGS
+from django_payment_webhooks.providers.sending import (
+    Webhook,
+    compose,
+    forge_webhook,
+    make_values,
+    sign_webhook,
+)
 from django_payment_webhooks.sweeper import sweep
 
 from .test_architecture import CORE, SOURCES, count_code_lines
@@ -371,9 +378,7 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
     headers, body, expected, answer = recipe()
     assert provider.verify(headers, body)
     events = provider.parse(headers, body)
-    assert [
-        (event["provider_event_id"], event["type"], event["order_id"]) for event in events
-    ] == expected
+    assert [(event.provider_event_id, event.type, event.order_id) for event in events] == expected
     if answer:
         assert provider.answer([]).content == answer
     with pytest.raises(WebhookRefused):
@@ -382,7 +387,7 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
         provider, compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
     )
     assert provider.verify(sent.meta, sent.body)
-    assert [event["order_id"] for event in provider.parse(sent.meta, sent.body)] == ["A1"]
+    assert [event.order_id for event in provider.parse(sent.meta, sent.body)] == ["A1"]
 
 
 def test_provider_class_is_as_shown():
@@ -396,9 +401,28 @@ def test_provider_class_is_as_shown():
     provider = variables["Odd"]("odd", SECRETS=["x" * 16])
     body = json.dumps({"event_id": "evt_1", "kind": "charge", "state": "succeeded"}).encode()
     assert provider.verify({"HTTP_X_ODD": sign(b"x" * 16, body)}, body)
-    assert provider.parse({}, body)[0]["type"] == "charge.succeeded"
+    assert provider.parse({}, body)[0].type == "charge.succeeded"
     with pytest.raises(exceptions.ParseError):
         provider.parse({}, b'{"event_id": "evt_1"}')
+
+
+def test_provider_class_without_signatures_is_as_shown():
+    blocks = {block.caption: block for block in read_blocks("howto", "providers.md")}
+    variables = {}
+    exec(blocks["orders/tokens.py"].text, variables)
+    provider = variables["TokenPartner"]("partner", TOKEN="a token")
+    body = json.dumps(BODY).encode()
+    for headers in ({}, {"HTTP_X_TOKEN": ""}, {"HTTP_X_TOKEN": "a"}, {"HTTP_X_TOKEN": "\u00e9"}):
+        with pytest.raises(WebhookRefused):
+            provider.verify(headers, body)
+        with pytest.raises(WebhookRefused):
+            variables["TokenPartner"]("partner").verify(headers, body)
+    assert provider.verify({"HTTP_X_TOKEN": "a token"}, body) == "token"
+    signed = sign_webhook(provider, Webhook(body, {}))
+    assert provider.verify(signed.meta, body) == "token"
+    forged = forge_webhook(provider, Webhook(body, {}))
+    with pytest.raises(WebhookRefused):
+        provider.verify(forged.meta, body)
 
 
 def test_settings_of_brokers_bound_every_wait():
@@ -610,7 +634,9 @@ def provider_attributes():
 
 def test_every_option_of_a_provider_is_listed_with_its_default():
     options = {
-        name.upper(): value for name, value in provider_attributes().items() if not callable(value)
+        name.upper(): value
+        for name, value in provider_attributes().items()
+        if not callable(value) and name not in FLAGS
     }
     fields = options.pop("FIELDS")
     cells = rows("reference", "providers.md")
@@ -618,6 +644,7 @@ def test_every_option_of_a_provider_is_listed_with_its_default():
     assert shown.pop("FIELDS") == "see below"
     assert {name: ast.literal_eval(value) for name, value in shown.items()} == options
     assert {row[0]: row[1] for row in cells if row[0] in fields} == fields
+    assert {row[0]: row[1] for row in cells if row[0] in FLAGS} == dict.fromkeys(FLAGS, "True")
 
 
 def test_every_method_of_a_provider_and_a_handler_is_listed():

@@ -14,7 +14,7 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
 
 from .factories import SECRET, PayloadFactory, sign
-from .test_providers import SAMPLES
+from .providers.samples import SAMPLES
 
 TIMED_SECRET = "a-secret-of-the-timed-partner!!!"
 CHARGE = ("--type", "charge.succeeded", "--order", "A1")
@@ -40,7 +40,7 @@ def shop(live_server, send):
 
 
 class Stub(HTTPServer):
-    """A server that answers whatever it is told to, and remembers what it was sent."""
+    """A server that answers as it is asked to, and remembers what it was sent."""
 
     answers = ()
 
@@ -108,12 +108,15 @@ def test_an_event_is_made_up_signed_and_accepted(shop, order, live_server):
     assert event.payload["count"] == 3
 
 
+def test_a_field_can_be_called_as_the_commands_own_words_are(shop, order):
+    shop(*CHARGE, "--set", "provider=x", "--set", "event_type=y", "--set", "values=z")
+    payload = Event.objects.get().payload
+    assert [payload[name] for name in ("provider", "event_type", "values")] == ["x", "y", "z"]
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=[sample.name for sample in SAMPLES])
 def test_every_provider_can_be_played(shop, order, settings, sample, run_due, shop_state):
-    templates = {"standard": {"SIGNATURE_TEMPLATE": "v1,{signature}"}}
-    if sample.options:
-        options = dict(sample.options, **templates.get(sample.name, {}))
-        settings.PAYMENT_WEBHOOKS_PROVIDERS = {sample.name: options}
+    sample.set_up(settings)
     report = shop("--provider", sample.name, *CHARGE, "--event-id", "evt_7", "--duplicate", "2")
     event = Event.objects.get()
     assert (event.provider, event.provider_event_id, event.type) == (
@@ -136,12 +139,7 @@ def test_every_provider_can_be_played(shop, order, settings, sample, run_due, sh
 def test_a_file_is_sent_byte_for_byte_as_every_provider_sends_it(
     shop, order, settings, sample, tmp_path
 ):
-    if sample.options:
-        options = dict(
-            sample.options,
-            **({"SIGNATURE_TEMPLATE": "v1,{signature}"} if sample.name == "standard" else {}),
-        )
-        settings.PAYMENT_WEBHOOKS_PROVIDERS = {sample.name: options}
+    sample.set_up(settings)
     body = sample.body("evt_9") + b" \n"
     (tmp_path / "body.json").write_bytes(body)
     assert shop("--provider", sample.name, "--file", str(tmp_path / "body.json"))["ok"]
@@ -211,7 +209,7 @@ def test_another_key_can_sign(shop, send, order, settings):
         send(*CHARGE, "--key", "3")
 
 
-def test_what_is_printed_is_short_and_tells_what_became_of_it(send, order, live_server):
+def test_what_is_printed_is_short_and_says_what_became_of_it(send, order, live_server):
     printed = send(live_server.url, *CHARGE, "--event-id", "evt_1", "--duplicate", "2")
     url = live_server.url + "/v1/webhooks/payment"
     assert printed == "%s\n200 accepted evt_1\nand then 2 times 200 duplicate\n" % url
@@ -351,7 +349,7 @@ def test_a_dry_run_sends_nothing_and_shows_no_signature(send, stub):
 @pytest.mark.parametrize(
     "url", ["https://shop.example/hook", "http://192.0.2.1/hook", "http://localhost.example/hook"]
 )
-def test_a_genuine_webhook_goes_to_another_machine_only_if_told(send, url, monkeypatch):
+def test_a_genuine_webhook_goes_to_another_machine_only_if_asked(send, url, monkeypatch):
     with pytest.raises(
         CommandError, match="is not this machine, and would believe the event"
     ) as raised:
@@ -387,7 +385,7 @@ urlpatterns = []
 
 
 class Odd(Provider):
-    """Reads the type from two fields, which no option can tell."""
+    """Reads the type from two fields, which no option can say."""
 
     def read_field(self, name, meta, payload):
         return (
@@ -399,6 +397,8 @@ class Odd(Provider):
 
 class Verified(Provider):
     """Verifies in a way of its own."""
+
+    verifies_by_options = False
 
     def verify(self, meta, body):
         return super().verify({"HTTP_X_SIGNATURE": meta.get("HTTP_X_OWN", "")}, body)
@@ -423,6 +423,14 @@ def test_a_class_with_a_verify_of_its_own_can_say_how_it_signs(shop, order, sett
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"own": options}
     assert shop("--provider", "own", *CHARGE)["ok"]
     assert Event.objects.get().provider == "own"
+
+
+def test_a_dry_run_shows_no_signature_in_whatever_header_it_is(send, settings):
+    options = {"BACKEND": __name__ + ".Owned", "SECRETS": [SECRET]}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"own": options}
+    args = ["--provider", "own", *CHARGE, "--header", "X-More: yes", "--dry-run", "--json"]
+    report = json.loads(send(*args))
+    assert report["headers"] == {"X-More": "yes", "X-Own": "(64 characters)"}
 
 
 def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, order, settings):
@@ -458,7 +466,7 @@ def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, or
             CHARGE,
             "reads 'None.None' where the type should be 'charge.succeeded'",
         ),
-        ({"BACKEND": __name__ + ".Verified"}, CHARGE, "Its class has a verify of its own"),
+        ({"BACKEND": __name__ + ".Verified"}, CHARGE, "Its class verifies in a way of its own"),
         (
             {"SIGNATURE_PATTERN": "v1=([0-9a-f]{64})"},
             CHARGE,
@@ -472,6 +480,7 @@ def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, or
         ({}, [*CHARGE, "--set", "amount"], "--set 'amount' is not NAME=VALUE"),
         ({}, [*CHARGE, "--set", "=1"], "--set '=1' is not NAME=VALUE"),
         ({}, [*CHARGE, "--set", "amount:=1,2"], "what follows := is not JSON"),
+        ({}, [*CHARGE, "--set", "amount:=" + "[" * 100000], "what follows := is not JSON"),
         ({}, [*CHARGE, "--set", "a.0=x", "--set", "a.b=x"], "there is a list, which has no 'b'"),
         (
             {},
@@ -502,7 +511,7 @@ def test_what_can_not_be_sent_is_said_with_what_to_do(send, settings, stub, opti
     assert stub.requests == []
 
 
-def test_help_tells_what_it_is_for_and_names_every_option(capsys):
+def test_help_says_what_it_is_for_and_names_every_option(capsys):
     with pytest.raises(SystemExit) as exit:
         Command().run_from_argv(["manage.py", "send_payment_webhook", "--help"])
     assert exit.value.code == 0

@@ -21,7 +21,7 @@ from django_payment_webhooks import processing, signals, views
 from django_payment_webhooks.models import Event, EventManager
 
 from .factories import SECRET, PayloadFactory, sign
-from .test_providers import BatchProvider, BatchSample
+from .providers.samples import BatchProvider, BatchSample
 
 PATH = "/v1/webhooks/payment"
 LIMIT = 1024 * 1024
@@ -165,7 +165,7 @@ def test_a_body_exactly_at_the_limit_is_accepted(webhook, stored):
     ids=[
         "duplicate keys",
         "NUL",
-        "lone surrogate",
+        "unpaired surrogate",
         "unknown fields",
         "odd time",
         "no data",
@@ -728,9 +728,9 @@ UNPARSABLE = {
         "event_id is blank, or longer than 255",
     ),
     "id with NUL": (b'{"event_id": "a\\u0000", "type": "t"}', "event_id contains a NUL"),
-    "id with a lone surrogate": (
+    "id with an unpaired surrogate": (
         b'{"event_id": "\\ud800", "type": "t"}',
-        "event_id contains a NUL or a lone",
+        "event_id contains a NUL or an unpaired",
     ),
     "no type": (b'{"event_id": "evt_1"}', "type is missing"),
     "type is an object": (b'{"event_id": "evt_1", "type": {}}', "type is missing"),

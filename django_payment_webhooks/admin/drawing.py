@@ -7,7 +7,7 @@ from .timeline import Step
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 BAR_HEIGHT, BAR_WIDTH, BAR_SPACE = 160, 22, 28
-STATUSES = tuple(status for status, _ in Event.STATUSES)
+STATUSES = tuple(Event.TRANSITIONS)
 
 
 def draw_timeline(steps: List[Step], current: Event) -> Dict[str, Any]:

@@ -22,11 +22,11 @@ from django.utils.timesince import timesince
 
 from .. import history
 from ..conf import settings
-from ..exceptions import ParseError
 from ..models import Event, digest
 from ..monitoring.overview import read_overview, tell_time
-from ..operations.dry_run import rehearse
+from ..operations.dry_run import dry_run
 from ..operations.replay import REPLAYABLE, RESOLVABLE, replay, resolve
+from ..providers.payloads import ParseError
 from .drawing import draw_hours, draw_timeline
 from .redaction import redact
 from .timeline import read_order_timeline, read_timeline
@@ -36,7 +36,7 @@ ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admi
 
 MAX_COUNT = 1000
 MAX_FOUND = 500
-MAX_REHEARSED = 20
+MAX_DRY_RUN = 20
 MAX_TOLD = 5
 BATCH = 200
 
@@ -156,7 +156,7 @@ class EventAdmin(ModelAdmin):
     paginator = BoundedPaginator
     search_fields = ["order_id"]
     ordering = ["-id"]
-    actions = ["replay_events", "resolve_events", "rehearse_events"]
+    actions = ["replay_events", "resolve_events", "dry_run_events"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
     fieldsets: Any = [
         (
@@ -355,22 +355,22 @@ class EventAdmin(ModelAdmin):
     resolve_events.short_description = "Mark the selected events as handled by hand"
     resolve_events.allowed_permissions = ("change",)
 
-    def rehearse_events(self, request, queryset):
+    def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""
-        events = queryset.order_by("pk")[: MAX_REHEARSED + 1]
-        rehearsals = [(event, rehearse(event)) for event in events[:MAX_REHEARSED]]
-        is_cut = len(events) > MAX_REHEARSED
+        events = queryset.order_by("pk")[: MAX_DRY_RUN + 1]
+        dry_runs = [(event, dry_run(event)) for event in events[:MAX_DRY_RUN]]
+        is_cut = len(events) > MAX_DRY_RUN
         return self.show(
             request,
-            "rehearsal",
+            "dry_run",
             "Dry run",
-            rehearsals=rehearsals,
+            dry_runs=dry_runs,
             is_cut=is_cut,
-            most=MAX_REHEARSED,
+            most=MAX_DRY_RUN,
         )
 
-    rehearse_events.short_description = "Dry run of the selected events"
-    rehearse_events.allowed_permissions = ("change",)
+    dry_run_events.short_description = "Dry run of the selected events"
+    dry_run_events.allowed_permissions = ("change",)
 
     def operate(self, request, queryset, operation):
         """Ask for confirmation; then do what was confirmed, a batch in each request, and tell what became of it."""

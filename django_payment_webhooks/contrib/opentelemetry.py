@@ -5,7 +5,7 @@ Celery, which also carry the trace from the one to the other in the message's he
 ``django-payment-webhooks[tracing]``.
 """
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 from django.dispatch import receiver
 from opentelemetry import trace
@@ -45,15 +45,15 @@ for name in OUTCOMES:
 
 
 @receiver(signals.webhook_received, dispatch_uid="payment_webhooks.tracing.webhook_received")
-def describe_received(provider: str, outcomes: List[Tuple[Event, bool]], **_: Any) -> None:
+def describe_received(provider: str, events: List[Event], **_: Any) -> None:
     """Describe the events of a webhook in the request's span: one as its attributes, several as its events."""
     span = trace.get_current_span()
-    span.set_attributes({PREFIX + "provider": provider, PREFIX + "events": len(outcomes)})
-    for event, is_new in outcomes:
+    span.set_attributes({PREFIX + "provider": provider, PREFIX + "events": len(events)})
+    for event in events:
         described = dict(
-            describe(event), **{PREFIX + "outcome": "accepted" if is_new else "duplicate"}
+            describe(event), **{PREFIX + "outcome": "accepted" if event.is_new else "duplicate"}
         )
-        if len(outcomes) == 1:
+        if len(events) == 1:
             span.set_attributes(described)
         else:
             span.add_event("event received", described)

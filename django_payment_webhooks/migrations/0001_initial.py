@@ -1,6 +1,9 @@
 """The table of events."""
 
+import django.utils.timezone
 from django.db import migrations, models
+
+STATUSES = ["received", "waiting", "applied", "processed", "duplicate", "ignored", "failed"]
 
 
 class Migration(migrations.Migration):
@@ -15,51 +18,46 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("provider", models.CharField(max_length=64)),
                 ("provider_event_id", models.CharField(max_length=255)),
-                ("dedup_key", models.CharField(max_length=40)),
+                ("dedup_key", models.CharField(max_length=32)),
+                ("fingerprint", models.CharField(blank=True, max_length=32)),
                 ("type", models.CharField(max_length=255)),
                 ("order_id", models.CharField(blank=True, max_length=255)),
-                ("order_key", models.CharField(max_length=40)),
+                ("order_key", models.CharField(blank=True, max_length=32)),
                 ("occurred_at", models.DateTimeField()),
-                ("received_at", models.DateTimeField()),
-                ("body", models.BinaryField()),
-                ("payload_path", models.CharField(blank=True, max_length=255)),
-                ("verified_by", models.CharField(blank=True, max_length=12)),
+                (
+                    "received_at",
+                    models.DateTimeField(db_index=True, default=django.utils.timezone.now),
+                ),
+                ("verified_by", models.CharField(blank=True, max_length=64)),
                 (
                     "status",
                     models.CharField(
-                        choices=[
-                            ("received", "received"),
-                            ("waiting", "waiting"),
-                            ("applied", "applied"),
-                            ("processed", "processed"),
-                            ("duplicate", "duplicate"),
-                            ("ignored", "ignored"),
-                            ("failed", "failed"),
-                        ],
+                        choices=[(status, status) for status in STATUSES],
                         default="received",
-                        max_length=16,
+                        max_length=9,
                     ),
                 ),
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("version", models.PositiveIntegerField(default=0)),
-                ("due_at", models.DateTimeField(null=True)),
-                ("enqueue_at", models.DateTimeField(null=True)),
-                ("waiting_since", models.DateTimeField(null=True)),
+                ("due_at", models.FloatField(null=True)),
+                ("enqueue_at", models.FloatField(db_index=True, null=True)),
+                ("waiting_since", models.FloatField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
-                ("idempotency_key", models.CharField(max_length=40, null=True)),
+                ("idempotency_key", models.CharField(max_length=32, null=True)),
                 ("error", models.TextField(blank=True)),
+                ("body", models.BinaryField()),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(fields=["enqueue_at"], name="payment_webhooks_enqueue_at"),
         ),
         migrations.AddIndex(
             model_name="event",
             index=models.Index(fields=["order_key"], name="payment_webhooks_order_key"),
         ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["status", "id"], name="payment_webhooks_status"),
+        ),
         migrations.AlterUniqueTogether(
             name="event",
-            unique_together=set([("dedup_key",), ("idempotency_key",)]),
+            unique_together={("dedup_key",), ("idempotency_key",)},
         ),
     ]

@@ -16,7 +16,7 @@ from django.utils import timezone
 from .. import history
 from ..conf import settings
 from ..models import Event
-from ..processing import process
+from ..publisher import process
 from .probes import Probe
 
 # How many rows of a status are counted. What is more is told as "more than so many".
@@ -47,7 +47,7 @@ def read_backlog() -> Facts:
     have.
     """
     now = timezone.now()
-    statuses = {status: read_status(status, now) for status, _ in Event.STATUSES}
+    statuses = {status: read_status(status, now) for status in Event.TRANSITIONS}
     half = now - timedelta(seconds=settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2)
     waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
     past_half = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]

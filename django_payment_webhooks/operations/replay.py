@@ -1,7 +1,7 @@
 """Replay and resolve: an operator puts an event back on its way, or marks it as handled by hand."""
 
 from functools import partial
-from typing import Optional
+from typing import List, Optional
 
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
@@ -10,8 +10,10 @@ from .. import signals
 from ..conf import get_handler, get_provider, settings
 from ..exceptions import Overtaken
 from ..models import Event, digest
-from ..processing import enqueue, receive_events, release
+from ..providers.payloads import ParseError
 from ..providers.pruned import is_pruned
+from ..publisher import enqueue
+from ..receiving import receive_events
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
 RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
@@ -45,13 +47,27 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
 def put_back(event: Event) -> None:
     """Make an event due, or receive its body again if it was not parsed."""
     if event.type:
-        status = Event.APPLIED if event.idempotency_key else Event.RECEIVED
-        cleared = {"attempts": 0, "error": "", "waiting_since": None, "finished_at": None}
-        event.schedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE, status=status, **cleared)
-        transaction.on_commit(partial(enqueue, event.pk), using=router.db_for_write(Event))
+        event.reschedule(
+            0,
+            settings.PAYMENT_WEBHOOKS_SWEEP_GRACE,
+            status=Event.APPLIED if event.idempotency_key else Event.RECEIVED,
+            attempts=0,
+            error="",
+            waiting_since=None,
+            finished_at=None,
+        )
+        enqueue([event])
     else:
-        receive_events(get_provider(event.provider), {}, bytes(event.body), event.verified_by)
+        provider = get_provider(event.provider)
+        check_parsed(provider.parse({}, bytes(event.body)))
+        receive_events(provider, {}, bytes(event.body), event.verified_by)
         event.finish(Event.PROCESSED)
+
+
+def check_parsed(drafts: List[Event]) -> None:
+    """Raise ``ParseError`` if a body makes no sense."""
+    if drafts and not drafts[0].type:
+        raise ParseError(400, "unparsed", drafts[0].error)
 
 
 def resolve(event: Event, by: str, reason: str) -> bool:
@@ -81,7 +97,6 @@ def resolve(event: Event, by: str, reason: str) -> bool:
             event.finish(Event.DUPLICATE, error)
     except Overtaken:
         return False
-    transaction.on_commit(partial(release, event), using=database)
     return True
 
 

@@ -1,4 +1,7 @@
-"""Who sends: one declarative class for each provider. The settings name it; the core knows only its methods."""
+"""Who sends: one declarative class for each provider.
+
+The settings name it, and the core knows only the methods of its interface.
+"""
 
 from .declarative import Provider
 

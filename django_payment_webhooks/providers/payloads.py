@@ -1,56 +1,51 @@
 """What a signed body says: strict and bounded reading of JSON and of the values in it."""
 
+from __future__ import annotations
+
 import datetime
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Iterable, NoReturn
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ..conf import settings
+from ..exceptions import WebhookRefused
 
-MAX_DEPTH = 31
-MAX_VALUES = 50000
 MAX_DIGITS = 4300
 MAX_EXPONENT = 308
 MAX_LENGTH = 255
+# NUL, and halves of characters, which JSON can write as \ud800.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def load_json(body: bytes) -> dict:
-    """Return a JSON object (RFC 8259), its numbers as int or Decimal. Raises ``ValueError``.
-
-    What only serves to waste memory or time is refused.
-    """
-    try:
-        document = json.loads(
-            body.decode(),
-            parse_int=read_int,
-            parse_float=read_decimal,
-            parse_constant=refuse_constant,
-        )
-    except RecursionError:
-        raise ValueError("it has more than %d levels" % MAX_DEPTH) from None
-    if not isinstance(document, dict):
-        raise ValueError("it is not a JSON object")
-    level, values = [document], 0
-    for _ in range(MAX_DEPTH + 1):
-        values += len(level)
-        nested = [value for value in level if isinstance(value, (dict, list))]
-        level = [
-            child
-            for value in nested
-            for child in (value.values() if isinstance(value, dict) else value)
-        ]
-    if nested or values > MAX_VALUES:
-        raise ValueError("it has more than %d levels or %d values" % (MAX_DEPTH, MAX_VALUES))
-    return document
+class ParseError(WebhookRefused):
+    """A signed body can't be understood. The message says what is missing or wrong in it."""
 
 
-def refuse_constant(word: str) -> None:
-    """Refuse the words ``NaN`` and ``Infinity``, which :mod:`json` would accept. Raises ``ValueError``."""
-    raise ValueError("%s is not a number in JSON" % word)
+# ---- the body
+
+
+def dump_json(document: Any) -> bytes:
+    """Return a JSON document as bytes from which :func:`load_json` reads the same values."""
+    return write_value(document).encode()
+
+
+def write_value(value: Any) -> str:
+    """Return a value in JSON; a Decimal is a number there, digit for digit."""
+    if isinstance(value, dict):
+        members = [f"{json.dumps(name)}:{write_value(each)}" for name, each in value.items()]
+        return f"{{{','.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(write_value(each) for each in value)}]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def refuse_constant(word: str) -> NoReturn:
+    """Raise ``ValueError`` for ``NaN`` and ``Infinity``, which :mod:`json` would accept."""
+    raise ValueError(f"{word} is not a number in JSON")
 
 
 def read_int(text: str) -> int:
@@ -60,7 +55,7 @@ def read_int(text: str) -> int:
     off.
     """
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError("an integer has more than %d digits" % MAX_DIGITS)
+        raise ValueError(f"an integer has more than {MAX_DIGITS} digits")
     return int(text)
 
 
@@ -75,8 +70,63 @@ def read_decimal(text: str) -> Decimal:
     except InvalidOperation:  # an exponent that even Decimal has no room for
         number = Decimal("Infinity")
     if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number has an exponent beyond %d" % MAX_EXPONENT)
+        raise ValueError(f"a number has an exponent beyond {MAX_EXPONENT}")
     return number
+
+
+DECODER = json.JSONDecoder(
+    parse_int=read_int, parse_float=read_decimal, parse_constant=refuse_constant
+)
+
+
+def load_json(body: bytes) -> dict[str, Any]:
+    """Return a JSON object (RFC 8259), its numbers as int or Decimal. Raises ``ValueError``.
+
+    What only serves to waste memory or time is refused.
+    """
+    try:
+        document = DECODER.decode(body.decode())
+    except RecursionError:
+        raise ValueError(f"{describe_depth()}, or more than Python can read") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    check_size(document)
+    return document
+
+
+def check_size(document: dict[str, Any]) -> None:
+    """Raise ``ValueError`` if a document has more levels or values than the settings allow.
+
+    It goes through the document level by level, since a recursion could be too deep.
+    """
+    max_values = settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES
+    level: list[Any] = [document]
+    values = 1
+    for _ in range(settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH):
+        children = [child for container in level for child in list_children(container)]
+        values += len(children)
+        if values > max_values:
+            raise ValueError(
+                f"it has more than {max_values} values (PAYMENT_WEBHOOKS_MAX_JSON_VALUES)"
+            )
+        level = [child for child in children if isinstance(child, (dict, list))]
+        if not level:
+            return
+    raise ValueError(describe_depth())
+
+
+def list_children(container: Any) -> Iterable[Any]:
+    """Return the values in an object or a list."""
+    return container.values() if isinstance(container, dict) else container
+
+
+def describe_depth() -> str:
+    """Return what is wrong with a document that is too deep."""
+    limit = settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH
+    return f"it has more than {limit} levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)"
+
+
+# ---- the values in it
 
 
 def find(document: Any, path: str) -> Any:
@@ -95,24 +145,32 @@ def read_text(value: Any) -> str:
         raise ValueError("is missing, or is neither a string nor an integer")
     text = str(value)
     if not text.strip() or len(text) > MAX_LENGTH:
-        raise ValueError("is blank, or longer than %d characters" % MAX_LENGTH)
-    if re.search("[\0\ud800-\udfff]", text):
-        raise ValueError("contains a NUL or a lone surrogate, which no database stores")
+        raise ValueError(f"is blank, or longer than {MAX_LENGTH} characters")
+    if UNSTORABLE.search(text):
+        raise ValueError("contains a NUL or an unpaired surrogate, which no database stores")
     return text
 
 
 def read_time(value: Any) -> datetime.datetime:
-    """Return a moment that was given as ISO 8601 or as Unix seconds, the present if it can't be read."""
+    """Return a moment given as ISO 8601 or as Unix seconds, the present if it can't be read."""
+    # In UTC, or naive and local, as Django is set up: the moment is to be like it.
+    now: datetime.datetime = timezone.now()
     try:
-        if isinstance(value, str):
-            moment = parse_datetime(value)
-            value = (
-                moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-            ).timestamp()
-        moment = datetime.datetime.fromtimestamp(
-            float(value), datetime.timezone.utc if settings.USE_TZ else None
-        )
-    except (AttributeError, TypeError, ValueError, OverflowError, OSError):
-        return timezone.now()
+        seconds = read_iso(value) if isinstance(value, str) else float(value)
+        moment = datetime.datetime.fromtimestamp(seconds, now.tzinfo)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return now
     # Not every time zone, and not every database, has a place for the first year and the last.
-    return moment if datetime.MINYEAR < moment.year < datetime.MAXYEAR else timezone.now()
+    if not datetime.MINYEAR < moment.year < datetime.MAXYEAR:
+        return now
+    return moment
+
+
+def read_iso(text: str) -> float:
+    """Return a moment in Unix seconds; one without a time zone is UTC. Raises ``ValueError``."""
+    moment: datetime.datetime | None = parse_datetime(text)
+    if moment is None:
+        raise ValueError("is not ISO 8601")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return moment.timestamp()

@@ -1,23 +1,26 @@
-"""Pruned bodies: of what was sent only digests are left, so that a repetition can still be compared with it."""
+"""Pruned bodies: digests are left of what was sent, so that a repetition can still be compared."""
+
+from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Dict
 
-from ..exceptions import ParseError
 from ..models import digest
+from .payloads import ParseError
 
 # No JSON begins like that, so no webhook that could be parsed does.
 MARK = b"pruned:"
 ANYTHING = "*"
 
 
-class Pruned(dict):
-    """A payload, or its data, of which only a digest is left. It equals whatever has the same digest.
+class Pruned(Dict[str, str]):
+    """A payload, or its data, of which only a digest is left. It equals what has the same digest.
 
-    One whose digest is ``*`` equals everything: nothing is known of it, and so nothing differs from it.
+    One whose digest is ``*`` equals everything: nothing is known of it, and so nothing differs from
+    it.
     """
 
-    def __init__(self, known: str):
+    def __init__(self, known: str) -> None:
         super().__init__(pruned=known)
         self.known = known
 
@@ -32,27 +35,28 @@ class Pruned(dict):
 class PrunedPayload(Pruned):
     """A pruned payload. ``data`` is what is left of its data."""
 
-    def __init__(self, payload: str, data: str):
+    def __init__(self, payload: str, data: str) -> None:
         super().__init__(payload)
         self.data = Pruned(data)
 
 
 class PrunedError(ParseError, ValueError):
-    """The body could not be parsed even before it was pruned. A repetition of it is answered as it was before."""
+    """The body could not be parsed before it was pruned. A repetition is answered as before."""
 
 
 def find_digest(document: Any) -> str:
-    """Return a digest of a JSON document, whatever the order of its keys. Raises ``TypeError`` for anything else."""
-    return (
-        document.known
-        if isinstance(document, Pruned)
-        else digest(json.dumps(document, sort_keys=True, default=str))
-    )
+    """Return a digest of a JSON document, whatever the order of its keys.
+
+    Raises ``TypeError`` for anything else.
+    """
+    if isinstance(document, Pruned):
+        return document.known
+    return digest(json.dumps(document, sort_keys=True, default=str))
 
 
 def prune_body(payload: Any, data: Any) -> bytes:
     """Return what takes the place of the body of an event with this payload and these data."""
-    return MARK + ("%s:%s" % (find_digest(payload), find_digest(data))).encode()
+    return MARK + f"{find_digest(payload)}:{find_digest(data)}".encode()
 
 
 def is_pruned(body: Any) -> bool:

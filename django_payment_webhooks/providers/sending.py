@@ -1,29 +1,34 @@
-"""The inverse of receiving: write an event as a provider would, and sign it. For commands and tests.
+"""The inverse of receiving: write an event as a provider would, and sign it.
 
-Whatever is made here is read back by the provider itself before it is returned, so that a provider whose class reads
-or signs in a way that its options do not tell gives an error, and never a webhook that says something else.
+This is for commands and tests. Whatever is made here is read back by the provider itself before it
+is returned. So a provider whose class reads or signs in a way that its options do not say gives an
+error, and never a webhook that says something else.
 """
+
+from __future__ import annotations
 
 import copy
 import hashlib
 import json
-import os
 import re
+import secrets
 import time
 import uuid
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from ..conf import get_provider, settings
+from ..conf import get_provider
 from ..exceptions import WebhookRefused
-from .declarative import ENVELOPE, Provider
-from .payloads import MAX_VALUES, read_text
-from .signatures import HMACSignature
+from ..receiving import BaseProvider
+from .declarative import HEADER, Provider
+from .headers import find_meta_name
+from .payloads import read_text
+from .signatures import DECODERS, MIN_KEY_LENGTH
 
-HEADER = "header:"
-#: What an event says if nothing else is asked for. Each kind has an id of its own, of the same name.
+# What an event says if nothing else is asked for. Each kind of event has an id of its own.
 DEFAULTS = {"amount": "10.00", "currency": "EUR"}
 KINDS = {"charge": "charge_id", "refund": "refund_id", "dispute": "dispute_id"}
 
@@ -32,66 +37,78 @@ class Webhook(NamedTuple):
     """What is sent: the raw body, and the headers by their usual names."""
 
     body: bytes
-    headers: Dict[str, str]
+    headers: dict[str, str]
 
     @property
-    def meta(self) -> Dict[str, str]:
+    def meta(self) -> dict[str, str]:
         """The headers as ``request.META`` has them."""
-        return {
-            "HTTP_" + name.upper().replace("-", "_"): value for name, value in self.headers.items()
-        }
+        return {find_meta_name(name): value for name, value in self.headers.items()}
+
+    def add_headers(self, headers: Mapping[str, str]) -> Webhook:
+        """Return the same webhook with more headers."""
+        return self._replace(headers={**self.headers, **headers})
+
+
+# ---- the provider
 
 
 def find_provider(name: str) -> Provider:
-    """Return the provider that the settings call so. Raises ``ValueError`` if it can't be used, with the reason."""
+    """Return the provider that the settings call so.
+
+    Raises ``ValueError``, with the reason, if there is none or it can't be played.
+    """
     names = settings.PAYMENT_WEBHOOKS_PROVIDERS
     if name not in names:
         known = ", ".join(sorted(names)) or "none"
         raise ValueError(
-            "There is no provider %s in PAYMENT_WEBHOOKS_PROVIDERS; there is: %s."
-            % (ascii(name), known)
+            f"There is no provider {name!a} in PAYMENT_WEBHOOKS_PROVIDERS; there is: {known}."
         )
     try:
-        provider = get_provider(name)
-        if not isinstance(provider, Provider):
-            raise ValueError(
-                "it is not derived from Provider, so that it is not known how it signs"
-            )
-        for pattern in (provider.signature_pattern, provider.timestamp_pattern):
-            re.compile(pattern)
-        hashlib.new(provider.digest)
-        provider.keys()
-    except (ImportError, ImproperlyConfigured, KeyError, TypeError, ValueError, re.error) as error:
-        text = "The provider %s can't be used: %s. The command check may say more."
-        raise ValueError(text % (name, str(error).rstrip("."))) from error
+        return check_provider(get_provider(name))
+    except (ImportError, ImproperlyConfigured, TypeError, ValueError, re.error) as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(
+            f"The provider {name} can't be used: {reason}. The command check may say more."
+        ) from error
+
+
+def check_provider(provider: BaseProvider) -> Provider:
+    """Return a provider. Raises an error if it can't sign, or if one of its options is wrong."""
+    if not isinstance(provider, Provider):
+        raise ValueError("it is not derived from Provider, so that it is not known how it signs")
+    if provider.key_encoding not in DECODERS:
+        raise ValueError(f"its KEY_ENCODING is {provider.key_encoding!r}")
+    re.compile(provider.signature_pattern)
+    re.compile(provider.timestamp_pattern)
+    hashlib.new(provider.digest)
     return provider
 
 
+# ---- what an event says
+
+
 def make_id(kind: str) -> str:
-    """Return an identifier that nobody had before."""
-    return "%s_%s" % (kind, uuid.uuid4().hex[:16])
+    """Return an identifier that nothing had before."""
+    return f"{kind}_{uuid.uuid4().hex[:16]}"
 
 
-def make_values(provider: Provider, event_type: str, **values: Any) -> Dict[str, Any]:
-    """Return the fields of a new event, by their names in the provider's ``fields``; ``values`` replace some of them.
+def make_values(provider: Provider, event_type: str, **values: Any) -> dict[str, Any]:
+    """Return the fields of a new event, by their names in the provider's ``fields``.
 
-    A charge gets a new ``charge_id``, a refund a ``refund_id``, a dispute a ``dispute_id``, and all of them
-    10.00 EUR.
+    A charge gets a new ``charge_id``, a refund a ``refund_id``, a dispute a ``dispute_id``, and all
+    of them 10.00 EUR. ``values`` replace some of the fields, or add others.
     """
+    made = {"provider_event_id": make_id("evt"), "occurred_at": timezone.now().isoformat()}
     kind = event_type.partition(".")[0]
-    made = {
-        "provider_event_id": make_id("evt"),
-        "type": event_type,
-        "occurred_at": timezone.now().isoformat(),
-    }
     if kind in KINDS:
-        made.update(DEFAULTS, **{KINDS[kind]: make_id(kind)})
+        made.update(DEFAULTS)
+        made[KINDS[kind]] = make_id(kind)
     known = {name: value for name, value in made.items() if name in provider.fields}
-    return dict(known, **dict(values, type=event_type))
+    return {**known, **values, "type": event_type}
 
 
 def compose(
-    provider: Provider, values: Mapping[str, Any], document: Optional[dict] = None
+    provider: Provider, values: Mapping[str, Any], document: dict[str, Any] | None = None
 ) -> Webhook:
     """Return a webhook, not signed yet, with one event that has these values.
 
@@ -100,10 +117,9 @@ def compose(
     not read the values back.
     """
     document = copy.deepcopy(document) if document else {}
-    base = provider.events_path.replace("*", "0", 1)
-    for name, value in dict(values, **name_type(provider, values)).items():
+    for name, value in name_type(provider, values).items():
         if not is_header(provider, name):
-            place(document, ".".join(filter(None, [base, provider.fields.get(name, name)])), value)
+            place(document, find_path(provider, name), value)
     webhook = Webhook(json.dumps(document).encode(), compose_headers(provider, values))
     check_composition(provider, webhook, values)
     return webhook
@@ -114,20 +130,28 @@ def is_header(provider: Provider, name: str) -> bool:
     return provider.fields.get(name, "").startswith(HEADER)
 
 
-def compose_headers(provider: Provider, values: Mapping[str, Any]) -> Dict[str, str]:
+def find_path(provider: Provider, name: str) -> str:
+    """Return where a field of the first event is in a provider's document."""
+    path = provider.fields.get(name, name)
+    event_path = provider.events_path.replace("*", "0", 1)
+    return f"{event_path}.{path}" if event_path else path
+
+
+def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers that have some of these values."""
-    named = dict(values, **name_type(provider, values))
     return {
-        provider.fields[name][len(HEADER) :]: str(named[name])
-        for name in named
+        provider.fields[name][len(HEADER) :]: str(value)
+        for name, value in name_type(provider, values).items()
         if is_header(provider, name)
     }
 
 
-def name_type(provider: Provider, values: Mapping[str, Any]) -> Dict[str, str]:
-    """Return the type as the provider calls it, if there is one among the values."""
-    names = [name for name, own in provider.types.items() if own == values.get("type")]
-    return {"type": names[0]} if names else {}
+def name_type(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the type, if there is one, as the provider calls it."""
+    for provider_type, own_type in provider.types.items():
+        if own_type == values.get("type"):
+            return {**values, "type": provider_type}
+    return dict(values)
 
 
 def place(document: Any, path: str, value: Any) -> None:
@@ -136,84 +160,108 @@ def place(document: Any, path: str, value: Any) -> None:
     A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and
     the step is no index.
     """
-    step: Any
     step, _, rest = path.partition(".")
-    if isinstance(document, list):
-        if not step.isdecimal() or int(step) > MAX_VALUES:
-            raise ValueError(
-                "%s can't be set: there is a list, which has no %s." % (ascii(path), ascii(step))
-            )
-        step = int(step)
-        document.extend([None] * (step + 1 - len(document)))
+    key: Any = find_index(document, step, path) if isinstance(document, list) else step
     if not rest:
-        document[step] = value
+        document[key] = value
         return
-    known = document[step] if isinstance(document, list) else document.get(step)
+    known = document[key] if isinstance(document, list) else document.get(key)
     if not isinstance(known, (dict, list)):
-        document[step] = [] if rest.partition(".")[0].isdecimal() else {}
-    place(document[step], rest, value)
+        document[key] = [] if rest.partition(".")[0].isdecimal() else {}
+    place(document[key], rest, value)
+
+
+def find_index(items: list[Any], step: str, path: str) -> int:
+    """Return the index that a step in a path is, and make the list long enough for it."""
+    if not step.isdecimal() or int(step) > settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES:
+        raise ValueError(f"{path!a} can't be set: there is a list, which has no {step!a}.")
+    index = int(step)
+    items.extend([None] * (index + 1 - len(items)))
+    return index
 
 
 def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` if the provider reads something else from a webhook than it is meant to say."""
+    """Raise ``ValueError`` if the provider reads something else than a webhook is meant to say."""
     try:
-        event = provider.parse(webhook.meta, webhook.body)[0]
+        event = provider.parse_events(webhook.meta, webhook.body)[0]
     except WebhookRefused as error:
         raise ValueError(
-            "The provider %s can't read what was composed: %s" % (provider.name, error)
+            f"The provider {provider.name} can't read what was composed: {error}"
         ) from error
+    event_type = values.get("type")
     expected = {
-        name: values[name]
-        for name in ENVELOPE
-        if name != "occurred_at" and values.get(name) not in (None, "")
+        "provider_event_id": values.get("provider_event_id"),
+        "order_id": values.get("order_id"),
+        "type": provider.types.get(event_type, event_type) if event_type else None,
     }
-    expected["type"] = (
-        provider.types.get(values["type"], values["type"]) if "type" in values else event["type"]
-    )
     for name, value in expected.items():
-        if event.get(name) != read_text(value):
-            text = "The provider %s reads %s where the %s should be %s: its class has rules that its FIELDS and TYPES do "
-            text += "not tell. Send a body of your own."
-            raise ValueError(text % (provider.name, ascii(event.get(name)), name, ascii(value)))
+        found = getattr(event, name)
+        if value not in (None, "") and found != read_text(value):
+            raise ValueError(
+                f"The provider {provider.name} reads {found!a} where the {name} should be"
+                f" {value!a}: its class has rules that its FIELDS and TYPES do not say. Send a body"
+                " of your own."
+            )
+
+
+# ---- the signature
 
 
 def sign_webhook(
-    provider: Provider, webhook: Webhook, age: float = 0, key: Optional[bytes] = None
+    provider: Provider, webhook: Webhook, age: float = 0, key: bytes | None = None
 ) -> Webhook:
     """Return a webhook with the headers that prove it.
 
-    ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the first usable secret
-    signs. Raises ``ValueError`` if there is none, if the scheme has no time of signing that could
-    have an age, or if the provider would not accept its own signature.
+    ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the
+    first usable secret signs. Raises ``ValueError`` if there is none, if the scheme has no time of
+    signing that could have an age, or if the provider would not accept its own signature.
     """
-    keys = provider.keys()
     if age and not provider.timestamp_pattern:
         raise ValueError(
-            "The provider %s signs no time, so that a webhook has no age." % provider.name
+            f"The provider {provider.name} signs no time, so that a webhook has no age."
         )
+    own_key = find_key(provider)
+    check_signing(provider, webhook, own_key)
+    return add_proof(provider, webhook, key or own_key, age)
+
+
+def find_key(provider: Provider) -> bytes:
+    """Return the first key of a provider. Raises ``ValueError`` if there is none."""
+    keys = provider.keys()
     if not keys:
-        text = "The provider %s has no usable secret: SECRETS must have one of 16 bytes or more."
-        raise ValueError(text % provider.name)
-    timestamp = str(int(time.time() - age)) if provider.timestamp_pattern else ""
-    check_signing(provider, webhook)
-    proof = provider.sign_headers(key or keys[0], webhook.meta, webhook.body, timestamp)
-    return webhook._replace(headers=dict(webhook.headers, **proof))
+        raise ValueError(
+            f"The provider {provider.name} has no usable secret: SECRETS must have one of"
+            f" {MIN_KEY_LENGTH} bytes or more."
+        )
+    return keys[0]
 
 
-def check_signing(provider: Provider, webhook: Webhook) -> None:
+def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
     """Raise ``ValueError`` if the provider would not accept a webhook that is signed now."""
-    timestamp = str(int(time.time())) if provider.timestamp_pattern else ""
-    proof = provider.sign_headers(provider.keys()[0], webhook.meta, webhook.body, timestamp)
+    signed = add_proof(provider, webhook, key)
     try:
-        provider.verify(webhook._replace(headers=dict(webhook.headers, **proof)).meta, webhook.body)
+        provider.verify(signed.meta, signed.body)
     except WebhookRefused as error:
-        advice = "Its class has a verify of its own: let it override sign_headers, too."
-        if type(provider).verify is HMACSignature.verify:
-            advice = "Set SIGNATURE_TEMPLATE to what its patterns find, such as t={timestamp},v1={signature}."
-        text = "The provider %s refuses what it signed itself (%s). %s"
-        raise ValueError(text % (provider.name, error.reason, advice)) from error
+        advice = "Its class verifies in a way of its own: let it override sign_headers, too."
+        if provider.verifies_by_options:
+            advice = "Set SIGNATURE_TEMPLATE to what its patterns find, such as"
+            advice += " t={timestamp},v1={signature}."
+        raise ValueError(
+            f"The provider {provider.name} refuses what it signed itself ({error.reason}). {advice}"
+        ) from error
+
+
+def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) -> Webhook:
+    """Return a webhook that this key has signed."""
+    timestamp = str(int(time.time() - age)) if provider.timestamp_pattern else ""
+    proof = provider.sign_headers(key, webhook.meta, webhook.body, timestamp)
+    return webhook.add_headers(proof)
 
 
 def forge_webhook(provider: Provider, webhook: Webhook, age: float = 0) -> Webhook:
-    """Return a webhook that looks signed, by a key that nobody has. Raises what :func:`sign_webhook` raises."""
-    return sign_webhook(provider, webhook, age, key=os.urandom(32))
+    """Return a webhook that looks signed, by a key that nobody has.
+
+    Raises what :func:`sign_webhook` raises.
+    """
+    # Letters and digits, as a provider's key can be a token that is sent as it is.
+    return sign_webhook(provider, webhook, age, key=secrets.token_hex(32).encode())

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("payment_webhooks", "0002_indexes"),
+        ("payment_webhooks", "0001_initial"),
     ]
 
     operations = [

@@ -11,12 +11,11 @@ from django.db import Error
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from ...conf import settings
+from ...conf import load, settings
 from ...models import Event, digest
 from ...operations.batches import Progress, walk
-from ...operations.dry_run import rehearse
+from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
-from ...processing import unpublished
 
 FILTERS = ("status", "type", "provider", "order", "since", "until", "error")
 
@@ -102,7 +101,7 @@ class Command(BaseCommand):
         try:
             events, missing = self.find_events(options)
             result = (
-                self.rehearse(events, options)
+                self.dry_run(events, options)
                 if options["dry_run"]
                 else self.replay(events, options)
             )
@@ -177,17 +176,20 @@ class Command(BaseCommand):
     def wait_for_publisher(self, at_most):
         """Give the messages to the workers time to be sent. Those that are not are left to the sweeper."""
         patience = time.monotonic() + 5
-        while unpublished.qsize() > at_most and time.monotonic() < patience:
+        while (
+            load(settings.PAYMENT_WEBHOOKS_PUBLISHER).unsent.qsize() > at_most
+            and time.monotonic() < patience
+        ):
             time.sleep(0.05)
 
-    def rehearse(self, events, options):
+    def dry_run(self, events, options):
         """Rehearse events. Returns how many would get which outcome."""
         outcomes: Counter = Counter()
         for event in self.walk(events, options):
-            rehearsal = rehearse(event)
-            outcomes[rehearsal.outcome] += 1
+            dry_run = dry_run(event)
+            outcomes[dry_run.outcome] += 1
             if options["verbosity"] > 1 and not options["json"]:
-                line = "%d %s: %s. %s" % (event.pk, event, rehearsal.outcome, rehearsal.explanation)
+                line = "%d %s: %s. %s" % (event.pk, event, dry_run.outcome, dry_run.explanation)
                 # Whatever the provider wrote, it is one line.
                 self.stdout.write(repr(line)[1:-1])
         return {"outcomes": outcomes}
@@ -199,7 +201,7 @@ class Command(BaseCommand):
         elif options["verbosity"] and options["dry_run"]:
             outcomes = "".join("\n  %s: %d" % item for item in sorted(result["outcomes"].items()))
             self.stdout.write(
-                "%d events rehearsed%s" % (sum(result["outcomes"].values()), outcomes)
+                "%d events in a dry run%s" % (sum(result["outcomes"].values()), outcomes)
             )
         elif options["verbosity"]:
             self.stdout.write(

@@ -4,8 +4,8 @@ import time
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ...processing import process
-from ...sweeper import enqueue_now, sweep
+from ...publisher import process, send_message
+from ...sweeper import sweep
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         """Sweep, and print how many events were found."""
         while True:
             try:
-                swept = sweep(process if options["process"] else enqueue_now)
+                swept = sweep(process if options["process"] else send_message)
             except Exception as error:
                 raise CommandError(
                     "The sweep was interrupted, what is due stays due: %r" % error

@@ -1,5 +1,7 @@
 """``manage.py verify_payment_webhook``."""
 
+from __future__ import annotations
+
 import json
 import re
 import time
@@ -10,19 +12,27 @@ from django.utils.dateparse import parse_datetime
 from ...conf import get_provider, settings
 from ...providers import Provider
 from ...providers.diagnosis import explain, find_changes
+from ...providers.headers import find_meta_name
 from ...providers.sending import find_provider
 from .send_payment_webhook import read_file
 
+# The checks after which it is not known who has signed. The others, such as that of the age, say
+# themselves what is wrong.
+UNPROVED = {"header", "signatures", "time", "match"}
+NOTHING_FOUND = """
+Nothing that was tried makes it match: no other form of the body, key, digest or content.
+It was signed with a secret that is not here, or it is forged, or the body is another one."""
+
 
 class Command(BaseCommand):
-    """Tell why a webhook is refused."""
+    """Explain why a webhook is refused."""
 
     help = (
-        "Tell why a webhook is answered with 401. Given its headers and its raw body, it makes each check of the "
-        "signature by itself, and names the first that fails; then it tries what would have to be different: the body "
-        "rewritten, another key, digest or encoding. It never prints a secret, a signature or a body. "
-        "Exits with 0 if the webhook is genuine, with 1 if not. "
-        "Example: verify_payment_webhook --body body.json --header 'X-Signature: 5f3a...'"
+        "Explain why a webhook is answered with 401. Given its headers and its raw body, it makes"
+        " each check of the signature by itself, and names the first that fails; then it tries what"
+        " would have to be different: the body rewritten, another key, digest or encoding. It never"
+        " prints a secret, a signature or a body. Exits with 0 if the webhook is genuine, with 1 if"
+        " not. Example: verify_payment_webhook --body body.json --header 'X-Signature: 5f3a...'"
     )
 
     # It helps to find mistakes in the settings, and must not be stopped by one.
@@ -48,82 +58,100 @@ class Command(BaseCommand):
         parser.add_argument(
             "--request",
             metavar="FILE",
-            help="a whole request in place of these three, as it was on the wire: headers, an empty line, the body",
+            help="a whole request in place of these three, as it was on the wire: headers, an empty"
+            " line, the body",
         )
         parser.add_argument(
             "--at",
             metavar="TIME",
-            help="when it was received, as ISO 8601 or Unix seconds: its age is counted up to then [now]",
+            help="when it was received, as ISO 8601 or Unix seconds: its age is counted up to then"
+            " [now]",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args, **options):
         """Print each check, and what would have to be different."""
         try:
-            provider, others = find_provider(options["provider"]), find_others(options["provider"])
-            lines, body = read_request(options)
-            meta = dict(read_line(number, line) for number, line in enumerate(lines, 1))
+            provider = find_provider(options["provider"])
+            others = find_others(options["provider"])
+            meta, body = read_request(options)
             now = read_time(options["at"])
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         checks = explain(provider, meta, body, now)
         failed = [check.name for check in checks if not check.passed]
-        # What is wrong with the signature, not with its age or with what is signed.
-        is_unproved = bool({"signatures", "time", "match", "header"} & set(failed))
+        is_unproved = not UNPROVED.isdisjoint(failed)
         changes = find_changes(provider, others, meta, body) if is_unproved else None
         if options["json"]:
-            found = [{"change": change.text, "advice": change.advice} for change in changes or []]
-            told = {"verified": not failed, "checks": [check._asdict() for check in checks]}
-            self.stdout.write(json.dumps(dict(told, changes=found, matches=changes is not None)))
+            self.stdout.write(json.dumps(make_report(checks, changes)))
         elif options["verbosity"]:
-            self.print_report(checks, changes, is_unproved)
+            self.print_checks(checks)
+            self.print_changes(changes, is_unproved)
         if failed:
-            raise CommandError("This webhook is refused: %s." % ", ".join(failed))
+            raise CommandError(f"This webhook is refused: {', '.join(failed)}.")
 
-    def print_report(self, checks, changes, is_unproved):
-        """Print the checks and the changes, for people."""
+    def print_checks(self, checks):
+        """Print the checks, for people."""
         for check in checks:
-            self.stdout.write(
-                "%-4s %-10s  %s" % ("ok" if check.passed else "FAIL", check.name, check.text)
-            )
+            result = "ok" if check.passed else "FAIL"
+            self.stdout.write(f"{result:4} {check.name:10}  {check.text}")
+
+    def print_changes(self, changes, is_unproved):
+        """Print what would have to be different, for people."""
         if changes:
-            self.stdout.write(
-                "\nIt would match if " + ", and ".join(change.text for change in changes) + "."
-            )
+            self.stdout.write(f"\nIt matches if {' and '.join(change.text for change in changes)}.")
+            # A dictionary keeps the order, and each advice once.
             for advice in dict.fromkeys(change.advice for change in changes if change.advice):
                 self.stdout.write(advice)
         elif is_unproved:
-            self.stdout.write(
-                "\nNothing that was tried makes it match: no other form of the body, key, digest or content."
-            )
-            self.stdout.write(
-                "It was signed with a secret that is not here, or it is forged, or the body is another one."
-            )
+            self.stdout.write(NOTHING_FOUND)
+
+
+def make_report(checks, changes):
+    """Return what is found as plain values. ``changes`` is None if nothing makes it match."""
+    return {
+        "verified": all(check.passed for check in checks),
+        "checks": [check._asdict() for check in checks],
+        "changes": [{"change": change.text, "advice": change.advice} for change in changes or []],
+        "matches": changes is not None,
+    }
 
 
 def find_others(name):
     """Return the providers of other names, as far as they sign in a way that is known."""
-    others = [get_provider(other) for other in settings.PAYMENT_WEBHOOKS_PROVIDERS if other != name]
+    names = [other for other in settings.PAYMENT_WEBHOOKS_PROVIDERS if other != name]
+    others = [get_provider(other) for other in names]
     return [other for other in others if isinstance(other, Provider)]
 
 
+# ---- what was sent
+
+
 def read_request(options):
+    """Return the headers as ``request.META`` has them, and the body."""
+    lines, body = read_lines(options)
+    meta = dict(read_line(number, line) for number, line in enumerate(lines, 1))
+    return meta, body
+
+
+def read_lines(options):
     """Return the lines of the headers, and the body."""
-    lines = list(options["header"])
     if options["request"]:
         if options["body"] or options["headers"]:
             raise ValueError(
                 "--request has the headers and the body: leave out --headers and --body."
             )
         head, body = split_request(read_file(options["request"]))
-        return [*head.splitlines(), *lines], body
+        return [*head.splitlines(), *options["header"]], body
     if not options["body"]:
         raise ValueError(
-            "Give the raw body as --body FILE, - for the standard input; or the whole as --request FILE."
+            "Give the raw body as --body FILE, - for the standard input; or the whole as"
+            " --request FILE."
         )
+    lines = []
     if options["headers"]:
-        lines = [*read_file(options["headers"]).decode("latin-1").splitlines(), *lines]
-    return lines, read_file(options["body"])
+        lines = read_file(options["headers"]).decode("latin-1").splitlines()
+    return [*lines, *options["header"]], read_file(options["body"])
 
 
 def split_request(request):
@@ -135,25 +163,29 @@ def split_request(request):
 
 
 def read_line(number, line):
-    """Return a header as ``request.META`` has it. The first line of a request is no header, and gets an empty name."""
-    name, colon, value = line.strip().partition(":")
-    if not colon or not re.match(r"[\w-]+\Z", name):
-        if not name or re.match(r"[A-Z]+ \S+( HTTP/[\d.]+)?\Z", line.strip()):
-            return "", ""
-        raise ValueError("Header %d is not written 'NAME: VALUE'." % number)
-    return "HTTP_" + name.upper().replace("-", "_"), value.strip()
+    """Return a header as ``request.META`` has it.
+
+    An empty line, the first line of a request, and what begins with a colon (as HTTP/2 writes the
+    parts of the first line) are no headers, and get an empty name.
+    """
+    text = line.strip()
+    name, colon, value = text.partition(":")
+    if colon and re.fullmatch(r"[\w-]+", name):
+        return find_meta_name(name), value.strip()
+    if not name or re.fullmatch(r"[A-Z]+ \S+( HTTP/[\d.]+)?", text):
+        return "", ""
+    raise ValueError(f"Header {number} is not written 'NAME: VALUE'.")
 
 
 def read_time(text):
     """Return a moment in Unix seconds; None for none."""
     if text is None:
         return None
-    if re.match(r"[0-9]+(\.[0-9]+)?\Z", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)
     moment = parse_datetime(text)
     if moment is None:
         raise ValueError(
-            "--at %s is neither ISO 8601, such as 2026-11-23T12:00:00Z, nor Unix seconds."
-            % ascii(text)
+            f"--at {text!a} is neither ISO 8601, such as 2026-11-23T12:00:00Z, nor Unix seconds."
         )
     return moment.timestamp() if moment.tzinfo else time.mktime(moment.timetuple())

@@ -1,8 +1,9 @@
-"""Is a webhook from whom it says? Every part of how a provider signs is an option."""
+"""A webhook is from whom it says: every part of how a provider signs is an option."""
 
 import base64
 import hashlib
 import hmac
+import re
 import time
 
 import pytest
@@ -10,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_payment_webhooks.exceptions import WebhookRefused
-from django_payment_webhooks.providers.signatures import HMACSignature
+from django_payment_webhooks.providers.signatures import (
+    HMACSignature,
+    fingerprint,
+    number_keys,
+)
 
 NEW, OLD, OTHER = "the-new-secret-16", "the-old-secret-16", "of-somebody-else!"
 BODY = b'{"event_id": "evt_1"}'
@@ -127,7 +132,7 @@ def test_the_plain_digest_of_the_body_is_refused():
     assert refusal(scheme(), HTTP_X_SIGNATURE=hashlib.sha256(BODY).hexdigest()) == (401, "mismatch")
 
 
-def test_the_refusal_does_not_tell_the_sender_what_is_wrong():
+def test_the_sender_does_not_learn_what_is_wrong():
     def message(**meta):
         with pytest.raises(WebhookRefused) as raised:
             timed().verify(meta, BODY)
@@ -153,12 +158,13 @@ def test_a_secret_that_was_removed_is_refused():
     assert refusal(scheme([NEW]), HTTP_X_SIGNATURE=hex_mac(OLD, BODY)) == (401, "mismatch")
 
 
-def test_the_fingerprint_tells_which_secret_verified_and_not_what_it_is():
+def test_the_fingerprint_says_which_secret_verified_and_not_what_it_is():
     signature = scheme([NEW, OLD])
     by_new = signature.verify({"HTTP_X_SIGNATURE": hex_mac(NEW, BODY)}, BODY)
     by_old = signature.verify({"HTTP_X_SIGNATURE": hex_mac(OLD, BODY)}, BODY)
     again = scheme([OLD]).verify({"HTTP_X_SIGNATURE": hex_mac(OLD, b"other")}, b"other")
     assert by_new != by_old == again
+    assert (by_new, by_old) == (fingerprint(NEW.encode()), fingerprint(OLD.encode()))
     assert len(by_new) == len(by_old) == 12
     assert not {by_new, by_old} & {
         hashlib.sha256(secret.encode()).hexdigest()[:12] for secret in (NEW, OLD)
@@ -210,6 +216,72 @@ def test_without_a_usable_key_everything_is_refused_with_503(secrets):
 def test_a_signature_made_with_an_empty_or_guessable_key_is_refused(key):
     forged = hmac.new(key, BODY, hashlib.sha256).hexdigest()
     assert refusal(scheme(["", None, NEW]), HTTP_X_SIGNATURE=forged) == (401, "mismatch")
+
+
+@pytest.mark.parametrize(
+    ("secret", "options", "fault"),
+    [
+        (None, {}, "is not text"),
+        (b"sixteen-bytes-or-more", {}, "is not text"),
+        ("", {}, "is blank"),
+        ("\t \n", {}, "is blank"),
+        ("fifteen-bytes-x", {}, "has 15 bytes, and 16 are needed"),
+        ("  spaces do not count ", {"key_prefix": "  spaces do not"}, "has 5 bytes, and 16"),
+        ("not hex at all, it is", {"key_encoding": "hex"}, "can't be decoded as hex, which KEY_"),
+        ("abcde", {"key_encoding": "base64"}, "can't be decoded as base64, which KEY_ENCODING"),
+        (NEW, {"key_encoding": "rot13"}, "can't be decoded as rot13, which KEY_ENCODING says"),
+        ("\ud800" * 16, {}, "can't be decoded as text, which KEY_ENCODING says"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_said_without_the_secret(secret, options, fault):
+    with pytest.raises(ValueError) as raised:
+        scheme([secret], **options).decode_secret(secret)
+    assert str(raised.value).startswith(fault)
+    assert not secret or not str(secret).strip() or str(secret) not in str(raised.value)
+    assert scheme([secret], **options).keys() == []
+
+
+def test_keys_are_numbered_as_their_secrets_are():
+    signature = scheme(["", NEW, None, OLD])
+    assert number_keys(signature) == {2: NEW.encode(), 4: OLD.encode()}
+
+
+def test_keys_that_come_from_elsewhere_are_numbered_in_their_order():
+    class Keyed(HMACSignature):
+        has_secrets = False
+        secrets = [NEW]
+
+        def keys(self):
+            return [OLD.encode(), OTHER.encode()]
+
+    assert number_keys(Keyed()) == {1: OLD.encode(), 2: OTHER.encode()}
+    assert Keyed().verify({"HTTP_X_SIGNATURE": hex_mac(OTHER, BODY)}, BODY)
+    assert refusal(Keyed(), HTTP_X_SIGNATURE=hex_mac(NEW, BODY)) == (401, "mismatch")
+
+
+def test_secrets_are_decoded_and_patterns_are_compiled_once_and_not_for_each_webhook(monkeypatch):
+    decoded = []
+
+    class Counting(HMACSignature):
+        secrets = [NEW, OLD]
+        timestamp_pattern = r"(?:\A|,)t=([^,]*)"
+        signature_pattern = r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)"
+        content = "{timestamp}.{body}"
+
+        def decode_secret(self, secret):
+            decoded.append(secret)
+            return super().decode_secret(secret)
+
+    signature = Counting()
+    genuine = {"HTTP_X_SIGNATURE": timed_header(int(time.time()))}
+    assert signature.verify(genuine, BODY)
+    with monkeypatch.context() as patched:
+        for name in ("compile", "findall", "search", "sub", "split", "match"):
+            patched.setattr(re, name, None)
+        for _ in range(3):
+            assert signature.verify(genuine, BODY)
+            assert signature.sign(NEW.encode(), {}, BODY, "1")
+    assert decoded == [NEW, OLD]
 
 
 def test_a_secret_of_16_bytes_is_long_enough():
@@ -327,10 +399,40 @@ def test_headers_can_be_signed_too():
     assert refusal(signature, **genuine) == (401, "mismatch")
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+def test_headers_whose_names_have_no_prefix_can_be_signed_too(name):
+    signature = scheme(content="{%s}.{body}" % name)
+    genuine = {
+        "CONTENT_TYPE": "application/json",
+        "HTTP_X_SIGNATURE": hex_mac(NEW, b"application/json." + BODY),
+    }
+    assert signature.verify(genuine, BODY)
+    assert refusal(signature, **dict(genuine, CONTENT_TYPE="text/plain")) == (401, "mismatch")
+
+
 def test_a_signed_header_is_not_a_template_itself():
     signature = scheme(content="{Webhook-Id}.{body}")
     genuine = {"HTTP_WEBHOOK_ID": "{body}", "HTTP_X_SIGNATURE": hex_mac(NEW, b"{body}." + BODY)}
     assert signature.verify(genuine, BODY)
+
+
+# ---- sending
+
+
+def test_what_is_signed_for_sending_is_accepted():
+    signature = timed(signature_template="t={timestamp},v1={signature}")
+    now = str(int(time.time()))
+    headers = signature.sign_headers(OLD.encode(), {}, BODY, now)
+    assert headers == {"X-Signature": timed_header(now, OLD)}
+
+
+def test_the_time_is_sent_in_its_own_header_if_it_has_one():
+    signature = scheme(timestamp_header="X-Time", timestamp_pattern=r"\A(.*)\Z")
+    headers = signature.sign_headers(NEW.encode(), {}, BODY, "1700000000")
+    assert headers == {"X-Signature": hex_mac(NEW, BODY), "X-Time": "1700000000"}
+    assert scheme(timestamp_header="X-Time").sign_headers(NEW.encode(), {}, BODY) == {
+        "X-Signature": hex_mac(NEW, BODY)
+    }
 
 
 # ---- the time of signing
@@ -370,7 +472,7 @@ def test_the_tolerance_is_an_option():
     assert refusal(timed(tolerance=30), HTTP_X_SIGNATURE=header) == (401, "stale")
 
 
-def test_whether_a_time_is_stale_is_told_only_of_a_genuine_signature():
+def test_whether_a_time_is_stale_is_said_only_of_a_genuine_signature():
     late = int(time.time()) - 86400
     assert refusal(timed(), HTTP_X_SIGNATURE=timed_header(late, OTHER)) == (401, "mismatch")
 
@@ -415,6 +517,13 @@ def test_a_signature_without_its_time_is_malformed():
         "malformed_signature",
     )
     assert refusal(timed()) == (401, "no_signature")
+
+
+def test_a_time_that_the_pattern_leaves_out_is_malformed():
+    signature = timed()
+    signature.timestamp_pattern = r"v1=|t=([0-9]+)"
+    header = "v1=" + hex_mac(NEW, b"." + BODY)
+    assert refusal(signature, HTTP_X_SIGNATURE=header) == (401, "malformed_signature")
 
 
 def test_the_time_can_come_in_a_header_of_its_own():

@@ -15,7 +15,7 @@ from django_payment_webhooks.providers.payloads import find, load_json, read_tex
 
 
 def nested(levels):
-    """Return a JSON object of so many levels, itself included."""
+    """Return a JSON object of this many levels, itself included."""
     return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
 
 
@@ -124,6 +124,40 @@ def test_100_000_levels_of_objects_are_refused():
         load_json(b'{"a":' * 100000 + b"1" + b"}" * 100000)
 
 
+def test_the_refusal_of_too_many_levels_names_the_setting():
+    with pytest.raises(ValueError) as raised:
+        load_json(nested(32))
+    assert str(raised.value) == "it has more than 31 levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)"
+
+
+@pytest.mark.parametrize("limit", [2, 3, 30, 32, 100])
+def test_the_number_of_levels_is_a_setting(settings, limit):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = limit
+    assert load_json(nested(limit))
+    with pytest.raises(ValueError, match="more than %d levels" % limit):
+        load_json(nested(limit + 1))
+
+
+@pytest.mark.parametrize("levels", [10000, 100000, 500000])
+def test_more_levels_than_python_can_read_are_refused_whatever_the_setting_allows(settings, levels):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = 5000
+    for body in (nested(levels), b'{"a":' * levels + b"1" + b"}" * levels, b'{"a":' * levels):
+        with pytest.raises(ValueError) as raised:
+            load_json(body)
+        assert "more than 5000 levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)" in str(raised.value)
+
+
+def test_as_many_levels_as_the_setting_allows_are_read_or_refused_cleanly(settings):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = 5000
+    outcome = ""
+    try:
+        outcome = list(load_json(nested(5000)))
+    except ValueError as error:
+        outcome = str(error)
+    refusal = "it has more than 5000 levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH), or more than Python"
+    assert outcome in (["a"], refusal + " can read")
+
+
 def test_50_000_values_are_read():
     # The object and the list are values, too.
     assert len(load_json(b'{"a":[' + b",".join([b"0"] * 49998) + b"]}")["a"]) == 49998
@@ -139,8 +173,19 @@ def test_50_000_values_are_read():
     ids=["one too many in a list", "one too many in an object", "a megabyte of empty lists"],
 )
 def test_more_than_50_000_values_are_refused(body):
-    with pytest.raises(ValueError, match="or 50000 values"):
+    with pytest.raises(ValueError) as raised:
         load_json(body)
+    text = "it has more than 50000 values (PAYMENT_WEBHOOKS_MAX_JSON_VALUES)"
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("limit", [1, 2, 99])
+def test_the_number_of_values_is_a_setting(settings, limit):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES = limit + 2
+    assert len(load_json(b'{"a":[' + b",".join([b"0"] * limit) + b"]}")["a"]) == limit
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES = limit + 1
+    with pytest.raises(ValueError, match="more than %d values" % (limit + 1)):
+        load_json(b'{"a":[' + b",".join([b"0"] * limit) + b"]}")
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -289,8 +334,8 @@ def test_an_identifier_is_neither_blank_nor_over_255_characters(value):
 
 
 @pytest.mark.parametrize("value", ["evt\0", "\0", "evt_\ud800", "\udfff"])
-def test_an_identifier_has_neither_nul_nor_lone_surrogate(value):
-    with pytest.raises(ValueError, match="a NUL or a lone surrogate"):
+def test_an_identifier_has_neither_nul_nor_unpaired_surrogate(value):
+    with pytest.raises(ValueError, match="a NUL or an unpaired surrogate"):
         read_text(value)
 
 

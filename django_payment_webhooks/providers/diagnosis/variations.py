@@ -1,0 +1,59 @@
+"""What a signature is made of, and how each part of it could be different."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, NamedTuple
+
+from ..declarative import Provider
+from .tokens import DIGESTS
+
+CONTENTS = (
+    "{body}",
+    "{timestamp}.{body}",
+    "{timestamp}{body}",
+    "{timestamp}:{body}",
+    "{body}{timestamp}",
+)
+
+
+class Recipe(NamedTuple):
+    """What a signature is made of. The keys have numbers, 0 for one that is not the provider's."""
+
+    body: bytes
+    keys: Mapping[int, bytes]
+    digest: str
+    content: str
+
+
+class Change(NamedTuple):
+    """One thing that would have to be different, and what to do about it, without a secret."""
+
+    text: str
+    advice: str
+
+
+class Variation(NamedTuple):
+    """A change, and what it replaces in a recipe: that can be a key or a body."""
+
+    change: Change
+    replaced: Mapping[str, Any]
+
+    def apply_to(self, recipe: Recipe) -> Recipe:
+        """Return the recipe that it makes of another one."""
+        return recipe._replace(**self.replaced)
+
+
+def vary_digest(provider: Provider) -> Iterator[Variation]:
+    """Give the other digests."""
+    for digest in DIGESTS:
+        if digest != provider.digest:
+            advice = f"Set DIGEST to {digest!r}, and look at SIGNATURE_PATTERN."
+            yield Variation(Change(f"the digest is {digest}", advice), {"digest": digest})
+
+
+def vary_content(provider: Provider) -> Iterator[Variation]:
+    """Give other things that may be signed."""
+    for content in CONTENTS:
+        if content != provider.content:
+            change = Change(f"what is signed is {content}", f"Set CONTENT to {content!r}.")
+            yield Variation(change, {"content": content})

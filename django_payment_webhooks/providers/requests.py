@@ -1,0 +1,67 @@
+"""A webhook's request: its method, its encoding, and its raw body, of a bounded size."""
+
+from __future__ import annotations
+
+from appconf import AppConf
+from django.http import HttpRequest
+
+from ..conf import settings
+from ..exceptions import WebhookRefused
+
+# The codings that change the bytes: https://www.iana.org/assignments/http-parameters. Names are
+# case-insensitive (RFC 9110, 8.4.1); what senders write there beside them changes nothing.
+COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"}
+COMPRESSED |= {"exi", "pack200-gzip", "aes128gcm"}
+
+
+class WebhookConf(AppConf):
+    """The largest webhook: in bytes, in events, and in levels and values of JSON."""
+
+    MAX_BODY_SIZE = 1024 * 1024
+    MAX_EVENTS = 1000
+    MAX_JSON_DEPTH = 31
+    MAX_JSON_VALUES = 50000
+
+    class Meta:
+        prefix = "payment_webhooks"
+
+
+def read_body(request: HttpRequest) -> bytes:
+    """Return the raw body of a POST. Raises ``WebhookRefused`` for what can't be a webhook.
+
+    The body is left for a middleware that asks for it afterwards: a stream can't be read twice.
+    """
+    check_request(request)
+    limit = settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE
+    length = str(request.META.get("CONTENT_LENGTH") or "")
+    body = read_stream(request, length, limit + 1)
+    request._body = body
+    if len(body) > limit:
+        raise WebhookRefused(413, "too_large", f"The body has more than {limit} bytes.")
+    if not body or (length.isdecimal() and len(body) < int(length)):
+        text = "The body is empty, or shorter than its Content-Length."
+        raise WebhookRefused(400, "truncated", text)
+    return body
+
+
+def check_request(request: HttpRequest) -> None:
+    """Raise ``WebhookRefused`` for another method than POST, and for a body that is compressed."""
+    if request.method != "POST":
+        raise WebhookRefused(405, "method", "A webhook is sent with POST.", Allow="POST")
+    codings = request.META.get("HTTP_CONTENT_ENCODING", "").lower().split(",")
+    if COMPRESSED.intersection(coding.strip() for coding in codings):
+        text = "The body must come uncompressed: without such a Content-Encoding."
+        raise WebhookRefused(415, "content_encoding", text)
+
+
+def read_stream(request: HttpRequest, length: str, most: int) -> bytes:
+    """Return what can be read of the body; nothing if it makes no sense."""
+    if length.startswith("-"):
+        return b""  # not every server refuses it, and Django's reader has no bounds then
+    # Django takes a body without Content-Length for empty; the server knows where a chunked one ends.
+    is_chunked = not length and request.META.get("wsgi.input_terminated")
+    stream = request.META["wsgi.input"] if is_chunked else request
+    try:
+        return bytes(stream.read(most))
+    except Exception:
+        return b""  # the client went away: each server has errors of its own for that

@@ -1,0 +1,223 @@
+"""The messages that nudge a worker: the task that reads them, and a thread that sends them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import Context, copy_context
+from functools import partial
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import Any, ContextManager, Iterator, NamedTuple, Sequence
+
+from appconf import AppConf
+from celery import shared_task
+from django.db import connections, router, transaction
+
+from . import signals
+from .conf import load, settings
+from .exceptions import Overtaken
+from .models import Event
+from .processing import process_event
+
+# A second ahead, as the clocks of two machines differ: an event must not be late for being early.
+AHEAD = 1
+# A difference of two times is not exact.
+ROUNDING = 0.001
+# Beyond so many the sweeper has what comes.
+MAX_UNSENT = 1000
+# How long a process that ends waits for its messages, in seconds.
+LAST_WAIT = 5
+
+
+class PublisherConf(AppConf):
+    """How much a message names, and how long, in seconds, its task and its publisher take."""
+
+    MESSAGE_SIZE = 100
+    # After how long a task hands back what is left of its message.
+    TASK_TIME = 1
+    # How long a process leaves the broker alone after it failed.
+    PUBLISH_PAUSE = 5
+
+    class Meta:
+        prefix = "payment_webhooks"
+
+
+@shared_task(name="payment_webhooks.process_events", ignore_result=True)
+def process(keys: Sequence[int]) -> None:
+    """Do what the rows of these events say is due, or nothing. This is all that a worker does.
+
+    What is left after the task's time, or when the worker must stop, is handed back as two
+    messages, so that a burst spreads over the workers.
+    """
+    ends_at = time.monotonic() + settings.PAYMENT_WEBHOOKS_TASK_TIME
+    due = Event.objects.filter(pk__in=keys, due_at__lte=time.time() + AHEAD)
+    events = list(due.defer("body").order_by("pk"))
+    try:
+        while events:
+            attempt(events.pop(0))
+            if time.monotonic() > ends_at:
+                break
+    finally:
+        middle = len(events) // 2
+        enqueue(events[:middle])
+        enqueue(events[middle:])
+
+
+def attempt(event: Event) -> None:
+    """Make an attempt at an event, unless its lease is over and its worker still has it."""
+    try:
+        # Only an event that was taken before can be locked for long, and must not be waited for.
+        with unless_locked(event) if event.attempts else nullcontext():
+            pass
+    except Overtaken:
+        return
+    process_event(event)
+
+
+@contextmanager
+def unless_locked(event: Event) -> Iterator[None]:
+    """Lock an event's row meanwhile, but never wait for it: whoever has it is at work on it.
+
+    Raises ``Overtaken`` if it is locked. Where the database can't skip locked rows, this waits.
+    """
+    database = router.db_for_write(Event)
+    with transaction.atomic(using=database):
+        if connections[database].features.has_select_for_update_skip_locked:
+            free = Event.objects.select_for_update(skip_locked=True).filter(pk=event.pk)
+            if not free.values_list("pk"):
+                raise Overtaken
+        yield
+
+
+def enqueue(events: Sequence[Event]) -> None:
+    """Nudge the workers about those events that are due, once they are committed."""
+    load(settings.PAYMENT_WEBHOOKS_PUBLISHER).publish(events)
+
+
+def send_message(keys: Sequence[int]) -> None:
+    """Send a message that names events, now. Raises what the broker's client raises."""
+    process.apply_async((list(keys),), retry=False)
+
+
+class Nudge(NamedTuple):
+    """The keys of events that are due, and the context in which they became so."""
+
+    keys: list[int]
+    context: Context
+    travels_alone: bool
+
+
+class ThreadPublisher:
+    """Sends what has gathered as one message, and never waits for more to gather.
+
+    At low load a message names one event, under load many. After a failure the broker is left
+    alone for a while. No message must arrive: the sweeper has what is lost.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+        # In a process that was forked: the parent sends what is the parent's.
+        os.register_at_fork(after_in_child=self.reset)
+        atexit.register(self.flush, LAST_WAIT)
+
+    def reset(self) -> None:
+        """Begin with nothing to send, and without a thread."""
+        self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
+        self.next: Nudge | None = None
+        self.thread = Thread()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Have messages sent that name those events that are due, once they are committed.
+
+        Neither waits for the broker nor raises. What may have killed a worker travels alone.
+        Several events stay together, and join no others: whoever divided them did so on purpose.
+        """
+        now = time.time() + AHEAD
+        due = [event for event in events if event.due_at is not None and event.due_at <= now]
+        if due:
+            transaction.on_commit(partial(self.nudge, due), using=router.db_for_write(Event))
+
+    def nudge(self, events: Sequence[Event]) -> None:
+        """Leave to the thread which events are due. With an eager Celery, process them here."""
+        if process.app.conf.task_always_eager:
+            process([event.pk for event in events])
+            return
+        suspects = [event.pk for event in events if is_suspect(event)]
+        others = [event.pk for event in events if not is_suspect(event)]
+        size = settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE
+        for key in suspects:
+            self.put([key], travels_alone=True)
+        for start in range(0, len(others), size):
+            self.put(others[start : start + size], travels_alone=len(others) > 1)
+
+    def put(self, keys: list[int], travels_alone: bool) -> None:
+        """Leave something to the thread, and start that if there is none."""
+        # In the caller's context, so that its trace goes on in the message.
+        with suppress(Full):
+            self.unsent.put_nowait(Nudge(keys, copy_context(), travels_alone))
+        if not self.thread.is_alive():
+            self.thread = thread = Thread(target=self.run, daemon=True)
+            with suppress(RuntimeError):  # no thread is left: the sweeper has it
+                thread.start()
+
+    def run(self) -> None:
+        """Send messages, for ever, however long each takes. This is the thread."""
+        while True:
+            nudges = self.gather()
+            try:
+                self.send(nudges)
+            except Exception as error:
+                signals.enqueue_failed.send_robust(Event, error=error)
+                time.sleep(settings.PAYMENT_WEBHOOKS_PUBLISH_PAUSE)
+            for _ in nudges:
+                self.unsent.task_done()
+
+    def gather(self) -> list[Nudge]:
+        """Return what one message can name: a nudge, and those that are there by now."""
+        nudges = [self.next or self.unsent.get()]
+        self.next = None
+        while not nudges[0].travels_alone and len(nudges) < settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE:
+            try:
+                found = self.unsent.get_nowait()
+            except Empty:
+                break
+            if found.travels_alone:
+                self.next = found
+                break
+            nudges.append(found)
+        return nudges
+
+    def send(self, nudges: Sequence[Nudge]) -> None:
+        """Send one message. Raises what the broker's client raises."""
+        keys = [key for nudge in nudges for key in nudge.keys]
+        if len(nudges) == 1:
+            nudges[0].context.run(send_message, keys)
+            return
+        with self.link([nudge.context for nudge in nudges]):
+            send_message(keys)
+
+    def link(self, contexts: Sequence[Context]) -> ContextManager[Any]:
+        """Return what surrounds the message of several nudges: nothing, unless it is traced."""
+        return nullcontext()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything is sent, at most so many seconds. Returns whether it is."""
+        ends_at = time.monotonic() + timeout
+        with self.unsent.all_tasks_done:
+            while self.unsent.unfinished_tasks:
+                left = ends_at - time.monotonic()
+                if left <= 0 or not self.thread.is_alive():
+                    return False
+                self.unsent.all_tasks_done.wait(left)
+        return True
+
+
+def is_suspect(event: Event) -> bool:
+    """Return whether an event was tried or swept before, and so may have killed a worker."""
+    if event.attempts or event.due_at is None or event.enqueue_at is None:
+        return True
+    swept: bool = event.enqueue_at > event.due_at + settings.PAYMENT_WEBHOOKS_SWEEP_GRACE + ROUNDING
+    return swept

@@ -1,0 +1,329 @@
+"""What follows from an attempt's error: one decision, for the worker and the dry run."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Iterator, NamedTuple
+
+from appconf import AppConf
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError, IntegrityError, connections, router
+from django.utils.http import parse_http_date_safe
+from kombu.utils.functional import retry_over_time
+
+from . import signals
+from .conf import get_handler, settings
+from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
+from .handlers import Handler
+from .models import Event, digest
+from .providers.comparison import find_difference
+
+# MySQL's and PostgreSQL's codes of what passes by itself: a lock that somebody else has for too
+# long, a row that changed, a deadlock.
+LOCK_TIMEOUTS = {1205, "55P03"}
+TRANSIENT_ERRORS = {1020, 1213, "40001", "40P01", *LOCK_TIMEOUTS}
+# Of a client's errors these can pass: 408, 425 (RFC 8470) and 429 (RFC 6585).
+PASSING_STATUSES = {408, 425, 429}
+# What a method returns that is no plain function: none of its body has run.
+UNFINISHED = (Awaitable, Generator, AsyncGenerator)
+# Statements that change something, also behind a WITH.
+WRITE = re.compile(
+    r"(\s|/\*.*?\*/)*(WITH\b.*\b)?"
+    r"(INSERT|UPDATE|DELETE|REPLACE|MERGE|CREATE|ALTER|DROP|TRUNCATE|CALL|COPY)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+MAX_REASON = 500
+
+
+class RetryConf(AppConf):
+    """How long an event waits, and how often and how soon an attempt is repeated. In seconds."""
+
+    # An event that waits is looked at after the grace, then twice as long each time.
+    SWEEP_CEILING = 60 * 60
+    WAIT_DEADLINE = 3 * 24 * 60 * 60
+    # A failed attempt is repeated after base, 2 base, 4 base, ... but never later than the ceiling.
+    MAX_ATTEMPTS = 25
+    BACKOFF_BASE = 5
+    BACKOFF_CEILING = 4 * 60 * 60
+
+    class Meta:
+        prefix = "payment_webhooks"
+
+
+class Decision(NamedTuple):
+    """What follows from an attempt's error.
+
+    The event gets the ``status``, with the ``reason``. It is due again in ``delay`` seconds, or has
+    ended if that is None; ``attempts`` is how many count from now on. ``holder`` is the event that
+    had the effect, if this one contradicts it.
+    """
+
+    status: str
+    reason: str
+    delay: float | None = None
+    attempts: int = 0
+    holder: Event | None = None
+
+
+class RetryPolicy:
+    """Backs off exponentially, respects ``Retry-After``, and gives up when that is pointless."""
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function; again at once, a few times, while the database asks for just that.
+
+        Bounded in time, too: what has waited long for a lock does not wait for it again.
+        """
+        return retry_over_time(
+            function, DatabaseError, args, errback=pause, max_retries=5, timeout=3
+        )
+
+    def insert(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function that inserts; again, too, if somebody else was first.
+
+        Even a single INSERT can be the victim of a deadlock.
+        """
+        return retry_over_time(
+            function, DatabaseError, args, errback=pause_unless_lost, max_retries=5, timeout=3
+        )
+
+    def call(self, method: Callable[[Event], Any], event: Event) -> Any:
+        """Call a method of a handler, with at least half a lease to go.
+
+        Raises ``PermanentFailure`` if it did nothing, or if the event has no attempt left.
+        """
+        if event.attempts > settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS:
+            raise PermanentFailure(f"The worker did not survive the last attempt. {event.error}")
+        lease = settings.PAYMENT_WEBHOOKS_LEASE
+        if event.due_at is not None and event.due_at < time.time() + lease / 2:
+            event.reschedule(lease)
+        result = method(event)
+        if isinstance(result, UNFINISHED):
+            name = getattr(method, "__name__", "the handler")
+            raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
+        return result
+
+    def call_guarded(self, method: Callable[[Event], Any], event: Event) -> Any:
+        """Call a method of a handler in its transaction: it may write to that database alone."""
+        with write_nowhere_else():
+            return self.call(method, event)
+
+    def find_key(self, handler: Handler, event: Event) -> str:
+        """Return the key of an event's effect. Raises ``PermanentFailure`` if that has no name."""
+        name = self.call(handler.idempotency_key, event)
+        if not isinstance(name, str) or not name.strip():
+            raise PermanentFailure(f"idempotency_key() returned {name!r}, which names no effect.")
+        return digest(name)
+
+    def record(self, event: Event, error: Exception) -> None:
+        """Record what follows from an attempt's error. Raises a soft time limit again."""
+        if isinstance(error, Overtaken):
+            return  # the event is somebody else's
+        decision = self.decide(event, error)
+        try:
+            carry_out(event, decision, error)
+        except Overtaken:
+            signals.event_overtaken.send_robust(Event, event=event, error=error)
+        if isinstance(error, SoftTimeLimitExceeded):
+            raise error
+
+    def decide(self, event: Event, error: Exception) -> Decision:
+        """Return what follows from an error. Never raises, whatever the error is like."""
+        held = decide_by_holder(event, error)
+        if held is not None:
+            return held
+        if isinstance(error, NothingToDo):
+            return decide_nothing(event, error)
+        if isinstance(error, NotReady) and event.status != Event.APPLIED:
+            return decide_wait(event, error)
+        return decide_retry(event, error)
+
+
+def pause(error: DatabaseError, *_: Any) -> float:
+    """Return how many seconds to pause. Raises an error that is here to stay."""
+    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in str(error):
+        raise error
+    return random.uniform(0.01, 0.1)
+
+
+def pause_unless_lost(error: DatabaseError, *_: Any) -> float:
+    """Return how many seconds to pause, also if a unique key shows that somebody was first."""
+    return 0.01 if isinstance(error, IntegrityError) else pause(error)
+
+
+def find_codes(error: DatabaseError) -> set[Any]:
+    """Return the codes that a database's driver gave to an error."""
+    cause = error.__cause__
+    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+
+
+@contextmanager
+def write_nowhere_else() -> Iterator[None]:
+    """Refuse writes to any database but the events': they could not be undone together.
+
+    Django 1.11 has no such hook: there only the system check finds it.
+    """
+
+    def refuse(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if WRITE.match(sql):
+            raise PermanentFailure(
+                "The handler wrote to another database than the events'. They can't be committed "
+                "together: route both to one database, or write in deliver()."
+            )
+        return execute(sql, *args)
+
+    with ExitStack() as stack:
+        for alias in set(connections) - {router.db_for_write(Event)}:
+            if hasattr(connections[alias], "execute_wrapper"):
+                stack.enter_context(connections[alias].execute_wrapper(refuse))
+        yield
+
+
+# ---- what follows from an error
+
+
+def decide_nothing(event: Event, reason: NothingToDo) -> Decision:
+    """Return how an event ends that has nothing to do, or whose delivery has not.
+
+    An effect whose handler is gone from the settings is not delivered: that is a failure.
+    """
+    text = storable(str(reason))
+    if event.status != Event.APPLIED:
+        return Decision(Event.IGNORED, text)
+    if get_handler(event.type) is None:
+        return Decision(Event.FAILED, text)
+    return Decision(Event.PROCESSED, text)
+
+
+def decide_wait(event: Event, unmet: NotReady) -> Decision:
+    """Return until when an event waits for what it requires. A look is no attempt."""
+    since = event.waiting_since or time.time()
+    left = settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE - (time.time() - since)
+    if left <= 0:
+        return Decision(Event.FAILED, storable(f"{unmet} That did not come in time."))
+    delay = min(find_pause(since), left)
+    return Decision(Event.WAITING, storable(str(unmet)), delay, event.attempts - 1)
+
+
+def find_pause(since: float) -> float:
+    """Return how many seconds to leave an event alone: as many as since then, within bounds."""
+    age = min(time.time() - since, settings.PAYMENT_WEBHOOKS_SWEEP_CEILING)
+    pause: float = max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
+    return pause
+
+
+def decide_by_holder(event: Event, error: Exception) -> Decision | None:
+    """Return what follows if the effect has been had; None if nobody had it.
+
+    Of the event itself only a half can be there: its transaction ended before its handler did.
+    """
+    key = vars(event).get("claimed")
+    holder = find_holder(key) if key and event.status != Event.APPLIED else None
+    if holder is None:
+        return None
+    if holder.pk == event.pk and holder.version == event.version + 1:
+        event.version = holder.version
+        event.idempotency_key = holder.idempotency_key
+        text = (
+            "A part of its effects is committed: the handler ended the transaction (by COMMIT, or "
+            "by DDL on MySQL), then failed. Complete them by hand, then resolve the event. The "
+            f"error was {describe(error)}."
+        )
+        return Decision(Event.FAILED, storable(text))
+    if holder.pk == event.pk or not isinstance(error, IntegrityError):
+        return None
+    if event.order_key and holder.order_key not in ("", event.order_key):
+        text = f"{holder}, of order {holder.order_id}, had this effect already."
+        return Decision(Event.FAILED, storable(text))
+    difference = find_difference(holder, event)
+    text = f"{holder} had this effect already. {difference}".strip()
+    return Decision(Event.DUPLICATE, storable(text), holder=holder if difference else None)
+
+
+def find_holder(key: str) -> Event | None:
+    """Return the event that has an effect, None if there is none or the database does not say."""
+    try:
+        holder: Event | None = Event.objects.filter(idempotency_key=key).defer("body").first()
+    except DatabaseError:
+        return None
+    return holder
+
+
+def decide_retry(event: Event, error: Exception) -> Decision:
+    """Return when a failed attempt is repeated, if it is."""
+    reason = describe(error)
+    if isinstance(error, DatabaseError) and find_codes(error) & LOCK_TIMEOUTS:
+        # Somebody else has what the event needs: that is no attempt.
+        delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
+        return Decision(event.status, reason, delay, event.attempts - 1)
+    is_last = event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
+    if is_last or isinstance(error, PermanentFailure) or is_rejected(error):
+        return Decision(Event.FAILED, reason)
+    ceiling = settings.PAYMENT_WEBHOOKS_BACKOFF_CEILING
+    backoff = min(settings.PAYMENT_WEBHOOKS_BACKOFF_BASE * 2 ** (event.attempts - 1), ceiling)
+    asked = min(find_retry_after(error), ceiling)
+    delay = max(random.uniform(backoff / 2, backoff), asked)
+    return Decision(event.status, reason, delay, event.attempts)
+
+
+def describe(error: Exception) -> str:
+    """Return an error in words that every database can store."""
+    try:
+        return storable(repr(error))
+    except Exception:
+        return f"{type(error).__name__}, which can't be described"
+
+
+def storable(text: str) -> str:
+    """Return a text without what some database does not store, and of a bounded length."""
+    text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return text[:MAX_REASON]
+
+
+def find_response(error: Exception, name: str) -> Any:
+    """Return an attribute of an error's response, as requests and httpx have it; None without."""
+    try:
+        return getattr(getattr(error, "response", None), name, None)
+    except Exception:
+        return None
+
+
+def is_rejected(error: Exception) -> bool:
+    """Return whether another system has said that it will never accept this."""
+    status = find_response(error, "status_code")
+    return isinstance(status, int) and 400 <= status < 500 and status not in PASSING_STATUSES
+
+
+def find_retry_after(error: Exception) -> float:
+    """Return how many seconds another system asks to wait: RFC 9110, 10.2.3."""
+    try:
+        asked = str(find_response(error, "headers").get("Retry-After", "")).strip()
+        if asked.isdecimal():
+            return float(asked[:9])
+        moment = parse_http_date_safe(asked)
+    except Exception:
+        return 0.0
+    return moment - time.time() if moment else 0.0
+
+
+def carry_out(event: Event, decision: Decision, error: Exception) -> None:
+    """Change the event's row as it was decided. Raises ``Overtaken``."""
+    if decision.delay is None:
+        cause = error if decision.status == Event.FAILED else None
+        event.finish(decision.status, decision.reason, cause=cause)
+        if decision.holder is not None:
+            signals.event_conflicted.send_robust(Event, event=decision.holder, other=event)
+        return
+    values: dict[str, Any] = {
+        "status": decision.status,
+        "error": decision.reason,
+        "attempts": decision.attempts,
+    }
+    if decision.status == Event.WAITING:
+        values["waiting_since"] = event.waiting_since or time.time()
+    event.reschedule(decision.delay, cause=error, **values)
+    if decision.status != Event.WAITING:
+        signals.event_retried.send_robust(Event, event=event, error=error)

@@ -1,0 +1,1 @@
+"""The tests of the providers. ``samples`` has what each of them sends."""

@@ -1,0 +1,1 @@
+"""The tests of what explains a 401."""
