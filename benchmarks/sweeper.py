@@ -2,107 +2,118 @@
 
 ::
 
-    python -m benchmarks.sweeper [--events 10000] [--hours 1]
+    python -m benchmarks.sweeper [--events 2000] [--hours 1]
 
 The clock is simulated, the rest is real: the app's sweeper, as often as a worker runs it and with
-the app's own defaults, and a database, which is an SQLite file unless ``DATABASE_URL`` says
-otherwise. Nothing is sent, only counted.
+the app's own defaults, PostgreSQL and Redis.
 """
 
+from __future__ import annotations
+
 import argparse
-import os
-import sys
-import tempfile
+import base64
+import json
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from unittest import mock
 
-import django
-from django.apps import apps
 from django.conf import settings
-from django.core.management import call_command
 from django.utils import timezone
-from django.utils.module_loading import import_string
-from processes import QUICK, shop_environment
+
+from .filling import copy_newest
+from .programs import APP, CLOCK, COPIES, receive_event, sweep
+from .report import say
+from .stage import QUEUE, Stage, set_stage
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved. It takes the place of ``timezone.now``."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.time = timezone.now()
 
-    def now(self):
+    def __call__(self) -> datetime:
         """Return what the app takes for the present."""
         return self.time
 
 
-def store(count, moment):
-    """Store events that have just been received."""
-    event, digest = (
-        apps.get_model("payment_webhooks", "Event"),
-        import_string("django_payment_webhooks.models.digest"),
-    )
-    common = {
-        "provider": "default",
-        "type": "charge.succeeded",
-        "body": b"{}",
-        "order_key": digest("A1"),
-    }
-    common.update(order_id="A1", occurred_at=moment, received_at=moment, due_at=moment)
-    common.update(enqueue_at=moment + timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_GRACE))
-    names = ["benchmark-%d-%d" % (os.getpid(), number) for number in range(count)]
-    rows = [
-        event(provider_event_id=name, dedup_key=digest("default", name), **common) for name in names
-    ]
-    event.objects.bulk_create(rows, batch_size=50)
+class Simulation(NamedTuple):
+    """How often each event was sent, the messages of each sweep, the seconds of all sweeps."""
+
+    sent: Counter
+    messages: list[int]
+    seconds: float
 
 
-def simulate(count, hours):
-    """Let the hours pass. Returns how often each event was enqueued, and how many messages each sweep sent."""
-    sweep = import_string("django_payment_webhooks.sweeper.sweep")
-    clock = Clock()
-    timezone.now = clock.now
-    store(count, clock.time)
-    enqueued, sweeps, end = Counter(), [], clock.time + timedelta(hours=hours)
+def store(stage: Stage, count: int) -> None:
+    """Store events that have just been received, and whose messages are lost."""
+    receive_event()
+    stage.settle()
+    stage.purge()
+    copy_newest(APP.table, COPIES[APP.table], f"generate_series(1, {count - 1}) AS n")
+
+
+def simulate(stage: Stage, clock: Clock, hours: float) -> Simulation:
+    """Let the hours pass."""
+    sent: Counter = Counter()
+    messages = []
+    seconds = 0.0
+    end = clock.time + timedelta(hours=hours)
     while clock.time < end:
         clock.time += timedelta(seconds=settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL)
-        sweeps.append(sweep(lambda pk: enqueued.update([pk])))
-    return enqueued, sweeps
+        started = time.monotonic()
+        sweep()
+        seconds += time.monotonic() - started
+        found = stage.redis.lrange(QUEUE, 0, -1)
+        stage.purge()
+        messages.append(len(found))
+        for message in found:
+            sent.update(read_keys(message))
+    return Simulation(sent, messages, seconds)
 
 
-def main():
+def read_keys(message: bytes) -> list[int]:
+    """Return the keys of the events that a message is about."""
+    body = base64.b64decode(json.loads(message)["body"])
+    arguments, _, _ = json.loads(body)
+    keys = arguments[0]
+    return keys if isinstance(keys, list) else [keys]
+
+
+def main() -> None:
     """Simulate, and print what was counted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--events", type=int, default=10000, help="how many events are due (default: 10000)"
+        "--events", type=int, default=2000, help="how many events are due (default: 2000)"
     )
     parser.add_argument(
         "--hours", type=float, default=1, help="how long no worker takes them (default: 1)"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        defaults = dict.fromkeys(QUICK)
-        url = os.environ.get("DATABASE_URL") or None
-        os.environ.update(
-            shop_environment(folder, DATABASE_URL=url, LOG_LEVEL="WARNING", **defaults)
-        )
-        os.environ.update(DJANGO_SETTINGS_MODULE="testproject.settings")
-        django.setup()
-        call_command("migrate", verbosity=0)
-        started = time.monotonic()
-        enqueued, sweeps = simulate(options.events, options.hours)
-        seconds = time.monotonic() - started
-    lines = [
-        "%d events, %g hours, %d sweeps, no worker" % (options.events, options.hours, len(sweeps)),
-        "messages for each event: %.2f on average, %d at least, %d at most"
-        % (sum(sweeps) / options.events, min(enqueued.values()), max(enqueued.values())),
-        "one message for each event in each sweep would be: %d" % len(sweeps),
-        "messages in one sweep: %d at most" % max(sweeps),
-        "time for one message: %.2f ms, so the whole took %.0f s"
-        % (seconds / sum(sweeps) * 1000, seconds),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    with set_stage(DJANGO_SETTINGS_MODULE="testproject.settings") as stage:
+        clock = Clock()
+        with mock.patch(CLOCK, clock):
+            store(stage, options.events)
+            simulation = simulate(stage, clock, options.hours)
+    show(simulation, options.events, options.hours)
+
+
+def show(simulation: Simulation, events: int, hours: float) -> None:
+    """Print what was counted."""
+    times = simulation.sent.values()
+    messages = sum(simulation.messages)
+    sweeps = len(simulation.messages)
+    each = simulation.seconds / sum(times) * 1000
+    say(f"{events} events, {hours:g} hours, {sweeps} sweeps, no worker")
+    say(
+        f"times that an event was sent: {sum(times) / events:.2f} on average,"
+        f" {min(times)} at least, {max(times)} at most"
+    )
+    say(f"in each sweep it would be: {sweeps}")
+    say(f"messages: {messages}, at most {max(simulation.messages)} in a sweep")
+    say(f"all sweeps took {simulation.seconds:.0f} s, {each:.2f} ms for an event")
 
 
 if __name__ == "__main__":

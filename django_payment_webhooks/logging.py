@@ -1,16 +1,20 @@
 """One line in the log for each verb of an event's journey, with its facts as ``extra``.
 
-An extension: it listens to the signals. No line has a secret, a signature or a payload, and
-identifiers are written so that they can't forge a line.
+A receiver of the signals. No line has a secret, a signature or a payload, and identifiers are
+written so that they can't forge a line.
 """
 
+from __future__ import annotations
+
 import logging
-from typing import Any, List
+from typing import Any, Sequence
 
 from django.dispatch import receiver
 
 from . import signals
+from .exceptions import WebhookRefused
 from .models import Event
+from .providers.comparison import name_differences
 
 logger = logging.getLogger("django_payment_webhooks")
 
@@ -26,98 +30,132 @@ LEVELS = {
     "failed": logging.ERROR,
     "released": logging.INFO,
     "retried": logging.WARNING,
+    "overtaken": logging.WARNING,
     "replayed": logging.INFO,
     "conflicted": logging.ERROR,
 }
 
 
 def safe(value: object) -> str:
-    """Return a text that fills one line of a log whatever it contains: what is not printable is escaped."""
-    return repr(str(value))[1:-1][:MAX_LENGTH]
+    """Return a text that fills one line of a log whatever it contains.
+
+    What is not printable is escaped, and what is long is cut.
+    """
+    try:
+        text = str(value)
+    except Exception:
+        text = f"{type(value).__name__}, which can't be described"
+    return repr(text)[1:-1][:MAX_LENGTH]
 
 
-def log_event(verb: str, event: Event, **facts: Any) -> None:
-    """Write one line about an event."""
-    facts.update(
-        provider=safe(event.provider),
-        event_id=safe(event.provider_event_id),
-        event_type=safe(event.type),
-        order_id=safe(event.order_id),
-        attempts=event.attempts,
-    )
-    text = " ".join("%s=%s" % fact for fact in sorted(facts.items()) if fact[1] != "")
-    logger.log(LEVELS[verb], "event %s %s", verb, text, extra=dict(facts, verb=verb))
+def write(level: int, title: str, facts: dict[str, Any], **extra: Any) -> None:
+    """Write one line: its title, and those facts that are not empty."""
+    pairs = " ".join(f"{name}={value}" for name, value in facts.items() if value != "")
+    logger.log(level, "%s %s", title, pairs, extra={**facts, **extra})
+
+
+# ---- events
 
 
 def connect(verb: str) -> None:
     """Log each time that the signal of this verb is sent."""
 
     @receiver(
-        getattr(signals, "event_" + verb),
+        getattr(signals, f"event_{verb}"),
         weak=False,
-        dispatch_uid="payment_webhooks.logging." + verb,
+        dispatch_uid=f"payment_webhooks.logging.{verb}",
     )
-    def log(
-        event: Event, error: object = None, other: object = None, by: object = None, **_: Any
-    ) -> None:
-        facts = {
-            "error": error or event.error,
-            "other": other or "",
-            "released_by": "",
-            "replayed_by": "",
-        }
-        if by:
-            # An event released it, or a person replayed it. Why is for the history: people write
-            # names into a reason.
-            facts[verb + "_by"] = by
-        log_event(verb, event, **{name: safe(value) for name, value in facts.items()})
+    def log(event: Event, **facts: Any) -> None:
+        log_event(verb, event, **facts)
+
+
+def log_event(
+    verb: str,
+    event: Event,
+    error: Exception | None = None,
+    other: Event | None = None,
+    by: object = "",
+    **_: Any,
+) -> None:
+    """Write one line about an event.
+
+    It was released by another, or replayed by a person. Why is for the history: people write names
+    into a reason.
+    """
+    facts = {
+        "provider": safe(event.provider),
+        "event_id": safe(event.provider_event_id),
+        "event_type": safe(event.type),
+        "order_id": safe(event.order_id),
+        "attempts": event.attempts,
+        "error": safe(event.error if error is None else error),
+        "other": safe(other or ""),
+        # Only the names: what the values are is not for a log.
+        "differs": safe(",".join(name_differences(event, other))) if other else "",
+        "released_by": safe(by) if verb == "released" else "",
+        "replayed_by": safe(by) if verb == "replayed" else "",
+    }
+    write(LEVELS[verb], f"event {verb}", dict(sorted(facts.items())), verb=verb)
 
 
 for name in LEVELS:
     connect(name)
 
 
-@receiver(signals.webhook_received)
-def log_received(provider: str, events: List[Event], seconds: float, **_: Any) -> None:
+# ---- webhooks, the broker and the sweeper
+
+
+@receiver(signals.webhook_received, dispatch_uid="payment_webhooks.logging.webhook_received")
+def log_received(provider: str, events: Sequence[Event], seconds: float, **_: Any) -> None:
     """Write one line about a webhook that was answered with 200."""
     facts = {
-        "provider": provider,
+        "provider": safe(provider),
         "events": len(events),
         "new": sum(event.is_new for event in events),
+        "event_ids": safe(",".join(event.provider_event_id for event in events)),
+        "order_ids": safe(",".join(sorted({event.order_id for event in events} - {""}))),
     }
-    facts["event_ids"] = safe(",".join(event.provider_event_id for event in events))
-    facts["order_ids"] = safe(
-        ",".join(sorted({event.order_id for event in events if event.order_id}))
-    )
-    logger.info(
-        "webhook received provider=%(provider)s events=%(events)d new=%(new)d event_ids=%(event_ids)s "
-        "order_ids=%(order_ids)s",
-        facts,
-        extra=dict(facts, verb="received", seconds=seconds),
-    )
+    write(logging.INFO, "webhook received", facts, verb="received", seconds=seconds)
 
 
-@receiver(signals.webhook_rejected)
-def log_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
+@receiver(signals.webhook_rejected, dispatch_uid="payment_webhooks.logging.webhook_rejected")
+def log_rejected(
+    provider: str,
+    status: int,
+    reason: str,
+    seconds: float,
+    error: Exception | None = None,
+    **_: Any,
+) -> None:
     """Write one line about a webhook that was not accepted."""
-    facts = {"provider": safe(provider), "status": status, "reason": reason}
-    logger.warning(
-        "webhook rejected provider=%(provider)s status=%(status)d reason=%(reason)s",
-        facts,
-        extra=dict(facts, verb="rejected", seconds=seconds),
-    )
+    facts = {
+        "provider": safe(provider),
+        "status": status,
+        "reason": reason,
+        "error": describe_failure(error),
+    }
+    write(logging.WARNING, "webhook rejected", facts, verb="rejected", seconds=seconds)
 
 
-@receiver(signals.enqueue_failed)
+def describe_failure(error: Exception | None) -> str:
+    """Return what the database said; "" for a refusal, whose reason says it all.
+
+    Only the first line: PostgreSQL adds the row, and so the payload, in those that follow.
+    """
+    if error is None or isinstance(error, WebhookRefused):
+        return ""
+    first_line = str(error).strip().partition("\n")[0]
+    return safe(f"{type(error).__name__}: {first_line}")
+
+
+@receiver(signals.enqueue_failed, dispatch_uid="payment_webhooks.logging.enqueue_failed")
 def log_enqueue_failed(error: Exception, **_: Any) -> None:
     """Write one line about a broker that took no message; the sweeper makes up for it."""
-    logger.error("enqueue failed error=%s", safe(error), extra={"verb": "enqueue_failed"})
+    write(logging.ERROR, "enqueue failed", {"error": safe(error)}, verb="enqueue_failed")
 
 
-@receiver(signals.sweep_finished)
+@receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.logging.sweep_finished")
 def log_sweep(enqueued: int, **_: Any) -> None:
     """Write one line about a sweep; on the debug level if it found nothing."""
     level = logging.INFO if enqueued else logging.DEBUG
-    logger.log(
-        level, "sweep finished enqueued=%d", enqueued, extra={"verb": "swept", "enqueued": enqueued}
-    )
+    write(level, "sweep finished", {"enqueued": enqueued}, verb="swept")

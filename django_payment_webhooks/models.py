@@ -80,6 +80,7 @@ class Event(models.Model):
     objects = EventManager()
 
     class Meta:
+        base_manager_name = "objects"
         # Not unique=True and db_index=True: on PostgreSQL these add a second index to a text column.
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
@@ -132,23 +133,26 @@ class Event(models.Model):
         lease = settings.PAYMENT_WEBHOOKS_LEASE
         self.change(attempts=self.attempts + 1, due_at=time.time() + lease)
 
-    def claim(self, key: str, delivers: bool) -> None:
-        """Lock the row, prove that it is ours, claim its effect, and write how it will end."""
+    def claim(self, key: str, delivers: bool) -> dict[str, Any]:
+        """Lock the row, prove that it is ours, claim its effect, and write how it will end.
+
+        Returns what must be there when the transaction ends.
+        """
         if delivers:
             effect: dict[str, Any] = {"status": self.APPLIED, "idempotency_key": key, "error": ""}
             self.reschedule(settings.PAYMENT_WEBHOOKS_LEASE, **effect)
         else:
             self.finish(self.PROCESSED, idempotency_key=key)
+        names = ("version", "idempotency_key", "status", "due_at", "finished_at")
+        return {name: getattr(self, name) for name in names}
 
-    def confirm(self) -> None:
+    def confirm(self, written: dict[str, Any]) -> None:
         """Prove at the end of a transaction that it still has what :meth:`claim` wrote.
 
         Raises ``TransactionManagementError``. PostgreSQL and Django roll back in silence after an
         error that a handler has hidden, and MySQL goes on in a new transaction after a deadlock.
         """
-        names = ("version", "idempotency_key", "status", "due_at", "finished_at")
-        written = {name: getattr(self, name) for name in names}
-        if not Event.objects.filter(pk=self.pk, **written).exists():
+        if list(Event.objects.filter(pk=self.pk).values_list(*written)) != [(*written.values(),)]:
             raise transaction.TransactionManagementError("The handler hid a database error.")
 
     def reschedule(self, delay: float, grace: float = 0, **values: Any) -> None:

@@ -1,8 +1,9 @@
-"""Handlers for what every shop has: they know what their event requires, and what its effect is called."""
+"""Handlers for what every shop has: they know what their event requires and its effect's name."""
 
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 from .exceptions import PermanentFailure
 from .handlers import Handler
@@ -13,7 +14,7 @@ def require(event: Event, name: str) -> str:
     """Return a field of an event as text. Raises ``PermanentFailure`` if it is missing."""
     value = event.order_id if name == "order_id" else event.data.get(name)
     if value in (None, ""):
-        raise PermanentFailure("The event has no %s." % name)
+        raise PermanentFailure(f"The event has no {name}.")
     return str(value)
 
 
@@ -22,14 +23,16 @@ class OrderPaidHandler(Handler):
 
     def idempotency_key(self, event: Event) -> str:
         """Return one name for each order."""
-        return "order-paid:" + require(event, "order_id")
+        return f"order-paid:{require(event, 'order_id')}"
 
-    def apply(self, event: Event) -> None:
+    # Each apply returns what it calls returned: of a coroutine nothing would have run, and the
+    # worker reports one that it sees.
+    def apply(self, event: Event) -> Any:
         """Call :meth:`order_paid`."""
-        self.order_paid(event)
+        return self.order_paid(event)
 
     @abc.abstractmethod
-    def order_paid(self, event: Event) -> None:
+    def order_paid(self, event: Event) -> Any:
         """Mark the order ``event.order_id`` as paid. Called in the transaction, once."""
 
 
@@ -41,14 +44,14 @@ class RefundCreatedHandler(Handler):
     def idempotency_key(self, event: Event) -> str:
         """Return one name for each refund of a provider."""
         require(event, "order_id")
-        return "refund:%s:%s" % (event.provider, require(event, "refund_id"))
+        return f"refund:{event.provider}:{require(event, 'refund_id')}"
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> Any:
         """Call :meth:`refund_created`."""
-        self.refund_created(event)
+        return self.refund_created(event)
 
     @abc.abstractmethod
-    def refund_created(self, event: Event) -> None:
+    def refund_created(self, event: Event) -> Any:
         """Record the refund ``event.data["refund_id"]``. Called in the transaction, once."""
 
 
@@ -60,12 +63,12 @@ class DisputeOpenedHandler(Handler):
     def idempotency_key(self, event: Event) -> str:
         """Return one name for each dispute of a provider."""
         require(event, "order_id")
-        return "dispute:%s:%s" % (event.provider, require(event, "dispute_id"))
+        return f"dispute:{event.provider}:{require(event, 'dispute_id')}"
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> Any:
         """Call :meth:`dispute_opened`."""
-        self.dispute_opened(event)
+        return self.dispute_opened(event)
 
     @abc.abstractmethod
-    def dispute_opened(self, event: Event) -> None:
+    def dispute_opened(self, event: Event) -> Any:
         """Record the dispute ``event.data["dispute_id"]``. Called in the transaction, once."""

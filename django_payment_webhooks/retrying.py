@@ -91,17 +91,17 @@ class RetryPolicy:
         )
 
     def call(self, method: Callable[[Event], Any], event: Event) -> Any:
-        """Call a method of a handler, with at least half a lease to go.
+        """Call a method of a handler; to deliver, with at least half a lease to go.
 
         Raises ``PermanentFailure`` if it did nothing, or if the event has no attempt left.
         """
         if event.attempts > settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS:
             raise PermanentFailure(f"The worker did not survive the last attempt. {event.error}")
         lease = settings.PAYMENT_WEBHOOKS_LEASE
-        if event.due_at is not None and event.due_at < time.time() + lease / 2:
+        if event.status == Event.APPLIED and event.due_at < time.time() + lease / 2:
             event.reschedule(lease)
         result = method(event)
-        if isinstance(result, UNFINISHED):
+        if result is not None and isinstance(result, UNFINISHED):
             name = getattr(method, "__name__", "the handler")
             raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
         return result
@@ -205,7 +205,7 @@ def decide_wait(event: Event, unmet: NotReady) -> Decision:
     if left <= 0:
         return Decision(Event.FAILED, storable(f"{unmet} That did not come in time."))
     delay = min(find_pause(since), left)
-    return Decision(Event.WAITING, storable(str(unmet)), delay, event.attempts - 1)
+    return Decision(Event.WAITING, storable(str(unmet)), delay, max(event.attempts - 1, 0))
 
 
 def find_pause(since: float) -> float:
@@ -258,7 +258,7 @@ def decide_retry(event: Event, error: Exception) -> Decision:
     if isinstance(error, DatabaseError) and find_codes(error) & LOCK_TIMEOUTS:
         # Somebody else has what the event needs: that is no attempt.
         delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
-        return Decision(event.status, reason, delay, event.attempts - 1)
+        return Decision(event.status, reason, delay, max(event.attempts - 1, 0))
     is_last = event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
     if is_last or isinstance(error, PermanentFailure) or is_rejected(error):
         return Decision(Event.FAILED, reason)
@@ -322,8 +322,9 @@ def carry_out(event: Event, decision: Decision, error: Exception) -> None:
         "error": decision.reason,
         "attempts": decision.attempts,
     }
-    if decision.status == Event.WAITING:
+    waits = isinstance(error, NotReady) and decision.status == Event.WAITING
+    if waits:
         values["waiting_since"] = event.waiting_since or time.time()
     event.reschedule(decision.delay, cause=error, **values)
-    if decision.status != Event.WAITING:
+    if not waits:
         signals.event_retried.send_robust(Event, event=event, error=error)

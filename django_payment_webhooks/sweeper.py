@@ -14,7 +14,6 @@ from typing import Any, Callable, Sequence
 from appconf import AppConf
 from celery import shared_task
 from django.db import OperationalError
-from django.dispatch import receiver
 
 from . import signals
 from .conf import settings
@@ -42,23 +41,28 @@ class SweeperConf(AppConf):
 # ---- release
 
 
-@receiver(
-    [signals.event_applied, signals.event_processed, signals.event_duplicate],
-    dispatch_uid="payment_webhooks.release",
-)
 def release(event: Event, **_: Any) -> None:
     """Make the events due that wait for this one's order, now that its type counts.
 
+    A receiver of signals, which ``worker`` connects.
     An error is left to the next sweep: the event's own effects are committed.
     """
     if not event.order_key:
         return
     waiting = Event.objects.filter(order_key=event.order_key, status=Event.WAITING)
     try:
-        others = list(waiting.filter(due_at__gt=time.time()).defer("body")[:MAX_RELEASED])
-        enqueue([other for other in others if release_one(other, event)])
+        # Of most orders nothing waits, so that the question is to cost little.
+        keys = list(waiting.values_list("pk", flat=True)[:MAX_RELEASED])
+        if keys:
+            release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
+
+
+def release_all(keys: Sequence[int], by: Event) -> None:
+    """Make waiting events due, but those that are due already."""
+    others = Event.objects.filter(pk__in=keys, status=Event.WAITING, due_at__gt=time.time())
+    enqueue([other for other in others.defer("body") if release_one(other, by)])
 
 
 def release_one(event: Event, by: Event) -> bool:

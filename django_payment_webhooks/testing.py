@@ -15,11 +15,12 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from importlib import import_module
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 from unittest import mock
 
 from django.apps import apps
 from django.db import router, transaction
+from django.db.models import F
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -58,54 +59,58 @@ MAX_EVENTS = 5  # in every order, which are 120
 def sign(
     body: bytes,
     provider: str = "default",
-    headers: Optional[Mapping[str, str]] = None,
+    headers: Mapping[str, str] | None = None,
     age: float = 0,
     forged: bool = False,
-) -> Dict[str, str]:
-    """Return the headers with which a provider sends a body, by their usual names: ``headers``, and its signature.
+) -> dict[str, str]:
+    """Return the headers with which a provider sends a body: ``headers``, and its signature.
 
-    ``age`` is how many seconds ago it was signed, if the scheme has a time. A ``forged`` signature looks genuine, but
-    nobody has its key. Raises ``ValueError`` if the provider is unknown, has no usable secret, or can't
-    sign like this.
+    They have their usual names. ``age`` is how many seconds ago it was signed, if the scheme has a
+    time. A ``forged`` signature looks genuine, but nobody has its key. Raises ``ValueError`` if the
+    provider is unknown, has no usable secret, or can't sign like this.
     """
     return make_signed(body, provider, headers, age, forged).headers
 
 
 def make_signed(
-    body: bytes, provider: str, headers: Optional[Mapping[str, str]], age: float, forged: bool
+    body: bytes, provider: str, headers: Mapping[str, str] | None, age: float, forged: bool
 ) -> Webhook:
     """Return a signed webhook."""
-    return (forge_webhook if forged else sign_webhook)(
-        find_provider(provider), Webhook(body, dict(headers or {})), age
-    )
+    make = forge_webhook if forged else sign_webhook
+    return make(find_provider(provider), Webhook(body, dict(headers or {})), age)
 
 
 def post_body(
     body: bytes,
     provider: str = "default",
-    client: Optional[Client] = None,
+    client: Client | None = None,
     path: str = "",
-    headers: Optional[Mapping[str, str]] = None,
+    headers: Mapping[str, str] | None = None,
     age: float = 0,
     forged: bool = False,
 ) -> HttpResponse:
     """Sign a body as a provider does, post it to the project, and return the answer.
 
-    ``client`` is a :class:`django.test.Client`, by default a new one; ``path`` is by default the provider's own. The
-    rest is as in :func:`sign`.
+    ``client`` is a :class:`django.test.Client`, by default a new one; ``path`` is by default the
+    provider's own. The rest is as in :func:`sign`.
     """
     webhook = make_signed(body, provider, headers, age, forged)
-    default = [] if provider == "default" else [provider]
-    path = path or reverse("payment_webhooks:receive" + ("_from" if default else ""), args=default)
-    return (client or Client()).post(
-        path, data=body, content_type="application/json", **webhook.meta
-    )
+    client = client or Client()
+    path = path or find_path(provider)
+    return client.post(path, data=body, content_type="application/json", **webhook.meta)
+
+
+def find_path(provider: str) -> str:
+    """Return the path to which a provider posts."""
+    if provider == "default":
+        return reverse("payment_webhooks:receive")
+    return reverse("payment_webhooks:receive_from", args=[provider])
 
 
 def post_event(
     type: str,
     provider: str = "default",
-    client: Optional[Client] = None,
+    client: Client | None = None,
     path: str = "",
     age: float = 0,
     forged: bool = False,
@@ -113,10 +118,11 @@ def post_event(
 ) -> HttpResponse:
     """Sign and post an event as a provider does, and return the answer.
 
-    ``values`` are the event's fields, by the names in the provider's ``FIELDS``: ``order_id="A1", amount="25.00"``.
-    What is not given is made up: ``provider_event_id``, ``occurred_at``, and for a charge, a refund
-    or a dispute its id, and 10.00 EUR. The other arguments are as in :func:`post_body`. Raises
-    ``ValueError`` if the provider would read something else than what is given.
+    ``values`` are the event's fields, by the names in the provider's ``FIELDS``:
+    ``order_id="A1", amount="25.00"``. What is not given is made up: ``provider_event_id``,
+    ``occurred_at``, and for a charge, a refund or a dispute its id, and 10.00 EUR. The other
+    arguments are as in :func:`post_body`. Raises ``ValueError`` if the provider would read
+    something else than what is given.
     """
     sender = find_provider(provider)
     webhook = compose(sender, make_values(sender, type, **values))
@@ -137,61 +143,69 @@ class SilentPublisher:
 def without_broker() -> Iterator[None]:
     """Let no message go to a broker, and no thread of the app's start. Also if Celery is eager.
 
-    Events are stored, and nobody works on them until :func:`run_due` does. If the app's history is
-    installed, rejected webhooks are not counted in it.
+    Events are stored, and no worker processes them until :func:`run_due` does. If the app's history
+    is installed, rejected webhooks are not counted in it.
     """
-    publisher = f"{SilentPublisher.__module__}.{SilentPublisher.__qualname__}"
+    silent = f"{SilentPublisher.__module__}.{SilentPublisher.__qualname__}"
     with ExitStack() as stack:
-        stack.enter_context(override_settings(PAYMENT_WEBHOOKS_PUBLISHER=publisher))
+        stack.enter_context(override_settings(PAYMENT_WEBHOOKS_PUBLISHER=silent))
         if apps.is_installed(history.__name__):
-            rejections = import_module(history.__name__ + ".receivers").rejections
+            rejections = import_module(f"{history.__name__}.receivers").rejections
             stack.enter_context(mock.patch.object(rejections, "count"))
         yield
 
 
-def run_due() -> List[Event]:
-    """Process every event that is due, and what becomes due by that, as a worker does but here and now.
+def run_due() -> list[Event]:
+    """Process every event that is due, and what becomes due by that, as a worker does but at once.
 
-    Returns the events in the order of the attempts at them, as they are at the end. An attempt that fails makes its
-    event due later: see :func:`pass_time`.
+    Returns the events in the order of the attempts at them, as they are at the end. An attempt that
+    fails makes its event due later: see :func:`pass_time`.
     """
-    done: List[int] = []
+    done: list[int] = []
     for _ in range(MAX_ROUNDS):
-        due = list(
-            Event.objects.filter(due_at__lte=time.time())
-            .order_by("pk")
-            .values_list("pk", flat=True)
-        )
-        if not due:
+        keys = find_due()
+        if not keys:
             events = Event.objects.in_bulk(done)
-            return [events[pk] for pk in done]
-        for pk in due:
-            process_one(pk)
-        done += due
-    raise AssertionError(
-        "After %d rounds there is still something due: the events %s." % (MAX_ROUNDS, due)
-    )
+            return [events[key] for key in done]
+        for key in keys:
+            process_one(key)
+        done += keys
+    left = find_due()
+    raise AssertionError(f"After {MAX_ROUNDS} rounds there is still something due: events {left}.")
 
 
-def process_one(pk: int) -> None:
-    """Process an event, and release what waits for it: within a transaction nobody else does."""
-    publisher.process([pk])
+def find_due() -> list[int]:
+    """Return the keys of the events that are due, the first that was stored first."""
+    due = Event.objects.filter(due_at__lte=time.time()).order_by("pk")
+    return list(due.values_list("pk", flat=True))
+
+
+def process_one(key: int) -> None:
+    """Process an event, and release what waits for it: within a transaction nobody else does.
+
+    What is sent on commit is not sent there, and the release is.
+    """
+    publisher.process([key])
     if not transaction.get_connection(router.db_for_write(Event)).in_atomic_block:
         return
-    event = Event.objects.defer("body").get(pk=pk)
+    event = Event.objects.defer("body").get(pk=key)
     if event.status in (Event.APPLIED, Event.PROCESSED, Event.DUPLICATE):
         release(event)
 
 
 def pass_time(seconds: float) -> None:
-    """Let a number of seconds pass for every event that is not finished: its times move into the past."""
-    passed = timedelta(seconds=seconds)
-    for event in Event.objects.filter(finished_at=None):
-        names = ("due_at", "enqueue_at", "waiting_since")
-        times = {name: getattr(event, name) for name in names}
-        moved: Dict[str, Any] = {name: at - seconds for name, at in times.items() if at is not None}
-        moved["received_at"] = event.received_at - passed
-        Event.objects.filter(pk=event.pk).update(**moved)
+    """Let a number of seconds pass for every event that is not finished.
+
+    Its times move into the past.
+    """
+    Event.objects.filter(finished_at=None).update(
+        due_at=F("due_at") - seconds,
+        enqueue_at=F("enqueue_at") - seconds,
+        waiting_since=F("waiting_since") - seconds,
+    )
+    for event in Event.objects.filter(finished_at=None).only("received_at"):
+        received_at = event.received_at - timedelta(seconds=seconds)
+        Event.objects.filter(pk=event.pk).update(received_at=received_at)
 
 
 # ---- what must not matter
@@ -206,14 +220,15 @@ def crash_after_effect() -> Iterator[None]:
     """Kill the worker once a handler has changed the database, before that is committed.
 
     The block ends there. What the handler did is rolled back, and its event is due again when its
-    lease has ended:
-    ``pass_time(settings.PAYMENT_WEBHOOKS_LEASE)``. Raises ``AssertionError`` if no handler came so far.
+    lease has ended: ``pass_time(settings.PAYMENT_WEBHOOKS_LEASE)``. Raises ``AssertionError`` if no
+    handler came so far.
     """
 
-    def find_doomed(event_type: str) -> Optional[Handler]:
-        handler: Any = get_handler(event_type)
-        if handler:
-            handler.apply = die_after(handler.apply)
+    def find_doomed(event_type: str) -> Handler | None:
+        handler = get_handler(event_type)
+        if handler is not None:
+            # An instance is made for each attempt: nobody else has this one.
+            vars(handler)["apply"] = die_after(handler.apply)
         return handler
 
     with mock.patch.object(processing, "get_handler", find_doomed):
@@ -236,66 +251,84 @@ def die_after(apply: Callable[[Event], None]) -> Callable[[Event], None]:
     return apply_and_die
 
 
-def assert_one_outcome(events: List[Mapping[str, Any]], read_state: Callable[[], Any]) -> Any:
-    """Assert that the outcome is the same in whatever order these events come, doubled, and worked on soon or late.
+def assert_one_outcome(events: list[Mapping[str, Any]], read_state: Callable[[], Any]) -> Any:
+    """Assert that some events end the same in whatever order they come.
 
-    ``events`` are at most five, each the arguments of :func:`post_event`: ``{"type": ..., "order_id": ...}``. They are
-    posted in every order; each event twice in a row, or all of them once more at the end; and worked on after each, or
-    at the end. ``read_state`` returns what the project knows then, in plain values without primary keys: they are
-    compared, and so is how many events of each type have which status.
+    ``events`` are at most five, each the arguments of :func:`post_event`:
+    ``{"type": ..., "order_id": ...}``. They are posted in every order; each event twice in a row,
+    or all of them once more at the end; and processed after each, or at the end. ``read_state``
+    returns what the project knows then, in plain values without primary keys: they are compared,
+    and so is how many events of each type have which status.
 
-    Each time is rolled back, so that it begins with the database as it is, and nothing happens on commit. Returns the
-    one state. Raises ``AssertionError`` with the two orders that end differently.
+    Each time is rolled back, so that it begins with the database as it is, and nothing happens on
+    commit. Returns the one state. Raises ``AssertionError`` with the two orders that end
+    differently.
     """
     if len(events) > MAX_EVENTS:
-        raise ValueError("More than %d events have too many orders." % MAX_EVENTS)
+        raise ValueError(f"More than {MAX_EVENTS} events have too many orders.")
     drafts = [complete(number, event) for number, event in enumerate(events, 1)]
-    first: Optional[Tuple[str, Any]] = None
+    first: Outcome | None = None
     for order, at_once in itertools.product(list_orders(drafts), (True, False)):
         outcome = play(order, at_once, read_state)
-        names = ", ".join("%(type)s %(provider_event_id)s" % event for event in order)
-        told = "%s, %s" % (names, "worked on after each" if at_once else "worked on at the end")
-        if first is None:
-            first = told, outcome
-        elif outcome != first[1]:
-            ends = "".join(
-                "\n\n%s:\n%s" % (how, pprint.pformat(end)) for how, end in (first, (told, outcome))
-            )
-            raise AssertionError("Two orders end differently." + ends)
-    return first[1]["state"] if first else read_state()
+        first = first or outcome
+        if (outcome.state, outcome.events) != (first.state, first.events):
+            raise AssertionError(f"Two orders end differently.{first.show()}{outcome.show()}")
+    return first.state if first else read_state()
 
 
-def complete(number: int, event: Mapping[str, Any]) -> Dict[str, Any]:
+class Outcome(NamedTuple):
+    """How a project and the events end that came in one order."""
+
+    order: str
+    state: Any
+    events: dict[str, int]
+
+    def show(self) -> str:
+        """Return it as text."""
+        end = pprint.pformat({"state": self.state, "events": self.events})
+        return f"\n\n{self.order}:\n{end}"
+
+
+def complete(number: int, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event that says the same each time it is posted."""
-    values = dict({"provider_event_id": "evt_%d" % number}, **event)
+    values = {"provider_event_id": f"evt_{number}", **event}
     provider = find_provider(values.pop("provider", "default"))
-    return dict(make_values(provider, values.pop("type"), **values), provider=provider.name)
+    return {**make_values(provider, values.pop("type"), **values), "provider": provider.name}
 
 
-def list_orders(events: List[Dict[str, Any]]) -> Iterator[List[Dict[str, Any]]]:
-    """Return every order of the events, with each of them twice."""
+def list_orders(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Give every order of the events, with each of them twice."""
     for order in itertools.permutations(events):
         yield [event for event in order for _ in range(2)]
         yield [*order, *order]
 
 
-def play(
-    events: List[Dict[str, Any]], at_once: bool, read_state: Callable[[], Any]
-) -> Dict[str, Any]:
-    """Post the events, work on them, and return what is known then. Undo it all."""
+def play(events: list[dict[str, Any]], at_once: bool, read_state: Callable[[], Any]) -> Outcome:
+    """Post the events, process them, and return how it ends. Undo it all."""
+    names = ", ".join(describe(event) for event in events)
     database = router.db_for_write(Event)
     with transaction.atomic(using=database):
         for event in events:
-            answer = post_event(**event)
-            if answer.status_code != 200:
-                text = "%(type)s %(provider_event_id)s" % event
-                raise AssertionError(
-                    "%s was answered with %d: %s" % (text, answer.status_code, answer.content[:500])
-                )
+            post_accepted(event)
             if at_once:
                 run_due()
         run_due()
-        statuses = Counter("%s %s" % row for row in Event.objects.values_list("type", "status"))
-        outcome = {"state": read_state(), "events": dict(statuses)}
+        pairs = Event.objects.values_list("type", "status")
+        statuses = Counter(f"{event_type} {status}" for event_type, status in pairs)
+        when = "processed after each" if at_once else "processed at the end"
+        outcome = Outcome(f"{names}, {when}", read_state(), dict(statuses))
         transaction.set_rollback(True, using=database)
     return outcome
+
+
+def post_accepted(event: dict[str, Any]) -> None:
+    """Post an event. Raises ``AssertionError`` if it is refused."""
+    answer = post_event(**event)
+    if answer.status_code != 200:
+        said = answer.content[:500]
+        raise AssertionError(f"{describe(event)} was answered with {answer.status_code}: {said}")
+
+
+def describe(event: Mapping[str, Any]) -> str:
+    """Return an event's type and id."""
+    return f"{event['type']} {event['provider_event_id']}"

@@ -1,4 +1,9 @@
-"""What runs inside a Celery worker: the sweep timer, and the care for connections that the database has ended."""
+"""What runs beside a Celery worker's tasks.
+
+The release of what waits, the sweep timer, and the care for connections that the database ended.
+"""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -6,8 +11,14 @@ from celery import bootsteps
 from celery.signals import celeryd_init, task_postrun
 from django.db import connections
 
+from . import signals
 from .conf import settings
-from .sweeper import sweep_events
+from .sweeper import release, sweep_events
+
+# Here, and not where it is written: this module is the last to be loaded, and so the log reports
+# an event before those that it releases.
+for fulfils in (signals.event_applied, signals.event_processed, signals.event_duplicate):
+    fulfils.connect(release, dispatch_uid="payment_webhooks.release")
 
 
 class SweepStep(bootsteps.StartStopStep):
@@ -31,10 +42,10 @@ def add_sweep_step(instance: Any, **_: Any) -> None:
 
 
 # With CELERY_DB_REUSE_MAX Celery keeps a connection for many tasks, whether or not it still works:
-# all would fail.
+# all of them would fail.
 @task_postrun.connect
 def close_ended_connections(**_: Any) -> None:
-    """Close the connections that have failed and do not work any more. The next task opens new ones."""
+    """Close the connections that do not work any more. The next task opens new ones."""
     for connection in connections.all():
         if connection.errors_occurred and not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()

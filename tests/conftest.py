@@ -1,6 +1,4 @@
-"""What all tests share: fixtures that play the shop's provider, its queue, its worker and its
-clock.
-"""
+"""What all tests share: the shop's provider, its queue, its worker and its clock."""
 
 import json
 import os
@@ -13,11 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
 
 from django_payment_webhooks import publisher, signals, testing
-from django_payment_webhooks.conf import load
+from django_payment_webhooks.conf import get_provider, load
 from django_payment_webhooks.history.receivers import rejections
+from django_payment_webhooks.receiving import receive_events
 
 from . import VAR_DIR
-from .factories import OrderFactory, PayloadFactory, sign
+from .doubles import Effect, handle
+from .factories import EventFactory, OrderFactory, PayloadFactory, sign
 
 hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("tests")
@@ -47,12 +47,13 @@ def post(client):
 
 @pytest.fixture
 def webhook(post):
-    """Send a webhook of the default partner, and return the answer. Written and signed without the
-    code that is tested.
+    """Send a webhook of the default partner, and return the answer.
 
-    ``webhook(type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")``: the event's own fields are
-    ``event_id``, ``type`` and ``created_at``; every other name is a field of its data. ``body`` replaces it all.
-    ``signature`` replaces the genuine one, None leaves it out. ``headers`` are given as in ``request.META``.
+    It is written and signed without the code that is tested:
+    ``webhook(type="refund.created", order_id="A1", refund_id="re_1", amount="2.50")``. The event's
+    own fields are ``event_id``, ``type`` and ``created_at``; every other name is a field of its
+    data. ``body`` replaces it all. ``signature`` replaces the genuine one, None leaves it out.
+    ``headers`` are given as in ``request.META``.
     """
     own = ("event_id", "type", "created_at")
 
@@ -68,6 +69,23 @@ def webhook(post):
         return post(body, provider, **headers)
 
     return webhook
+
+
+@pytest.fixture
+def body():
+    """Return the body of a webhook of the default partner."""
+    return lambda **fields: json.dumps(PayloadFactory(**fields)).encode()
+
+
+@pytest.fixture
+def receive(body):
+    """Receive an event on another road than the view's, and return it."""
+
+    def receive(**fields):
+        (event,) = receive_events(get_provider("default"), {}, body(**fields), "by-test")
+        return event
+
+    return receive
 
 
 # ---- the queue
@@ -133,6 +151,18 @@ def pass_time():
     return testing.pass_time
 
 
+# ---- handlers
+
+
+@pytest.fixture
+def steps(settings, order):
+    """Three types of event for an order, of which each requires the one before."""
+    handle(settings, "first", parent=Effect)
+    handle(settings, "second", parent=Effect, requires=("first",))
+    handle(settings, "third", parent=Effect, requires=("first", "second"))
+    return lambda name, **fields: EventFactory(type=name, provider_event_id=name, **fields)
+
+
 # ---- the history
 
 
@@ -186,7 +216,10 @@ class ReceivedSignals(list):
 
 @pytest.fixture
 def received_signals():
-    """Record every signal of the app: ``assert received_signals.names() == ["webhook_rejected"]``."""
+    """Record every signal of the app.
+
+    ``assert received_signals.names() == ["webhook_rejected"]``.
+    """
     all_told, connected = ReceivedSignals(), []
 
     def connect(name, signal):

@@ -1,6 +1,6 @@
-"""What plays a part in the worker's tests: handlers that are written on the spot, a clock, another
-connection.
-"""
+"""What plays a part in the tests: handlers that are written on the spot, a clock, a connection."""
+
+from __future__ import annotations
 
 import contextlib
 import datetime
@@ -12,6 +12,7 @@ from unittest import mock
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
+from shop.models import LedgerEntry
 
 from django_payment_webhooks.handlers import Handler
 
@@ -24,27 +25,45 @@ class DownstreamError(Exception):
     """An answer of another system, as the exceptions of requests and httpx carry it."""
 
     def __init__(self, status_code, retry_after=None):
-        super().__init__("%s from downstream" % status_code)
+        super().__init__(f"{status_code} from downstream")
         self.response = type("Response", (), {})()
         self.response.status_code = status_code
         self.response.headers = {} if retry_after is None else {"Retry-After": retry_after}
 
 
-def handle(settings, event_type="charge.succeeded", parent=Handler, **members):
-    """Have a handler for a type of event, written as functions: ``handle(settings, apply=lambda
-    self, event: …)``.
+def effect(event):
+    """Leave one entry in the ledger, as a handler's work does."""
+    LedgerEntry.objects.create(kind="effect", order_id="A1", reference=event.provider_event_id)
 
-    What is not given does nothing. Returns the class.
+
+class Effect(Handler):
+    """A handler that leaves an entry in the ledger."""
+
+    def apply(self, event):
+        effect(event)
+
+
+class OneEffect(Effect):
+    """A handler whose effect an order has once."""
+
+    def idempotency_key(self, event):
+        return f"effect:{event.order_id}"
+
+
+def handle(settings, event_type="charge.succeeded", parent=Handler, **members):
+    """Have a handler for a type of event, written as functions.
+
+    ``handle(settings, apply=lambda self, event: …)``: what is not given does nothing. Returns the
+    class.
     """
     if parent is Handler:
         members.setdefault("apply", lambda self, event: None)
     name = "Handler_" + event_type.replace(".", "_")
     handler = type(name, (parent,), members)
     setattr(sys.modules[__name__], name, handler)
-    path = "%s.%s" % (__name__, name)
-    settings.PAYMENT_WEBHOOKS_HANDLERS = dict(
-        settings.PAYMENT_WEBHOOKS_HANDLERS, **{event_type: path}
-    )
+    path = f"{__name__}.{name}"
+    handlers = {**settings.PAYMENT_WEBHOOKS_HANDLERS, event_type: path}
+    settings.PAYMENT_WEBHOOKS_HANDLERS = handlers
     return handler
 
 
@@ -70,7 +89,8 @@ def another_connection(alias="another"):
     end.
     """
     connection = connections["default"].copy(alias)
-    connection.ensure_connection()  # before Django knows its alias, which it would not allow in a test
+    # Before Django knows its alias, which it would not allow in a test.
+    connection.ensure_connection()
     connections.databases[alias], connections[alias] = connection.settings_dict, connection
     try:
         yield connection

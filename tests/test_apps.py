@@ -1,13 +1,15 @@
 """The app, as Django and Celery see it."""
 
+import sys
+
 import django
 import pytest
 from django.apps import apps
 
 import django_payment_webhooks
-from django_payment_webhooks import processing
 from django_payment_webhooks.apps import PaymentWebhooksAppConfig
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.publisher import process
 
 
 def test_the_app_is_known_by_its_label():
@@ -26,10 +28,10 @@ def test_the_version_is_a_version():
 
 
 @pytest.mark.parametrize(
-    "name", ["payment_webhooks.process_event", "payment_webhooks.sweep_events"]
+    "name", ["payment_webhooks.process_events", "payment_webhooks.sweep_events"]
 )
 def test_the_tasks_have_names_that_never_change(name):
-    assert name in processing.process.app.tasks
+    assert name in process.app.tasks
 
 
 def test_ready_can_be_called_again():
@@ -48,3 +50,8 @@ def test_an_extension_can_be_the_projects_own(settings, tmp_path, monkeypatch):
     settings.PAYMENT_WEBHOOKS_EXTENSIONS = ["own_extension"]
     apps.get_app_config("payment_webhooks").ready()
     assert __import__("own_extension").loaded
+
+
+@pytest.mark.parametrize("plugin", ["checks", "logging", "publisher", "sweeper", "worker"])
+def test_what_a_project_can_not_do_without_is_always_loaded(plugin):
+    assert f"{django_payment_webhooks.__name__}.{plugin}" in sys.modules

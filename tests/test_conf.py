@@ -1,30 +1,31 @@
 """The settings: their defaults, and what they name."""
 
+import sys
+
 import pytest
+from appconf import AppConf
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from shop.handlers import MarkOrderPaid
 
-from django_payment_webhooks.admin.redaction import RedactionConf
-from django_payment_webhooks.conf import PaymentWebhooksConf, get_handler, get_provider, settings
-from django_payment_webhooks.history.receivers import HistoryConf
-from django_payment_webhooks.monitoring.overview import OverviewConf
+from django_payment_webhooks.conf import get_handler, get_provider, load, settings
 from django_payment_webhooks.providers import Provider
-from django_payment_webhooks.sweeper import SweeperConf
+from django_payment_webhooks.publisher import PublisherConf, ThreadPublisher
 
 from .providers.samples import BatchProvider
 
+PACKAGE = "django_payment_webhooks"
+
 DEFAULTS = {
-    "EXTENSIONS": [
-        "django_payment_webhooks.checks",
-        "django_payment_webhooks.worker",
-        "django_payment_webhooks.logging",
-        "django_payment_webhooks.sweeper",
-    ],
+    "EXTENSIONS": [],
+    "PUBLISHER": "django_payment_webhooks.publisher.ThreadPublisher",
+    "RETRY_POLICY": "django_payment_webhooks.retrying.RetryPolicy",
     "MAX_BODY_SIZE": 1048576,
     "MAX_JSON_DEPTH": 31,
     "MAX_JSON_VALUES": 50000,
     "MAX_EVENTS": 1000,
+    "MESSAGE_SIZE": 100,
+    "TASK_TIME": 1,
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
@@ -44,14 +45,20 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("name", sorted(set(DEFAULTS) - {"PUBLISH_PAUSE"}))
 def test_a_setting_that_the_project_leaves_out_has_its_default(name):
-    assert getattr(django_settings, "PAYMENT_WEBHOOKS_" + name) == DEFAULTS[name]
+    assert getattr(django_settings, f"PAYMENT_WEBHOOKS_{name}") == DEFAULTS[name]
 
 
 def test_every_default_is_known_here():
-    classes = (PaymentWebhooksConf, HistoryConf, OverviewConf, RedactionConf, SweeperConf)
-    names = {name for conf in classes for name in vars(conf) if name.isupper()}
+    modules = [module for name, module in sys.modules.items() if name.startswith(PACKAGE)]
+    found = {value for module in modules for value in vars(module).values() if is_conf(value)}
+    names = {name for conf in found for name in vars(conf) if name.isupper()}
     assert names == set(DEFAULTS) | {"PROVIDERS", "HANDLERS"}
-    assert DEFAULTS["PUBLISH_PAUSE"] == PaymentWebhooksConf.PUBLISH_PAUSE
+    assert DEFAULTS["PUBLISH_PAUSE"] == PublisherConf.PUBLISH_PAUSE
+
+
+def is_conf(value):
+    """Return whether something is a class of our defaults."""
+    return isinstance(value, type) and issubclass(value, AppConf) and value is not AppConf
 
 
 def test_a_setting_that_the_project_gives_is_read_when_it_is_needed(settings, webhook):
@@ -108,6 +115,33 @@ def test_a_provider_that_can_not_be_loaded_raises(settings, options, error):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": options}
     with pytest.raises(error):
         get_provider("partner")
+
+
+# ---- plug-ins
+
+
+def test_a_plug_in_is_loaded_once_for_a_process():
+    publisher = load(settings.PAYMENT_WEBHOOKS_PUBLISHER)
+    assert type(publisher) is ThreadPublisher
+    assert load("django_payment_webhooks.publisher.ThreadPublisher") is publisher
+
+
+@pytest.mark.django_db
+def test_a_publisher_can_be_the_projects_own(settings, receive):
+    settings.PAYMENT_WEBHOOKS_PUBLISHER = f"{__name__}.OwnPublisher"
+    event = receive()
+    assert load(f"{__name__}.OwnPublisher").events == [event]
+
+
+class OwnPublisher:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self):
+        self.events = []
+
+    def publish(self, events):
+        """Keep the events."""
+        self.events += events
 
 
 # ---- handlers

@@ -9,11 +9,11 @@ time.
 import itertools
 import json
 import threading
+import time
 
 import pytest
 from django.db import connections
 from django.test import Client
-from django.utils import timezone
 from downstream import Downstream
 from shop.models import Order, Refund
 
@@ -160,7 +160,7 @@ def test_two_events_that_tell_of_one_payment_pay_the_order_once(
     assert not received_signals.of("event_conflicted")
 
 
-def test_a_second_charge_for_the_same_order_is_told_loudly(
+def test_a_second_charge_for_the_same_order_is_reported_loudly(
     order, charge, run_due, shop_state, received_signals
 ):
     charge("evt_1", charge_id="ch_1")
@@ -170,8 +170,8 @@ def test_a_second_charge_for_the_same_order_is_told_loudly(
     assert shop_state()["ledger"] == [("payment", "A1")]
     (facts,) = received_signals.of("event_conflicted")
     assert (facts["event"].provider_event_id, facts["other"].provider_event_id) == (
-        "evt_2",
         "evt_1",
+        "evt_2",
     )
 
 
@@ -329,7 +329,7 @@ def test_a_flaky_warehouse_is_told_again_with_the_same_key_until_it_listens(
     while statuses() == {"evt_charge": "applied"}:
         event = Event.objects.get()
         assert str(status) in event.error
-        pauses.append((event.due_at - timezone.now()).total_seconds())
+        pauses.append(event.due_at - time.time())
         assert run_due() == []
         pass_time(pauses[-1] + 0.01)
         run_due()
@@ -346,7 +346,7 @@ def test_the_warehouse_decides_how_long_it_is_left_alone(order, charge, warehous
     warehouse.add_rule(status=429, retry_after=120)
     charge()
     run_due()
-    assert 60 < (Event.objects.get().due_at - timezone.now()).total_seconds() <= 120
+    assert 60 < Event.objects.get().due_at - time.time() <= 120
 
 
 def test_a_warehouse_that_never_listens_makes_a_dead_letter_which_can_be_replayed(

@@ -1,4 +1,4 @@
-"""The log: one line for each verb, which tells enough to find an event, and nothing that must stay
+"""The log: one line for each verb, which says enough to find an event, and nothing that must stay
 secret.
 """
 
@@ -7,21 +7,24 @@ import logging
 
 import pytest
 import structlog
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError
+from django.db.models import F
 from pythonjsonlogger import jsonlogger
+from shop.handlers import MarkOrderPaid
 
-from django_payment_webhooks import signals
+from django_payment_webhooks import receiving, signals
 from django_payment_webhooks.exceptions import PermanentFailure
 from django_payment_webhooks.logging import LEVELS, MAX_LENGTH, safe
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.publisher import process
 from django_payment_webhooks.sweeper import sweep
 
 from .doubles import DownstreamError, handle
 from .factories import SECRET, EventFactory, PayloadFactory, sign
 
 pytestmark = pytest.mark.django_db
-# For what is told on commit.
+# For what is sent on commit.
 commits = pytest.mark.django_db(transaction=True)
 
 LOGGER = "django_payment_webhooks"
@@ -33,6 +36,7 @@ FACTS = {
     "attempts",
     "error",
     "other",
+    "differs",
     "released_by",
     "replayed_by",
 }
@@ -96,13 +100,14 @@ def test_one_line_is_written_for_each_verb_with_its_facts(lines, verb):
         "attempts": 3,
         "error": "",
         "other": "",
+        "differs": "",
         "released_by": "",
         "replayed_by": "",
     }
 
 
 @commits
-def test_who_replays_an_event_is_told_and_the_reason_is_not(lines):
+def test_who_replays_an_event_is_logged_and_the_reason_is_not(lines):
     event = EventFactory(status=Event.FAILED, due_at=None)
     assert replay(event, by="alice\n", reason=HOLDER)
     record, _ = lines()
@@ -115,7 +120,7 @@ def test_who_replays_an_event_is_told_and_the_reason_is_not(lines):
     ("level", "verbs"),
     [
         ("INFO", "received waiting applied processed duplicate released replayed"),
-        ("WARNING", "ignored retried"),
+        ("WARNING", "ignored retried overtaken"),
         ("ERROR", "failed conflicted"),
     ],
 )
@@ -137,8 +142,8 @@ def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(
     }
     webhook(order_id="A1", **refund)
     run_due()
-    webhook(event_id="evt_charge", order_id="A1")
-    webhook(event_id="evt_charge", order_id="A1", body=None, charge_id="ch_other")
+    webhook(event_id="evt_charge", order_id="A1", charge_id="ch_1")
+    webhook(event_id="evt_charge", order_id="A1", charge_id="ch_2", amount="99.00")
     run_due()
     about_refund = "event_id=evt_refund event_type=refund.created order_id=A1 provider=default"
     about_charge = "event_id=evt_charge event_type=charge.succeeded order_id=A1 provider=default"
@@ -148,14 +153,13 @@ def test_the_journey_of_a_payment_and_its_refund_can_be_read_from_the_log(
         "event waiting attempts=0 error=It waits for charge.succeeded. " + about_refund,
         "event received attempts=0 " + about_charge,
         "webhook received provider=default events=1 new=1 event_ids=evt_charge order_ids=A1",
-        "event conflicted attempts=0 %s other=charge.succeeded evt_charge provider=default"
-        % about_charge.replace(" provider=default", ""),
+        "event conflicted attempts=0 differs=data.charge_id,data.amount "
+        + about_charge.replace("provider", "other=charge.succeeded evt_charge provider"),
         "webhook received provider=default events=1 new=0 event_ids=evt_charge order_ids=A1",
         "event applied attempts=1 " + about_charge,
-        "event released attempts=0 error=It waits for charge.succeeded. %s released_by=charge.succeeded evt_charge"
-        % about_refund,
+        "event released attempts=0 error=It waits for charge.succeeded. "
+        + f"{about_refund} released_by=charge.succeeded evt_charge",
         "event processed attempts=1 " + about_charge,
-        "event applied attempts=1 " + about_refund,
         "event processed attempts=1 " + about_refund,
     ]
 
@@ -205,14 +209,54 @@ def test_failures_retries_and_replays_are_written_with_their_reason(
         ("ERROR", "failed", "evt_1"),
         ("INFO", "replayed", "evt_1"),
         ("INFO", "received", "evt_1"),
-        ("INFO", "applied", "evt_1"),
         ("INFO", "processed", "evt_1"),
     ]
     assert "503 from downstream" in records[1].getMessage()
     assert "The order is on the Moon." in records[2].getMessage()
-    assert [record.attempts for record in records] == [0, 1, 2, 0, 0, 1, 1]
-    # What was mended is not told again.
+    assert [record.attempts for record in records] == [0, 1, 2, 0, 0, 1]
+    # What was fixed is not reported again.
     assert not any("Moon" in message for message in messages(records[3:]))
+
+
+@commits
+def test_a_conflict_names_the_fields_that_differ_and_not_their_values(lines):
+    earlier = EventFactory(data={"amount": "10.00", "holder": HOLDER, "same": CARD})
+    later = EventFactory.build(data={"amount": "99.00", "card": {"number": CARD}, "same": CARD})
+    signals.event_conflicted.send(Event, event=earlier, other=later)
+    (record,) = lines()
+    names = "data.charge_id,data.amount,data.holder,data.card.number"
+    assert set(record.differs.split(",")) == {"event_id", *names.split(",")}
+    assert f" differs={record.differs} " in record.getMessage()
+    for value in (HOLDER, CARD, "10.00", "99.00"):
+        assert value not in str(vars(record))
+
+
+def test_a_conflict_that_can_not_be_compared_is_logged_without_the_fields(lines):
+    earlier = EventFactory(body=b"not JSON")
+    signals.event_conflicted.send(Event, event=earlier, other=EventFactory.build())
+    (record,) = lines()
+    assert (record.levelname, record.verb, record.differs) == ("ERROR", "conflicted", "")
+
+
+def test_an_attempt_that_was_overtaken_is_logged_with_its_error(lines):
+    event = EventFactory(provider_event_id="evt_1", attempts=1)
+    signals.event_overtaken.send(Event, event=event, error=DownstreamError(503))
+    (record,) = lines()
+    assert (record.levelname, record.verb) == ("WARNING", "overtaken")
+    assert record.error == "503 from downstream"
+
+
+class Nameless(Exception):
+    """An error that can't be shown."""
+
+    def __str__(self):
+        raise RuntimeError("It has no name.")
+
+
+def test_an_error_that_can_not_be_shown_is_logged_by_its_class(lines):
+    signals.event_retried.send(Event, event=EventFactory(), error=Nameless())
+    (record,) = lines()
+    assert record.error == "Nameless, which can't be described"
 
 
 # ---- the other lines
@@ -250,13 +294,51 @@ def test_a_rejected_webhook_is_one_line_with_the_reason(
     assert record.seconds >= 0
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OperationalError("no such table: x"), "OperationalError: no such table: x"),
+        (OperationalError(1146, "Table x"), "OperationalError: (1146, 'Table x')"),
+        (OperationalError("\n lost\nconnection"), "OperationalError: lost"),
+        (OperationalError(), "OperationalError: "),
+        (DataError("a\x1b[2Jb\u2028c"), "DataError: a\\x1b[2Jb\\u2028c"),
+        (IntegrityError(f"null value\nDETAIL:  Failing row: {CARD}"), "IntegrityError: null value"),
+        (DatabaseError("x" * 1000), f"DatabaseError: {'x' * 185}"),
+    ],
+    ids=repr,
+)
+def test_a_webhook_that_the_database_did_not_take_is_one_line_with_its_error(
+    webhook, lines, monkeypatch, error, text
+):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(receiving, "store", fail)
+    assert webhook().status_code == 503
+    (record,) = lines()
+    expected = f"webhook rejected provider=default status=503 reason=database error={text}"
+    assert record.getMessage() == expected
+    assert (record.levelname, record.verb, record.error) == ("WARNING", "rejected", text)
+    check_one_printable_line(record)
+
+
+@commits
+def test_a_missing_table_is_named_in_the_log(webhook, lines, monkeypatch):
+    monkeypatch.setattr(Event._meta, "db_table", "no_such_table")
+    assert webhook().status_code == 503
+    (record,) = lines()
+    assert record.reason == "database"
+    assert "no_such_table" in record.error
+
+
 def test_a_webhook_with_several_events_is_one_line_that_counts_them(lines):
     events = [
         EventFactory(provider_event_id="evt_%d" % number, order_id=order)
         for number, order in enumerate(["B", "A", "A"])
     ]
-    outcomes = list(zip(events, [True, False, True]))
-    signals.webhook_received.send(None, provider="default", outcomes=outcomes, seconds=0.0125)
+    for event, is_new in zip(events, [True, False, True]):
+        event.is_new = is_new
+    signals.webhook_received.send(None, provider="default", events=events, seconds=0.0125)
     (record,) = lines()
     ids = "event_ids=evt_0,evt_1,evt_2 order_ids=A,B"
     assert record.getMessage() == "webhook received provider=default events=3 new=2 " + ids
@@ -288,7 +370,7 @@ def test_a_sweep_is_one_line_which_matters_if_it_found_something(lines, pass_tim
     EventFactory.create_batch(2)
     pass_time(40)
     for level, enqueued in [("INFO", 2), ("DEBUG", 0)]:
-        assert sweep(lambda pk: None) == enqueued
+        assert sweep(lambda keys: None) == enqueued
         (record,) = lines()
         assert record.getMessage() == "sweep finished enqueued=%d" % enqueued
         assert (record.levelname, record.verb, record.enqueued) == (level, "swept", enqueued)
@@ -345,6 +427,14 @@ def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
         replay(event)
     run_due()
 
+    def lose(self, event):
+        Event.objects.filter(pk=event.pk).update(version=F("version") + 1)
+        raise DownstreamError(503)
+
+    monkeypatch.setattr(MarkOrderPaid, "prepare", lose)
+    send(event_id="evt_overtaken")
+    run_due()
+
     app = [record for record in caplog.records if record.name == LOGGER]
     expected = set(LEVELS) | {"rejected", "enqueue_failed"}
     assert {record.verb for record in app} == expected, "the journey does not come by every verb"
@@ -361,7 +451,7 @@ def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
 
 
 def check_one_printable_line(record):
-    """Check that whatever shows a record shows one line, and nothing else than what is printable."""
+    """Check that whatever shows a record shows one line, and only what is printable."""
     text = record.getMessage()
     assert len(text.splitlines()) == 1
     assert text.isprintable()

@@ -1,5 +1,7 @@
 """Signals: each is sent somewhere, with the facts that it promises, and no receiver can do harm."""
 
+from __future__ import annotations
+
 import json
 
 import pytest
@@ -7,33 +9,38 @@ from django.dispatch import Signal
 from shop.handlers import MarkOrderPaid
 from shop.models import LedgerEntry, Order
 
-from django_payment_webhooks import processing, signals
-from django_payment_webhooks.exceptions import ParseError
+from django_payment_webhooks import signals
+from django_payment_webhooks.conf import load
+from django_payment_webhooks.conf import settings as app_settings
+from django_payment_webhooks.exceptions import PermanentFailure
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.processing import process
+from django_payment_webhooks.processing import process_event
+from django_payment_webhooks.providers.payloads import ParseError
+from django_payment_webhooks.publisher import process
 from django_payment_webhooks.sweeper import sweep
 from django_payment_webhooks.views import receive_webhook
 
 from .doubles import DownstreamError, handle
-from .factories import OrderFactory
+from .factories import EventFactory, OrderFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # What each signal promises, beside its sender: the names of its facts.
 FACTS = {
-    "webhook_received": {"provider", "outcomes", "seconds"},
-    "webhook_rejected": {"provider", "status", "reason", "seconds"},
-    "event_received": {"event"},
-    "event_waiting": {"event"},
-    "event_applied": {"event"},
-    "event_processed": {"event"},
-    "event_duplicate": {"event"},
-    "event_ignored": {"event"},
-    "event_failed": {"event"},
+    "webhook_received": {"provider", "events", "seconds"},
+    "webhook_rejected": {"provider", "status", "reason", "seconds", "error"},
+    "event_received": {"event", "error"},
+    "event_waiting": {"event", "error"},
+    "event_applied": {"event", "error"},
+    "event_processed": {"event", "error"},
+    "event_duplicate": {"event", "error"},
+    "event_ignored": {"event", "error"},
+    "event_failed": {"event", "error"},
     "event_conflicted": {"event", "other"},
     "event_released": {"event", "by"},
     "event_retried": {"event", "error"},
+    "event_overtaken": {"event", "error"},
     "event_replayed": {"event", "by", "reason"},
     "enqueue_failed": {"error"},
     "sweep_finished": {"enqueued"},
@@ -50,6 +57,14 @@ def sender_of(name):
     else.
     """
     return receive_webhook if name.startswith("webhook") else Event
+
+
+def be_overtaken():
+    """Fail at an event that somebody else has by now."""
+    event = Event.objects.get(provider_event_id="evt_2")
+    other = Event.objects.get(pk=event.pk)
+    other.change(error=other.error)
+    load(app_settings.PAYMENT_WEBHOOKS_RETRY_POLICY).record(event, ValueError("too late"))
 
 
 @pytest.fixture
@@ -86,7 +101,7 @@ def story(webhook, settings, monkeypatch, run_due, pass_time):
             webhook(event_id="evt_4", charge_id="ch_5"),
             webhook(event_id="evt_6", charge_id="ch_6"),
         ]
-        processing.unpublished.settle()
+        load(app_settings.PAYMENT_WEBHOOKS_PUBLISHER).flush(10)
         run_due()
         pass_time(3600)
         sweep(process)
@@ -94,6 +109,7 @@ def story(webhook, settings, monkeypatch, run_due, pass_time):
         with pytest.raises(ParseError):
             replay(Event.objects.get(type=""))
         run_due()
+        be_overtaken()
         return {
             "answers": [(answer.status_code, answer.json()) for answer in answers],
             "events": sorted(
@@ -111,7 +127,7 @@ def test_the_module_has_the_signals_that_are_promised():
 
 
 def test_each_status_has_its_signal():
-    assert {"event_" + name for name, _ in Event.STATUSES} <= set(FACTS)
+    assert {f"event_{name}" for name in Event.TRANSITIONS} <= set(FACTS)
 
 
 def test_each_signal_is_sent_somewhere_with_the_facts_that_it_promises(story, received_signals):
@@ -193,7 +209,7 @@ def test_a_receiver_sees_what_is_committed(webhook, settings, run_due):
     def look(event, **facts):
         seen.append((event.status, Event.objects.get(pk=event.pk).status))
 
-    handle(settings)
+    handle(settings, deliver=lambda self, event: None)
     for name in ("event_received", "event_applied", "event_processed"):
         getattr(signals, name).connect(look)
     try:
@@ -205,14 +221,15 @@ def test_a_receiver_sees_what_is_committed(webhook, settings, run_due):
     assert seen == [(name, name) for name in ("received", "applied", "processed")]
 
 
-def test_a_webhook_is_told_with_its_outcomes(webhook, received_signals):
+def test_a_webhook_is_reported_with_its_events(webhook, received_signals):
     webhook(event_id="evt_1", charge_id="ch_1")
     webhook(event_id="evt_1", charge_id="ch_1")
     event = Event.objects.get()
-    told = received_signals.of("webhook_received")
-    assert [facts["outcomes"] for facts in told] == [[(event, True)], [(event, False)]]
-    assert {facts["provider"] for facts in told} == {"default"}
-    assert all(facts["seconds"] >= 0 for facts in told)
+    first, second = received_signals.of("webhook_received")
+    assert (first["events"], second["events"]) == ([event], [event])
+    assert [facts["events"][0].is_new for facts in (first, second)] == [True, False]
+    assert {facts["provider"] for facts in (first, second)} == {"default"}
+    assert all(facts["seconds"] >= 0 for facts in (first, second))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +241,7 @@ def test_a_webhook_is_told_with_its_outcomes(webhook, received_signals):
         ("nobody", b"{}", "genuine", 404, "unknown_provider"),
     ],
 )
-def test_a_refused_webhook_is_told_with_its_reason(
+def test_a_refused_webhook_is_reported_with_its_reason(
     provider, body, signature, status, reason, webhook, received_signals
 ):
     webhook(body=body, provider=provider, signature=signature)
@@ -235,3 +252,20 @@ def test_a_refused_webhook_is_told_with_its_reason(
         reason,
     )
     assert json.dumps(facts["status"])
+
+
+def test_the_exception_of_a_failed_attempt_is_part_of_its_signal(settings, order, received_signals):
+    errors = [ValueError("first"), PermanentFailure("second")]
+    handle(settings, apply=lambda self, event: raise_next(errors))
+    event = EventFactory()
+    for error in list(errors):
+        process_event(Event.objects.get(pk=event.pk))
+        facts = received_signals[-1].facts
+        assert facts["error"] is error
+        assert facts["error"].__traceback__ is not None
+    assert received_signals.names() == ["event_retried", "event_failed"]
+
+
+def raise_next(errors):
+    """Raise the next error."""
+    raise errors.pop(0)

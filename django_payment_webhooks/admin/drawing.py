@@ -1,66 +1,125 @@
 """Where everything of the admin's two drawings is, in pixels. The templates draw it, as SVG."""
 
-from typing import Any, Dict, List
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
 
 from ..models import Event
+from ..monitoring.overview import Hour
 from .timeline import Step
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
-BAR_HEIGHT, BAR_WIDTH, BAR_SPACE = 160, 22, 28
+MARGIN = 10
+BAR_HEIGHT, BAR_WIDTH, BAR_SPACE, BAR_LEFT = 160, 22, 28, 42
 STATUSES = tuple(Event.TRANSITIONS)
+# Every which bar has its hour written below it.
+LABELLED = 3
 
 
-def draw_timeline(steps: List[Step], current: Event) -> Dict[str, Any]:
-    """Return a lane for each event and a column for each step.
+class Lane(NamedTuple):
+    """The line of an event."""
+
+    event: Event
+    y: int
+    is_current: bool
+    start: int
+    end: int
+
+
+class Mark(NamedTuple):
+    """A step of an event on its line, and whose line it is connected with."""
+
+    step: Step
+    x: int
+    y: int
+    from_y: int | None
+
+
+class Timeline(NamedTuple):
+    """A lane for each event and a column for each step."""
+
+    width: int
+    height: int
+    lanes: list[Lane]
+    marks: list[Mark]
+
+
+class Part(NamedTuple):
+    """The part of a bar that stands for a status."""
+
+    status: str
+    y: float
+    height: float
+
+
+class Bar(NamedTuple):
+    """What was received in an hour."""
+
+    hour: Hour
+    x: int
+    parts: list[Part]
+    is_labelled: bool
+
+
+class Plot(NamedTuple):
+    """A bar for each hour. ``most`` is how many events the highest stands for."""
+
+    width: int
+    height: int
+    bars: list[Bar]
+    most: int
+    statuses: Sequence[str] = STATUSES
+    top: int = TOP
+    bottom: int = TOP + BAR_HEIGHT
+    left: int = BAR_LEFT
+    bar_width: int = BAR_WIDTH
+
+
+def draw_timeline(steps: Sequence[Step], current: Event) -> Timeline:
+    """Return where each event and each step is.
 
     Columns are not to the scale of time: the steps of a second and those of three days must both be
     seen.
     """
-    lanes: Dict[int, Dict[str, Any]] = {}
-    for step in steps:
-        y = TOP + len(lanes) * ROW + ROW // 2
-        lanes.setdefault(
-            step.event.pk, {"event": step.event, "y": y, "is_current": step.event.pk == current.pk}
-        )
-    marks: List[Dict[str, Any]] = []
-    for number, step in enumerate(steps):
-        lane, x = lanes[step.event.pk], LEFT + number * COLUMN + COLUMN // 2
-        other = lanes.get(step.other.pk) if step.other else None
-        marks.append(
-            {"step": step, "x": x, "y": lane["y"], "from_y": other["y"] if other else None}
-        )
-        lane["start"], lane["end"] = lane.get("start", x), x
-    size = {"width": LEFT + len(steps) * COLUMN + 10, "height": TOP + len(lanes) * ROW + 10}
-    return dict(size, lanes=list(lanes.values()), marks=marks)
+    columns = [LEFT + number * COLUMN + COLUMN // 2 for number in range(len(steps))]
+    keys = list(dict.fromkeys(step.event.pk for step in steps))
+    rows = {key: TOP + number * ROW + ROW // 2 for number, key in enumerate(keys)}
+    marks = []
+    for step, x in zip(steps, columns):
+        from_y = rows.get(step.other.pk) if step.other else None
+        marks.append(Mark(step, x, rows[step.event.pk], from_y))
+    return Timeline(
+        width=LEFT + len(steps) * COLUMN + MARGIN,
+        height=TOP + len(keys) * ROW + MARGIN,
+        lanes=[draw_lane(key, marks, current) for key in keys],
+        marks=marks,
+    )
 
 
-def draw_hours(hours: List[Dict[str, Any]]) -> Dict[str, Any]:
+def draw_lane(key: int, marks: Sequence[Mark], current: Event) -> Lane:
+    """Return the line of an event, from its first mark to its last."""
+    own = [mark for mark in marks if mark.step.event.pk == key]
+    return Lane(own[0].step.event, own[0].y, key == current.pk, own[0].x, own[-1].x)
+
+
+def draw_hours(hours: Sequence[Hour]) -> Plot:
     """Return a bar for each hour, made of a part for each status that its events have now."""
-    most = max([hour["received"] for hour in hours] + [1])
+    most = max([1, *(hour.received for hour in hours)])
     bars = []
     for number, hour in enumerate(hours):
-        parts, y = [], float(TOP + BAR_HEIGHT)
-        for status in STATUSES:
-            height = BAR_HEIGHT * hour["statuses"].get(status, 0) / most
-            y -= height
-            parts.append({"status": status, "y": round(y, 1), "height": round(height, 1)})
-        x = LEFT // 4 + number * BAR_SPACE
-        bars.append(
-            {
-                "hour": hour,
-                "x": x,
-                "parts": [part for part in parts if part["height"]],
-                "is_labelled": not number % 3,
-            }
-        )
-    size = {"width": LEFT // 4 + len(hours) * BAR_SPACE + 10, "height": TOP + BAR_HEIGHT + 30}
-    return dict(
-        size,
-        bars=bars,
-        most=most,
-        statuses=STATUSES,
-        bottom=TOP + BAR_HEIGHT,
-        top=TOP,
-        left=LEFT // 4,
-        bar_width=BAR_WIDTH,
-    )
+        x = BAR_LEFT + number * BAR_SPACE
+        bars.append(Bar(hour, x, draw_parts(hour, most), number % LABELLED == 0))
+    width = BAR_LEFT + len(hours) * BAR_SPACE + MARGIN
+    return Plot(width, TOP + BAR_HEIGHT + 30, bars, most)
+
+
+def draw_parts(hour: Hour, most: int) -> list[Part]:
+    """Return the parts of a bar, from its foot to its top."""
+    parts = []
+    y = float(TOP + BAR_HEIGHT)
+    for status in STATUSES:
+        height = BAR_HEIGHT * hour.statuses.get(status, 0) / most
+        y -= height
+        if height:
+            parts.append(Part(status, round(y, 1), round(height, 1)))
+    return parts

@@ -1,65 +1,115 @@
-"""Traces: the span of a request, and that of a worker's task, tell which event they are about.
+"""Traces: the span of a request, and that of a worker's task, show which events they are about.
 
 An extension, for OpenTelemetry. The spans themselves are made by its instrumentations of Django and
-Celery, which also carry the trace from the one to the other in the message's headers. Needs
-``django-payment-webhooks[tracing]``.
+Celery, which also carry the trace from the one to the other in the message's headers. A message
+that names several events is linked to the traces of all of them by :class:`TracingPublisher`.
+Needs ``django-payment-webhooks[tracing]``.
 """
 
-from typing import Any, Dict, List
+from __future__ import annotations
 
+from contextvars import Context
+from typing import Any, ContextManager, Sequence
+
+from celery import current_task
 from django.dispatch import receiver
 from opentelemetry import trace
+from opentelemetry.context import Context as TraceContext
 
 from .. import signals
 from ..models import Event
+from ..publisher import ThreadPublisher, process
+from ..retrying import describe
 
 PREFIX = "payment_webhooks."
-OUTCOMES = ("waiting", "applied", "processed", "duplicate", "ignored", "failed", "retried")
+#: What an attempt can come to, and what is sent then.
+OUTCOMES = {
+    "waiting": signals.event_waiting,
+    "applied": signals.event_applied,
+    "processed": signals.event_processed,
+    "duplicate": signals.event_duplicate,
+    "ignored": signals.event_ignored,
+    "failed": signals.event_failed,
+    "retried": signals.event_retried,
+}
 
 
-def describe(event: Event) -> Dict[str, Any]:
-    """Return what a span tells of an event: never its payload."""
-    names = ("provider", "type", "order_id", "attempts")
-    return dict(
-        {PREFIX + name: getattr(event, name) for name in names},
-        **{PREFIX + "event_id": event.provider_event_id},
-    )
+class TracingPublisher(ThreadPublisher):
+    """Links a message of several events to the traces in which they became due.
+
+    Name it in the setting ``PAYMENT_WEBHOOKS_PUBLISHER``. A message of one event needs no link: its
+    trace goes on in it.
+    """
+
+    def link(self, contexts: Sequence[Context]) -> ContextManager[Any]:
+        """Return a span of a new trace that has a link to each of the contexts' traces."""
+        found = [context.run(trace.get_current_span).get_span_context() for context in contexts]
+        unlike = {context.span_id: context for context in found if context.is_valid}
+        span: ContextManager[Any] = trace.get_tracer(__name__).start_as_current_span(
+            f"publish {process.name}",
+            context=TraceContext(),
+            kind=trace.SpanKind.PRODUCER,
+            links=[trace.Link(context) for context in unlike.values()],
+        )
+        return span
 
 
-def connect(outcome: str) -> None:
-    """Describe the event in the span of the task that brought it so far."""
+def read_attributes(event: Event, outcome: str) -> dict[str, Any]:
+    """Return what a span says about an event: never its payload."""
+    return {
+        f"{PREFIX}provider": event.provider,
+        f"{PREFIX}event_id": event.provider_event_id,
+        f"{PREFIX}type": event.type,
+        f"{PREFIX}order_id": event.order_id,
+        f"{PREFIX}attempts": event.attempts,
+        f"{PREFIX}outcome": outcome,
+    }
+
+
+def is_shared() -> bool:
+    """Return whether the current span is that of a task which has several events."""
+    if not current_task or current_task.name != process.name:
+        return False
+    (keys,) = current_task.request.args
+    return len(keys) > 1
+
+
+def describe_each(outcome: str) -> None:
+    """Describe each event in the span of the task that brought it so far."""
 
     @receiver(
-        getattr(signals, "event_" + outcome),
-        weak=False,
-        dispatch_uid="payment_webhooks.tracing." + outcome,
+        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.tracing.event_{outcome}"
     )
-    def describe_event(event: Event, **_: Any) -> None:
-        trace.get_current_span().set_attributes(
-            dict(describe(event), **{PREFIX + "outcome": outcome})
-        )
+    def describe_event(event: Event, error: Exception | None = None, **_: Any) -> None:
+        span = trace.get_current_span()
+        attributes = read_attributes(event, outcome)
+        if is_shared():
+            span.add_event(f"event {outcome}", attributes)
+        else:
+            span.set_attributes(attributes)
+        if error is not None and outcome in ("failed", "retried"):
+            span.set_status(trace.Status(trace.StatusCode.ERROR, describe(error)))
+            span.record_exception(error, attributes)
 
 
-for name in OUTCOMES:
-    connect(name)
+for each_outcome in OUTCOMES:
+    describe_each(each_outcome)
 
 
 @receiver(signals.webhook_received, dispatch_uid="payment_webhooks.tracing.webhook_received")
-def describe_received(provider: str, events: List[Event], **_: Any) -> None:
-    """Describe the events of a webhook in the request's span: one as its attributes, several as its events."""
+def describe_received(provider: str, events: Sequence[Event], **_: Any) -> None:
+    """Describe a webhook's events in its request's span: one by attributes, several one by one."""
     span = trace.get_current_span()
-    span.set_attributes({PREFIX + "provider": provider, PREFIX + "events": len(events)})
+    span.set_attributes({f"{PREFIX}provider": provider, f"{PREFIX}events": len(events)})
     for event in events:
-        described = dict(
-            describe(event), **{PREFIX + "outcome": "accepted" if event.is_new else "duplicate"}
-        )
+        attributes = read_attributes(event, "accepted" if event.is_new else "duplicate")
         if len(events) == 1:
-            span.set_attributes(described)
+            span.set_attributes(attributes)
         else:
-            span.add_event("event received", described)
+            span.add_event("event received", attributes)
 
 
 @receiver(signals.webhook_rejected, dispatch_uid="payment_webhooks.tracing.webhook_rejected")
 def describe_rejected(reason: str, **_: Any) -> None:
-    """Tell in the request's span why the webhook was rejected. Who it said it was anybody can choose."""
-    trace.get_current_span().set_attribute(PREFIX + "reason", reason)
+    """Show in the request's span why a webhook was rejected, and nothing that its sender chose."""
+    trace.get_current_span().set_attribute(f"{PREFIX}reason", reason)

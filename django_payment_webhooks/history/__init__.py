@@ -3,4 +3,95 @@
 The event's row says what is; it forgets how it came to be. This app listens to the signals and
 writes that down. It is a witness, not the truth: a process that is killed between a change and its
 entry leaves none.
+
+The functions here are its only door: all answer that there is nothing if it is not installed, so
+that nobody else has to ask.
 """
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
+
+# Under another name: this package has a module apps, which becomes an attribute of it.
+from django.apps import apps as installed_apps
+from django.db import router
+from django.db.models import Sum
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..models import Event
+    from .models import Entry
+
+APP_LABEL = "payment_webhooks_history"
+CONFLICTED = "conflicted"
+
+
+class RejectionCount(NamedTuple):
+    """How many webhooks of a provider, "" for one that does not exist, were rejected and why."""
+
+    provider: str
+    status: int
+    reason: str
+    count: int
+
+
+def is_installed() -> bool:
+    """Return whether a history is kept."""
+    return installed_apps.is_installed(__name__)
+
+
+def read_entries(events: Sequence[Event], limit: int) -> list[Entry]:
+    """Return the newest entries of some events, the oldest of them first."""
+    if not is_installed():
+        return []
+    entries = find_rows("Entry").filter(event_id__in=[event.pk for event in events])
+    with_others = entries.select_related("other").defer("other__body")
+    return list(with_others.order_by("-pk")[:limit])[::-1]
+
+
+def read_rejections(since: datetime) -> list[RejectionCount]:
+    """Return how many webhooks were rejected since the hour of a moment, the most first."""
+    if not is_installed():
+        return []
+    rows = find_rows("Rejection").filter(hour__gte=since)
+    groups = rows.values_list("provider", "status", "reason").annotate(total=Sum("count"))
+    return [RejectionCount(*group) for group in groups.order_by("-total")]
+
+
+def read_last_sweep() -> datetime | None:
+    """Return when the last sweep was finished, None if that is not known."""
+    if not is_installed():
+        return None
+    moment: datetime | None = find_rows("Sweep").values_list("finished_at", flat=True).first()
+    return moment
+
+
+def forget(event: Event) -> None:
+    """Forget what is written of an event; that it happened, when and by whom, stays."""
+    if is_installed():
+        find_rows("Entry").filter(event_id=event.pk).update(text="")
+
+
+def forget_differences(event: Event) -> None:
+    """Forget in what an event's body differed from others, once that body is gone."""
+    if is_installed():
+        find_rows("Entry").filter(event_id=event.pk, verb=CONFLICTED).update(text="")
+
+
+@contextmanager
+def without_rejections() -> Iterator[None]:
+    """Count no rejected webhooks meanwhile, so that no thread starts to write them: for tests."""
+    if not is_installed():
+        yield
+        return
+    with import_module(f"{__name__}.receivers").rejections.paused():
+        yield
+
+
+def find_rows(name: str) -> Any:
+    """Return all rows of one of the history's models. Only Django knows where that is."""
+    model = installed_apps.get_model(APP_LABEL, name)
+    return model._default_manager.using(router.db_for_write(model))

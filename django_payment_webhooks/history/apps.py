@@ -4,14 +4,16 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from . import APP_LABEL
+
 
 class HistoryConfig(AppConfig):
-    """Name this app in ``INSTALLED_APPS`` as ``"django_payment_webhooks.history.apps.HistoryConfig"``."""
+    """Name it ``"django_payment_webhooks.history.apps.HistoryConfig"`` in ``INSTALLED_APPS``."""
 
     name = "django_payment_webhooks.history"
-    label = "payment_webhooks_history"
+    label = APP_LABEL
     verbose_name = "History of payment webhooks"
 
     def ready(self) -> None:
         """Listen to the signals."""
-        import_module(self.name + ".receivers")
+        import_module(f"{self.name}.receivers")

@@ -1,16 +1,18 @@
-"""What is kept of the past: one entry for each thing that happened to an event, and what the overview needs."""
+"""What is kept: an entry for each thing that happened to an event, and what the overview needs."""
+
+from __future__ import annotations
 
 from django.db import models
 
 from ..models import Event
+from . import APP_LABEL
 
-# Said here as well: imported where it is not installed, the module must not add its models to the
-# app around it.
-APP_LABEL = "payment_webhooks_history"
+# Each model names its app: imported where that is not installed, this module must not add its
+# models to the app around it.
 
 
 class Entry(models.Model):
-    """Something that happened to an event. Its receipt has none: the event's row says all about it."""
+    """Something that happened to an event. Its receipt has none: the event's row has it all."""
 
     id = models.BigAutoField(primary_key=True)
     # Without a constraint in the database: it would lock the event's row, which a worker may have.
@@ -31,7 +33,7 @@ class Entry(models.Model):
         verbose_name_plural = "entries"
 
     def __str__(self) -> str:
-        return "%s %s" % (self.verb, self.text)
+        return f"{self.verb} {self.text}"
 
 
 class Rejection(models.Model):
@@ -49,7 +51,7 @@ class Rejection(models.Model):
         unique_together = [["hour", "provider", "status", "reason"]]
 
     def __str__(self) -> str:
-        return "%d times %s" % (self.count, self.reason)
+        return f"{self.count} times {self.reason}"
 
 
 class Sweep(models.Model):
@@ -63,4 +65,4 @@ class Sweep(models.Model):
         app_label = APP_LABEL
 
     def __str__(self) -> str:
-        return "%d enqueued" % self.enqueued
+        return f"{self.enqueued} enqueued"

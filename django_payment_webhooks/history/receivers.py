@@ -1,9 +1,11 @@
 """Receivers of the app's signals that write down what they hear."""
 
+from __future__ import annotations
+
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock, Timer
-from typing import Any, Dict
+from typing import Any, Iterator
 
 from appconf import AppConf
 from django.db import IntegrityError, connections, router, transaction
@@ -14,25 +16,25 @@ from django.utils import timezone
 from .. import signals
 from ..conf import settings
 from ..models import Event
+from ..providers.comparison import find_difference
+from . import CONFLICTED
 from .models import Entry, Rejection, Sweep
 
-VERBS = (
-    "waiting",
-    "applied",
-    "processed",
-    "duplicate",
-    "ignored",
-    "failed",
-    "conflicted",
-    "released",
-    "retried",
-    "replayed",
-)
+#: The signals of a status that leave an entry, by its verb; the receipt leaves none.
+STATUSES = {
+    Event.WAITING: signals.event_waiting,
+    Event.APPLIED: signals.event_applied,
+    Event.PROCESSED: signals.event_processed,
+    Event.DUPLICATE: signals.event_duplicate,
+    Event.IGNORED: signals.event_ignored,
+    Event.FAILED: signals.event_failed,
+}
+VERBS = (*STATUSES, CONFLICTED, "released", "retried", "replayed")
 UNKNOWN_PROVIDER = ""
 
 
 class HistoryConf(AppConf):
-    """How long, in seconds, a process gathers rejected webhooks before it writes down how many they were."""
+    """For how many seconds a process gathers rejected webhooks before it writes their number."""
 
     REJECTIONS_INTERVAL = 10
 
@@ -40,41 +42,71 @@ class HistoryConf(AppConf):
         prefix = "payment_webhooks"
 
 
-def read_text(verb: str, event: Event, facts: Any) -> str:
-    """Return what there is to say of a verb, beside it."""
-    if verb == "replayed":
-        return facts.get("reason", "")
-    if verb == "retried":
-        return repr(facts.get("error"))[:500]
-    return "" if verb == "released" else event.error
+# ---- what happened to an event
 
 
-def listen(verb: str) -> None:
-    """Write an entry each time that the signal of this verb is sent."""
-
-    @receiver(
-        getattr(signals, "event_" + verb),
-        weak=False,
-        dispatch_uid="payment_webhooks.history." + verb,
-    )
-    def write(event: Event, **facts: Any) -> None:
-        values = {"verb": verb, "attempts": event.attempts, "text": read_text(verb, event, facts)}
-        if verb == "replayed":
-            values["by"] = facts.get("by", "")[:255]
-        else:
-            other = facts.get("by") or facts.get("other")
-            values["other_id"] = other.pk if other else None
-        # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil
-        # that.
-        with transaction.atomic(using=router.db_for_write(Entry)):
-            Entry.objects.create(event_id=event.pk, at=timezone.now(), **values)
+def write_entry(
+    verb: str, event: Event, text: str = "", by: str = "", other: Event | None = None
+) -> None:
+    """Write an entry. ``other`` is left out if it is not saved."""
+    # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil
+    # that.
+    with transaction.atomic(using=router.db_for_write(Entry)):
+        Entry.objects.create(
+            event_id=event.pk,
+            at=timezone.now(),
+            verb=verb,
+            attempts=event.attempts,
+            text=text,
+            by=by[:255],
+            other_id=other.pk if other else None,
+        )
 
 
-for name in VERBS:
-    listen(name)
+def write_each(status: str) -> None:
+    """Write an entry each time that an event gets a status, with the reason that its row has."""
+
+    @receiver(STATUSES[status], weak=False, dispatch_uid=f"payment_webhooks.history.event_{status}")
+    def write_status(event: Event, **_: Any) -> None:
+        write_entry(status, event, event.error)
 
 
-def add(model: Any, key: Dict[str, Any], values: Dict[str, Any], first: Dict[str, Any]) -> None:
+for each_status in STATUSES:
+    write_each(each_status)
+
+
+@receiver(signals.event_retried, dispatch_uid="payment_webhooks.history.retried")
+def write_retried(event: Event, **_: Any) -> None:
+    """Write that an attempt failed, and why: its row has the error in words."""
+    write_entry("retried", event, event.error)
+
+
+@receiver(signals.event_released, dispatch_uid="payment_webhooks.history.released")
+def write_released(event: Event, by: Event, **_: Any) -> None:
+    """Write that what an event waited for has come."""
+    write_entry("released", event, other=by)
+
+
+@receiver(signals.event_replayed, dispatch_uid="payment_webhooks.history.replayed")
+def write_replayed(event: Event, by: str = "", reason: str = "", **_: Any) -> None:
+    """Write who replayed an event, and why."""
+    write_entry("replayed", event, reason, by=by)
+
+
+@receiver(signals.event_conflicted, dispatch_uid="payment_webhooks.history.conflicted")
+def write_conflicted(event: Event, other: Event, **_: Any) -> None:
+    """Write how a later event contradicts this one, once: providers repeat what they send."""
+    text = find_difference(event, other)
+    known = Entry.objects.filter(event_id=event.pk, verb=CONFLICTED)
+    # Compared here: to some databases A and a are the same.
+    if (text, other.pk) not in known.values_list("text", "other_id"):
+        write_entry(CONFLICTED, event, text, other=other)
+
+
+# ---- what the overview needs
+
+
+def add(model: Any, key: dict[str, Any], values: dict[str, Any], first: dict[str, Any]) -> None:
     """Update the row of a key, or create it with its first values.
 
     Each statement is a transaction of its own: a process that is stopped in between holds no lock.
@@ -90,24 +122,37 @@ def add(model: Any, key: Dict[str, Any], values: Dict[str, Any], first: Dict[str
 
 @receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.history.sweep")
 def write_sweep(enqueued: int, **_: Any) -> None:
-    """Write down that a sweep was finished."""
+    """Write that a sweep was finished."""
     values = {"finished_at": timezone.now(), "enqueued": enqueued}
     add(Sweep, {"pk": 1}, values, values)
 
 
 class Rejections:
-    """Counts rejected webhooks in memory, and adds the counts to the database by a thread of its own.
+    """Counts rejected webhooks in memory, and adds the counts to the database by a thread.
 
-    A flood of forgeries must not cost a query each, nor wait for a database that is down. What is not yet written when
-    a process ends is lost.
+    A flood of forgeries must not cost a query each, nor wait for a database that is down. What is
+    not yet written when a process ends is lost.
     """
 
     def __init__(self) -> None:
-        self.lock, self.timer = Lock(), Timer(0, self.run)
-        self.counts: Counter = Counter()
+        self.lock = Lock()
+        self.timer = Timer(0, self.run)
+        self.counts: Counter[tuple[Any, ...]] = Counter()
+        self.is_paused = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count nothing meanwhile."""
+        self.is_paused = True
+        try:
+            yield
+        finally:
+            self.is_paused = False
 
     def count(self, *key: Any) -> None:
         """Count one more."""
+        if self.is_paused:
+            return
         with self.lock:
             self.counts[key] += 1
             if not self.timer.is_alive():  # not started yet, or left behind by a fork
@@ -132,7 +177,8 @@ class Rejections:
     def write(self) -> None:
         """Add the counts to the database. Raises its errors; what was not written is kept."""
         with self.lock:
-            counts, self.counts = self.counts, Counter()
+            counts = self.counts
+            self.counts = Counter()
         try:
             for key, count in list(counts.items()):
                 names = dict(zip(("hour", "provider", "status", "reason"), key))
@@ -148,8 +194,7 @@ rejections = Rejections()
 
 @receiver(signals.webhook_rejected, dispatch_uid="payment_webhooks.history.rejected")
 def count_rejected(provider: str, status: int, reason: str, **_: Any) -> None:
-    """Count a rejected webhook. Anybody can choose the name of a provider: an unknown one is not kept."""
+    """Count a rejected webhook. A provider that does not exist is not kept: anybody can name it."""
     known = provider if provider in settings.PAYMENT_WEBHOOKS_PROVIDERS else UNKNOWN_PROVIDER
-    rejections.count(
-        timezone.now().replace(minute=0, second=0, microsecond=0), known, status, reason
-    )
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    rejections.count(hour, known, status, reason)

@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ("error", models.TextField(blank=True)),
                 ("body", models.BinaryField()),
             ],
+            options={"base_manager_name": "objects"},
         ),
         migrations.AddIndex(
             model_name="event",

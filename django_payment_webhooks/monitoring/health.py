@@ -1,4 +1,6 @@
-"""A view for load balancers: can this process store webhooks? A project has it only if its URLs include it."""
+"""A view for load balancers: can this process store webhooks? It must be in a project's URLs."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -40,20 +42,21 @@ def has_secret(name: str) -> bool:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """Answer 200 if this process can verify and store webhooks, 503 if it can't; with a JSON object that says why.
+    """Answer 200 if this process can verify and store webhooks, 503 if it can't.
 
-    A broker that is away, workers that are gone and events that fail are no reason to send webhooks elsewhere: they
-    are stored all the same. The command ``payment_webhooks_status`` tells of them.
+    The body is a JSON object that says why. A broker that is away, workers that are gone and events
+    that fail are no reason to send webhooks elsewhere: they are stored all the same. The command
+    ``payment_webhooks_status`` reports them.
     """
     providers = {name: has_secret(name) for name in settings.PAYMENT_WEBHOOKS_PROVIDERS}
     has_database = database.is_answered(TIMEOUT)
     is_healthy = has_database and bool(providers) and all(providers.values())
-    facts = {
+    found = {
         "status": "ok" if is_healthy else "unavailable",
         "database": has_database,
         "providers": providers,
     }
-    return JsonResponse(facts, status=200 if is_healthy else 503)
+    return JsonResponse(found, status=200 if is_healthy else 503)
 
 
 # As the view of webhooks has it: no login, and no transaction that would wait for the database

@@ -1,16 +1,16 @@
-"""The overview: what is due, what waits, what came and what became of it, and what is wrong.
+"""The overview: what is due, what waits, what came and what became of it.
 
 All of it is quick however many events there are: it reads a bounded number of rows by an index, or
 the events of the last hours by the time of their receipt.
 """
 
-from datetime import datetime, timedelta
-from typing import Any, Dict, List, Optional
+from __future__ import annotations
 
-from appconf import AppConf
-from django.apps import apps
-from django.db import router
-from django.db.models import Case, Count, IntegerField, Max, Min, Sum, Value, When
+import time
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Case, Count, IntegerField, Max, Min, Value, When
 from django.utils import timezone
 
 from .. import history
@@ -19,57 +19,130 @@ from ..models import Event
 from ..publisher import process
 from .probes import Probe
 
-# How many rows of a status are counted. What is more is told as "more than so many".
+# How many rows of a status are counted. Of what is more it is only said that there is more.
 BOUND = 10000
 
-Facts = Dict[str, Any]
 
+class StatusCount(NamedTuple):
+    """How many events have a status.
 
-class OverviewConf(AppConf):
-    """When something is wrong, in seconds: how long an event may be due, and how long nothing may sweep."""
-
-    HEALTH_DUE_AGE = 300
-    HEALTH_SWEEP_AGE = 120
-
-    class Meta:
-        prefix = "payment_webhooks"
-
-
-def read_backlog() -> Facts:
-    """Return what there is to do, as a dictionary.
-
-    ``statuses`` has for each status its ``count``, whether that ``is_bounded`` (there are more, which were not
-    counted), and ``oldest_seconds``: how long ago the oldest was received, None if there is none.
-    ``due`` has the same of the events that a worker may take now; its ``oldest_seconds`` is how
-    long the oldest of those has been due, and
-    ``unswept_seconds`` for how long the sweeper has left an event alone that it should have enqueued; both are 0.0 if
-    there is none. ``waiting_past_half`` is how many events wait longer than half the time they
-    have.
+    ``is_bounded`` is whether there are more, which were not counted; ``oldest_seconds`` how long
+    ago the oldest was received, None if there is none.
     """
+
+    count: int
+    is_bounded: bool
+    oldest_seconds: float | None
+
+
+class DueCount(NamedTuple):
+    """How many events a worker may take now.
+
+    ``oldest_seconds`` is how long the oldest has been due, ``unswept_seconds`` for how long the
+    sweeper has left an event alone that it should have enqueued; both are 0.0 if there is none.
+    """
+
+    count: int
+    is_bounded: bool
+    oldest_seconds: float
+    unswept_seconds: float
+
+
+class Backlog(NamedTuple):
+    """What there is to do.
+
+    ``statuses`` has a :class:`StatusCount` for each status; ``waiting_past_half`` is how many
+    events have waited longer than half the time they have.
+    """
+
+    statuses: dict[str, StatusCount]
+    due: DueCount
+    waiting_past_half: int
+
+
+class Hour(NamedTuple):
+    """How many events were received within an hour, and how many have which status now."""
+
+    start: datetime
+    received: int
+    statuses: dict[str, int]
+
+
+class Overview(NamedTuple):
+    """How all events are.
+
+    ``hours`` has an :class:`Hour` for each of the last hours, the present one last. ``providers``
+    has for every provider of the settings how many seconds ago its last event came, None if none
+    came within these hours. ``rejected`` is a list of webhooks that were rejected, each with
+    ``provider``, ``status``, ``reason`` and ``count``; ``sweeper`` is how many seconds ago the last
+    sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
+    can be reached.
+    """
+
+    backlog: Backlog
+    hours: list[Hour]
+    providers: dict[str, float | None]
+    rejected: list[history.RejectionCount]
+    sweeper: float | None
+    broker: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON, but for ``start``, which needs Django's ``DjangoJSONEncoder``.
+
+        What is in ``backlog`` stands beside the rest.
+        """
+        statuses = {name: found._asdict() for name, found in self.backlog.statuses.items()}
+        return {
+            "statuses": statuses,
+            "due": self.backlog.due._asdict(),
+            "waiting_past_half": self.backlog.waiting_past_half,
+            "hours": [hour._asdict() for hour in self.hours],
+            "providers": self.providers,
+            "rejected": [rejection._asdict() for rejection in self.rejected],
+            "sweeper": self.sweeper,
+            "broker": self.broker,
+        }
+
+
+def read_overview(hours: int = 24) -> Overview:
+    """Return the backlog, what came within the last hours, and whether the machinery works."""
+    now = timezone.now()
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    starts = [this_hour - timedelta(hours=ago) for ago in reversed(range(hours))]
+    groups = [read_groups(start) for start in starts]
+    swept_at = history.read_last_sweep()
+    return Overview(
+        backlog=read_backlog(),
+        hours=[count_hour(start, found) for start, found in zip(starts, groups)],
+        providers=find_ages(groups, now),
+        rejected=history.read_rejections(starts[0]),
+        sweeper=(now - swept_at).total_seconds() if swept_at else None,
+        broker=is_broker_reachable(),
+    )
+
+
+# ---- the backlog
+
+
+def read_backlog() -> Backlog:
+    """Return what there is to do."""
     now = timezone.now()
     statuses = {status: read_status(status, now) for status in Event.TRANSITIONS}
-    half = now - timedelta(seconds=settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2)
-    waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
-    past_half = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]
-    return {"statuses": statuses, "due": read_due(now), "waiting_past_half": past_half}
+    return Backlog(statuses, read_due(), read_waiting_past_half())
 
 
-def count_if(**conditions: Any) -> Count:
-    """Return an aggregate that counts the rows for which the conditions hold."""
-    return Count(Case(When(then=Value(1), **conditions), output_field=IntegerField()))
-
-
-def read_status(status: str, now: datetime) -> Facts:
+def read_status(status: str, now: datetime) -> StatusCount:
     """Return how many events have a status, and how old the oldest is."""
     events = Event.objects.filter(status=status).order_by("pk")
     count = events.values("pk")[: BOUND + 1].count()
     oldest = events.values_list("received_at", flat=True).first()
     age = (now - oldest).total_seconds() if oldest else None
-    return {"count": min(count, BOUND), "is_bounded": count > BOUND, "oldest_seconds": age}
+    return StatusCount(min(count, BOUND), count > BOUND, age)
 
 
-def read_due(now: datetime) -> Facts:
-    """Return how many events are due, and for how long: of those that the sweeper looks at next."""
+def read_due() -> DueCount:
+    """Return how many events are due, and for how long: of those that the sweeper has next."""
+    now = time.time()
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
     some = unfinished.values("due_at", "enqueue_at")[: BOUND + 1]
     found = some.aggregate(
@@ -78,89 +151,69 @@ def read_due(now: datetime) -> Facts:
         oldest=Min("due_at"),
         unswept=Min("enqueue_at"),
     )
-    return {
-        "count": min(found["due"], BOUND),
-        "is_bounded": found["all"] > BOUND,
-        "oldest_seconds": read_age(found["oldest"], now),
-        "unswept_seconds": read_age(found["unswept"], now),
-    }
+    return DueCount(
+        count=min(found["due"], BOUND),
+        is_bounded=found["all"] > BOUND,
+        oldest_seconds=find_age(found["oldest"], now),
+        unswept_seconds=find_age(found["unswept"], now),
+    )
 
 
-def read_age(moment: Optional[datetime], now: datetime) -> float:
+def read_waiting_past_half() -> int:
+    """Return how many events have waited for more than half of their time, up to a bound."""
+    half = time.time() - settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2
+    waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
+    past: int = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]
+    return past
+
+
+def count_if(**conditions: Any) -> Count:
+    """Return an aggregate that counts the rows for which the conditions hold."""
+    return Count(Case(When(then=Value(1), **conditions), output_field=IntegerField()))
+
+
+def find_age(moment: float | None, now: float) -> float:
     """Return how many seconds ago something was, 0.0 if it never was or is still to come."""
-    return max((now - moment).total_seconds(), 0.0) if moment else 0.0
+    return max(now - moment, 0.0) if moment else 0.0
 
 
-def read_overview(hours: int = 24) -> Facts:
-    """Return the backlog, what came within the last hours, whether the machinery works, and the problems.
+# ---- the last hours
 
-    Besides the backlog's: ``hours`` is a list, the oldest first and the present one last, of the ``start`` of each
-    hour, how many events were ``received`` in it, and what ``statuses`` they have now. ``providers`` has for every
-    provider of the settings for how many seconds it sent nothing, None if nothing came within these hours.
-    ``rejected`` is a list of dictionaries with ``provider``, ``status``, ``reason`` and ``count``, ``sweeper`` how many
-    seconds ago the last sweep was; without the app ``contrib.history`` they are empty and None. ``broker`` is whether
-    it can be reached. ``problems`` is a list of sentences; ``is_critical`` is whether one of them can't wait.
 
-    Only ``start`` needs Django's ``DjangoJSONEncoder``; all else is plain JSON.
-    """
-    now = timezone.now()
-    overview = read_backlog()
-    overview.update(read_hours(hours, now))
-    since = overview["hours"][0]["start"]
-    overview.update(
-        rejected=read_rejected(since), sweeper=read_last_sweep(now), broker=is_broker_reachable()
+class Group(NamedTuple):
+    """Events that have a status and a provider in common, and were received within an hour."""
+
+    status: str
+    provider: str
+    count: int
+    latest: datetime
+
+
+def read_groups(start: datetime) -> list[Group]:
+    """Return what was received within an hour."""
+    within = Event.objects.filter(
+        received_at__gte=start, received_at__lt=start + timedelta(hours=1)
     )
-    overview.update(
-        problems=find_problems(overview), is_critical=bool(find_critical_problems(overview))
-    )
-    return overview
+    groups = within.values_list("status", "provider").annotate(Count("pk"), Max("received_at"))
+    return [Group(*group) for group in groups.order_by("status", "provider")]
 
 
-def read_hours(hours: int, now: datetime) -> Facts:
-    """Return what came in each of the last hours, and how long ago each provider sent its last event."""
-    this_hour, read = now.replace(minute=0, second=0, microsecond=0), []
-    last: Dict[str, Optional[datetime]] = dict.fromkeys(settings.PAYMENT_WEBHOOKS_PROVIDERS)
-    for ago in reversed(range(hours)):
-        start = this_hour - timedelta(hours=ago)
-        within = Event.objects.filter(
-            received_at__gte=start, received_at__lt=start + timedelta(hours=1)
-        )
-        statuses: Dict[str, int] = {}
-        groups = within.values_list("status", "provider").annotate(Count("pk"), Max("received_at"))
-        for status, provider, count, latest in groups.order_by("status", "provider"):
-            statuses[status] = statuses.get(status, 0) + count
-            if provider in last:
-                last[provider] = max(latest, last[provider] or latest)
-        read.append({"start": start, "received": sum(statuses.values()), "statuses": statuses})
-    ages = {
-        name: (now - moment).total_seconds() if moment else None for name, moment in last.items()
-    }
-    return {"hours": read, "providers": ages}
+def count_hour(start: datetime, groups: list[Group]) -> Hour:
+    """Return how many events of an hour have which status."""
+    statuses: dict[str, int] = {}
+    for group in groups:
+        statuses[group.status] = statuses.get(group.status, 0) + group.count
+    return Hour(start, sum(statuses.values()), statuses)
 
 
-def read_rejected(since: datetime) -> List[Facts]:
-    """Return how many webhooks were rejected, by provider, status and reason, the commonest first."""
-    if not apps.is_installed(history.__name__):
-        return []
-    within = read_history("Rejection").filter(hour__gte=since)
-    groups = (
-        within.values("provider", "status", "reason")
-        .annotate(total=Sum("count"))
-        .order_by("-total")
-    )
-    return [dict(group, count=group.pop("total")) for group in groups]
-
-
-def read_last_sweep(now: datetime) -> Optional[float]:
-    """Return how many seconds ago the last sweep was, None if that is not recorded."""
-    sweep = read_history("Sweep").first() if apps.is_installed(history.__name__) else None
-    return (now - sweep.finished_at).total_seconds() if sweep else None
-
-
-def read_history(name: str) -> Any:
-    """Return all rows of a model of the history. The app is optional: only Django knows whether it is there."""
-    model = apps.get_model("payment_webhooks_history", name)
-    return model._default_manager.using(router.db_for_write(model))
+def find_ages(hours: list[list[Group]], now: datetime) -> dict[str, float | None]:
+    """Return how many seconds ago the last event of each provider came."""
+    ages: dict[str, float | None] = dict.fromkeys(settings.PAYMENT_WEBHOOKS_PROVIDERS)
+    latest = sorted((group.latest, group.provider) for groups in hours for group in groups)
+    for moment, provider in latest:
+        if provider in ages:
+            ages[provider] = (now - moment).total_seconds()
+    return ages
 
 
 # ---- the broker
@@ -178,62 +231,3 @@ broker = Probe(ask_broker)
 def is_broker_reachable(timeout: float = 2) -> bool:
     """Return whether the broker lets us connect within so many seconds."""
     return broker.is_answered(timeout)
-
-
-# ---- what is wrong
-
-
-def find_problems(overview: Facts) -> List[str]:
-    """Return a sentence for each thing that is wrong, what can't wait first."""
-    return [*find_critical_problems(overview), *find_other_problems(overview)]
-
-
-def find_critical_problems(overview: Facts) -> List[str]:
-    """Return what somebody must look at now: events do not get on."""
-    due, problems = overview["due"], []
-    if due["oldest_seconds"] > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
-        text = "%s due, the oldest for %s: no worker takes them. See whether workers run, and consume the right queue."
-        problems.append(
-            text % (tell_count(due, "event is", "events are"), tell_time(due["oldest_seconds"]))
-        )
-    if (
-        overview["sweeper"] is not None
-        and overview["sweeper"] > settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
-    ):
-        text = "Nothing sweeps: the last sweep was %s ago. Until one comes no attempt is repeated."
-        problems.append(text % tell_time(overview["sweeper"]))
-    elif due["unswept_seconds"] > settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE:
-        text = "Nothing sweeps, or not enough: an event should have been enqueued again %s ago."
-        problems.append(text % tell_time(due["unswept_seconds"]))
-    return problems
-
-
-def find_other_problems(overview: Facts) -> List[str]:
-    """Return what somebody must look at by daylight."""
-    failed, problems = overview["statuses"][Event.FAILED], []
-    if not overview["broker"]:
-        problems.append("The broker can't be reached. What is due is enqueued once it is back.")
-    if failed["count"]:
-        text = "%s failed, the oldest came %s ago. Mend the cause, then replay or resolve them."
-        problems.append(
-            text
-            % (tell_count(failed, "event has", "events have"), tell_time(failed["oldest_seconds"]))
-        )
-    if overview["waiting_past_half"]:
-        text = "%d of the waiting events have waited for more than half of their time: what they require does not come."
-        problems.append(text % overview["waiting_past_half"])
-    return problems
-
-
-def tell_count(facts: Facts, one: str, several: str) -> str:
-    """Return a number of events in words."""
-    words = "%d %s" % (facts["count"], one if facts["count"] == 1 else several)
-    return "More than " + words if facts["is_bounded"] else words
-
-
-def tell_time(seconds: float) -> str:
-    """Return a time in words: in the largest unit of which there are at least two."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return "%d %s" % (seconds // size, unit)
-    return "a second" if int(seconds) == 1 else "%d seconds" % seconds

@@ -1,5 +1,7 @@
 """Probes: they find out whether a service answers that may be silent for ever."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from threading import Thread
 from typing import Any, Callable
@@ -10,7 +12,7 @@ class Trial(Thread):
 
     is_answered = False
 
-    def __init__(self, ask: Callable[[], Any]):
+    def __init__(self, ask: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
         self.ask = ask
 
@@ -28,8 +30,9 @@ class Probe:
     not one each time.
     """
 
-    def __init__(self, ask: Callable[[], Any]):
-        self.ask, self.trial = ask, Trial(ask)
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self.ask = ask
+        self.trial = Trial(ask)
 
     def is_answered(self, timeout: float) -> bool:
         """Return whether the service answers within so many seconds."""

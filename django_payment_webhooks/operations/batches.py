@@ -1,11 +1,21 @@
-"""A long work: it goes through many events, and shows on a terminal how far it has come."""
+"""Long work: it goes through many events, and shows on a terminal how far it has come."""
+
+from __future__ import annotations
 
 import time
+from typing import Any, Iterator
 
+from django.db import models
 from django.db.models import Max, Min
 
+from ..models import Event
 
-def walk(events, batch):
+BAR_WIDTH = 30
+# How often the line is drawn, in seconds.
+INTERVAL = 0.2
+
+
+def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
     """Give events one by one, the oldest first. They are read in batches, each when it is needed.
 
     Nothing is kept open in between, so that it may take hours. What becomes of an event does not
@@ -27,32 +37,33 @@ class Progress:
     of the last one lies between the first and the last of all. That costs no counting.
     """
 
-    def __init__(self, stream, events):
-        self.stream, self.is_shown, self.drawn = stream, stream.isatty(), 0.0
+    def __init__(self, stream: Any, events: models.QuerySet) -> None:
+        self.stream = stream
+        self.is_shown = stream.isatty()
+        self.drawn_at = 0.0
         ends = events.aggregate(first=Min("pk"), last=Max("pk")) if self.is_shown else {}
-        self.first, self.last = ends.get("first") or 0, ends.get("last") or 0
+        self.first = ends.get("first") or 0
+        self.last = ends.get("last") or 0
 
-    def show(self, key, count):
-        """Draw the line, a few times a second at most: the key of the event that was done, and how many were."""
-        if self.is_shown and time.monotonic() - self.drawn >= 0.2:
-            share = (key - self.first) / max(self.last - self.first, 1)
-            width = 30
-            done = int(width * min(max(share, 0), 1))
-            bar = "\r[%s%s] %3d %%  %d events" % (
-                "#" * done,
-                "." * (width - done),
-                100 * share,
-                count,
-            )
-            self.write(bar)
-            self.drawn = time.monotonic()
+    def show(self, key: int, count: int) -> None:
+        """Draw the line, a few times a second at most.
 
-    def clear(self):
+        ``key`` is that of the event that was done, ``count`` how many were.
+        """
+        if not self.is_shown or time.monotonic() - self.drawn_at < INTERVAL:
+            return
+        share = (key - self.first) / max(self.last - self.first, 1)
+        done = int(BAR_WIDTH * min(max(share, 0), 1))
+        bar = "#" * done + "." * (BAR_WIDTH - done)
+        self.write(f"\r[{bar}] {100 * share:3.0f} %  {count} events")
+        self.drawn_at = time.monotonic()
+
+    def clear(self) -> None:
         """Remove the line."""
-        if self.drawn:
+        if self.drawn_at:
             self.write("\r\x1b[K")
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         """Write at once, without a new line and without a colour."""
         self.stream.write(text, lambda plain: plain, ending="")
         self.stream.flush()

@@ -10,7 +10,7 @@ from django.db import connections, router, transaction
 from django.test.utils import CaptureQueriesContext
 
 from ..conf import get_handler, get_provider, load, settings
-from ..exceptions import NothingToDo, Overtaken
+from ..exceptions import NothingToDo, NotReady, Overtaken
 from ..models import Event, digest
 from ..processing import apply
 from ..providers.pruned import is_pruned
@@ -65,9 +65,7 @@ def dry_run(event: Event) -> DryRun:
 
 def run_handler(event: Event) -> DryRun:
     """Run an event's handler, and undo it."""
-    # A replayed event has all its attempts again.
-    attempts = 1 if event.finished_at else event.attempts + 1
-    event.attempts = attempts
+    pretend_taken(event)
     with CaptureQueriesContext(connections[router.db_for_write(Event)]) as captured:
         try:
             apply_and_undo(event)
@@ -76,8 +74,23 @@ def run_handler(event: Event) -> DryRun:
         except Overtaken:
             return DryRun(TAKEN, "A worker took it meanwhile.", [])
         except Exception as error:
-            decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(event, error)
-    is_repeated = decision.delay is not None and decision.status != Event.WAITING
+            return describe_end(event, error)
+
+
+def pretend_taken(event: Event) -> None:
+    """Make an event look as to a worker who has just taken it; replayed before, if it has ended."""
+    if event.status in (Event.FAILED, Event.IGNORED):
+        replayed = {"status": Event.RECEIVED, "attempts": 0, "waiting_since": None, "error": ""}
+        vars(event).update(replayed)
+    event.attempts += 1
+    event.due_at = time.time() + settings.PAYMENT_WEBHOOKS_LEASE
+
+
+def describe_end(event: Event, error: Exception) -> DryRun:
+    """Say what would follow from an attempt's error: what the worker would decide."""
+    decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(event, error)
+    # A waiting event that fails is still one that waits, to the worker.
+    is_repeated = decision.delay is not None and not isinstance(error, NotReady)
     return DryRun(RETRIED if is_repeated else decision.status, decision.reason, [])
 
 
@@ -102,13 +115,17 @@ def parse_again(event: Event) -> DryRun:
         return DryRun(Event.FAILED, f"Its provider can't parse it: {describe(error)}", [])
     if drafts and not drafts[0].type:
         return DryRun(Event.FAILED, f"It still can't be parsed. {drafts[0].error}", [])
-    texts = []
-    for draft in drafts:
-        key = digest(event.provider, draft.provider_event_id)
-        is_known = Event.objects.filter(dedup_key=key).exists()
-        order = f" of order {draft.order_id}" if draft.order_id else ""
-        texts.append(f"{draft}{order} {'is stored already' if is_known else 'would be stored'}.")
+    texts = [describe_draft(event.provider, draft) for draft in drafts]
     return DryRun(Event.PROCESSED, f"It can be parsed by now. {' '.join(texts)}", [])
+
+
+def describe_draft(provider: str, draft: Event) -> str:
+    """Say whether an event of a body would be stored."""
+    order = f" of order {draft.order_id}" if draft.order_id else ""
+    key = digest(provider, draft.provider_event_id)
+    if Event.objects.filter(dedup_key=key).exists():
+        return f"{draft}{order} is stored already."
+    return f"{draft}{order} would be stored."
 
 
 def is_taken(event: Event) -> bool:

@@ -1,15 +1,16 @@
 """Prune: forget what final events said, and still give each of them one effect.
 
-What is kept of a pruned event deduplicates: its keys, its type, its times and its status, and
-digests of its payload and its data, so that a repetition that says something else is still noticed.
-Its body is gone, so it can't be replayed.
+What is kept of a pruned event deduplicates: its keys, its fingerprint, its type, its times and its
+status, and digests of its payload and its data, so that a repetition that says something else is
+still noticed. Its body is gone, so it can't be replayed.
 """
+
+from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import Any, Dict, Tuple
+from typing import Any
 
-from django.apps import apps
 from django.db import models, router, transaction
 from django.db.models.functions import Substr
 
@@ -29,7 +30,7 @@ FINAL = (*PRUNABLE, Event.FAILED)
 # (https://docs.adyen.com/development-resources/webhooks/troubleshoot).
 RESEND_DAYS = 90
 # In the place of a body that nobody can read any more, as its provider is gone from the settings.
-UNREADABLE = MARK + ("%s:%s" % (ANYTHING, ANYTHING)).encode()
+UNREADABLE = MARK + f"{ANYTHING}:{ANYTHING}".encode()
 ERASED = "erased"
 
 
@@ -38,7 +39,10 @@ class PruneError(Exception):
 
 
 def find_final(before: datetime, include_failed: bool = False) -> models.QuerySet:
-    """Return the events that were received, and became final, before a moment. Failed ones can be left out."""
+    """Return the events that were received, and became final, before a moment.
+
+    Failed ones are among them only if asked for.
+    """
     statuses = FINAL if include_failed else PRUNABLE
     return Event.objects.filter(received_at__lt=before, finished_at__lt=before, status__in=statuses)
 
@@ -57,7 +61,12 @@ def prune(event: Event) -> bool:
     """
     if event.status not in FINAL or is_pruned(event.body):
         return False
-    return change(event, body=find_pruned_body(event))
+    body = find_pruned_body(event)
+    with transaction.atomic(using=router.db_for_write(Event)):
+        if not change(event, body=body):
+            return False
+        history.forget_differences(event)
+    return True
 
 
 def change(event: Event, **values: Any) -> bool:
@@ -66,57 +75,84 @@ def change(event: Event, **values: Any) -> bool:
         event.change(**values)
     except Overtaken:
         return False
-    # What was read from the old body is cached.
-    event.__dict__.pop("payload", None)
-    event.__dict__.pop("data", None)
+    forget_cached(event)
     return True
+
+
+def forget_cached(event: Event) -> None:
+    """Forget what was read from an event's body before it changed."""
+    vars(event).pop("payload", None)
+    vars(event).pop("data", None)
+
+
+# ---- what takes the place of a body
 
 
 def find_pruned_body(event: Event) -> bytes:
     """Return what takes the place of an event's body. Raises ``PruneError``."""
     if is_pruned(event.body):
         return bytes(event.body)
-    payload = data = None
+    if event.provider not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        return UNREADABLE if event.type else MARK
     try:
-        if not event.type:
-            body = MARK
-        elif event.provider not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-            return UNREADABLE
-        else:
-            payload, data = read_afresh(event, event.body)
-            body = prune_body(payload, data)
-        left, left_data = read_afresh(event, body)
-        is_recognized = not (left != payload or left_data != data)
-    except PrunedError:
-        is_recognized = not event.type
+        return prune_parsed(event) if event.type else prune_unparsed(event)
+    except PruneError:
+        raise
     except Exception as error:
-        raise PruneError("The provider %s can't read it: %r" % (event.provider, error)) from error
-    if not is_recognized:
-        text = "The provider %s does not read pruned bodies. Let its payload() and read() call those of Provider."
-        raise PruneError(text % event.provider)
-    return body
+        raise PruneError(f"The provider {event.provider} can't read it: {error!r}") from error
 
 
-def read_afresh(event: Event, body: Any) -> Tuple[Any, Any]:
+def prune_parsed(event: Event) -> bytes:
+    """Return digests of what an event says. Raises ``PruneError`` if nobody would compare them."""
+    payload, data = read_with(event, event.body)
+    body = prune_body(payload, data)
+    left, left_data = read_with(event, body)
+    # Not by !=: what is left knows when it is the same.
+    if left == payload and left_data == data:
+        return body
+    raise PruneError(describe_ignorance(event))
+
+
+def prune_unparsed(event: Event) -> bytes:
+    """Return what takes the place of a body that made no sense. Raises ``PruneError``."""
+    try:
+        read_with(event, MARK)
+    except PrunedError:
+        return MARK
+    raise PruneError(describe_ignorance(event))
+
+
+def describe_ignorance(event: Event) -> str:
+    """Return why nothing of a provider's can be pruned."""
+    return (
+        f"The provider {event.provider} does not read pruned bodies. "
+        f"Let its payload() and read() call those of Provider."
+    )
+
+
+def read_with(event: Event, body: Any) -> tuple[Any, Any]:
     """Return the payload and the data that an event would have with a body."""
     other = copy(event)
-    other.__dict__.pop("payload", None)
-    other.__dict__.pop("data", None)
+    forget_cached(other)
     other.body = body
     return other.payload, other.data
+
+
+# ---- whole rows
 
 
 def delete(event: Event) -> bool:
     """Delete a final event with its history, and return whether it was done.
 
-    From then on nothing tells that it was here: sent again, it is stored and applied again, and
+    From then on nothing shows that it was here: sent again, it is stored and applied again, and
     what requires it waits in vain. It is not done if the event is not final, if another event of
     its order is not, or if it changed since it was read.
     """
-    if event.status not in FINAL or event.order_id and find_unfinished(event.order_id):
+    if event.status not in FINAL:
         return False
-    database = router.db_for_write(Event)
-    with transaction.atomic(using=database):
+    if event.order_id and find_unfinished(event.order_id):
+        return False
+    with transaction.atomic(using=router.db_for_write(Event)):
         # As in the core: the first statement locks the row, and proves that it is as it was read.
         if not change(event, error=event.error):
             return False
@@ -132,16 +168,20 @@ def find_of_order(order_id: str) -> models.QuerySet:
     return Event.objects.filter(order_key=digest(order_id)).exclude(order_id="")
 
 
-def find_unfinished(order_id: str) -> Dict[int, str]:
+def find_unfinished(order_id: str) -> dict[int, str]:
     """Return the events of an order that are not final: the status of each, by its primary key."""
     return dict(find_of_order(order_id).exclude(status__in=FINAL).values_list("pk", "status"))
 
 
 def erase(event: Event) -> bool:
-    """Erase what tells about its order from a final event and its history, and return whether it was done.
+    """Erase what identifies its order from a final event and its history.
 
-    The body, the order's id, the event's id and the error go. The keys that deduplicate stay; they are digests. It is
-    not done if the event is not final or changed since it was read. Raises ``PruneError`` as :func:`prune` does.
+    Returns whether it was done: not if the event is not final, or changed since it was read. Raises
+    ``PruneError`` as :func:`prune` does.
+
+    The body, the order's id, the event's id and the error go. What deduplicates stays: the keys and
+    the fingerprint are digests of ids and of a whole payload, which nobody can guess who does not
+    have them.
     """
     if event.status not in FINAL:
         return False
@@ -149,15 +189,13 @@ def erase(event: Event) -> bool:
         "body": find_pruned_body(event),
         "provider_event_id": ERASED,
         "order_id": "",
+        # Whoever guesses the order's id must not find the event by it. It knows no order any more:
+        # it no longer counts for what requires it, and contradicts no order of another event.
+        "order_key": "",
         "error": "",
     }
-    # Whoever guesses the order's id must not find the event by it. It no longer counts for what
-    # requires it.
-    if not change(event, order_key=digest(ERASED, event.dedup_key), **values):
-        return False
-    if apps.is_installed(history.__name__):
-        entries = apps.get_model("payment_webhooks_history", "Entry")
-        entries._default_manager.using(router.db_for_write(entries)).filter(
-            event_id=event.pk
-        ).update(text="")
+    with transaction.atomic(using=router.db_for_write(Event)):
+        if not change(event, **values):
+            return False
+        history.forget(event)
     return True

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator
+from decimal import Decimal
+from typing import Any, Iterator, Tuple
 
-from ..models import Event, digest
+from ..models import Event
+from .escaping import escape
+from .fingerprints import find_fingerprint, normalize
+from .pruned import Pruned
 
 # How many values are named, and how much of each.
 MAX_NAMED = 20
 MAX_SHOWN = 100
 
-
-def find_fingerprint(document: Any) -> str:
-    """Return a digest of a JSON document, whatever the order of its keys."""
-    return digest(json.dumps(document, sort_keys=True, default=str))
+Path = Tuple[Any, ...]
 
 
 def find_difference(earlier: Event, later: Event) -> str:
@@ -23,29 +24,63 @@ def find_difference(earlier: Event, later: Event) -> str:
     A repetition of the earlier one, which is not saved, is compared whole; another event that had
     the same effect by what it is about. Never raises, whatever became of a body or its provider.
     """
-    name = "payload" if later.pk is None else "data"
     try:
-        return describe_difference(getattr(earlier, name), getattr(later, name))
+        return describe_difference(*read_both(earlier, later))
     except Exception as error:
         return f"What differs can't be read ({type(error).__name__})."
 
 
+def name_differences(earlier: Event, later: Event) -> list[str]:
+    """Return the dotted paths of the values that differ between two events.
+
+    They are compared as in :func:`find_difference`. No path if they can't be read. Never raises.
+    """
+    try:
+        first, second = read_both(earlier, later)
+        if isinstance(first, Pruned) or isinstance(second, Pruned):
+            return []
+        return [name_path(path) for path in list_differences(first, second)[:MAX_NAMED]]
+    except Exception:
+        return []
+
+
+def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
+    """Return what of two events is compared."""
+    if later.pk is None:
+        return earlier.payload, later.payload
+    return earlier.data, later.data
+
+
 def describe_difference(first: Any, second: Any) -> str:
-    """Return in words which values differ between two JSON documents; "" if none does."""
+    """Return in words which values differ between two JSON documents; "" if none does.
+
+    The text is bounded, and every database can store it.
+    """
+    if isinstance(first, Pruned) or isinstance(second, Pruned):
+        return "" if first == second else "It says something else; what it was is pruned."
+    paths = list_differences(first, second)
     before = dict(list_values(first))
     after = dict(list_values(second))
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     named = [
-        f"{name or 'it'} was {show(before.get(name))}, here it is {show(after.get(name))}"
-        for name in names[:MAX_NAMED]
+        f"{name_path(path)} was {show(path, before)}, here it is {show(path, after)}"
+        for path in paths[:MAX_NAMED]
     ]
-    if len(names) > MAX_NAMED:
-        named.append(f"and {len(names) - MAX_NAMED} more")
+    if len(paths) > MAX_NAMED:
+        named.append(f"and {len(paths) - MAX_NAMED} more")
     return f"{'; '.join(named)}." if named else ""
 
 
-def list_values(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each value of a document that holds no others, with its dotted path."""
+def list_differences(first: Any, second: Any) -> list[Path]:
+    """Return where two JSON documents differ: in a value, or as only one of them has one."""
+    if find_fingerprint(first) == find_fingerprint(second):
+        return []
+    before = {path: normalize(value) for path, value in list_values(first)}
+    after = {path: normalize(value) for path, value in list_values(second)}
+    return [path for path in {**before, **after} if before.get(path) != after.get(path)]
+
+
+def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Give each value of a document that holds no others, with the steps that lead to it."""
     if isinstance(document, dict) and document:
         steps: Any = document.items()
     elif isinstance(document, list) and document:
@@ -54,10 +89,22 @@ def list_values(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, document
         return
     for step, value in steps:
-        yield from list_values(value, f"{path}.{step}".lstrip("."))
+        yield from list_values(value, (*path, step))
 
 
-def show(value: Any) -> str:
-    """Return a value for a sentence."""
-    text = "missing" if value is None else json.dumps(value, default=str)
+def name_path(path: Path) -> str:
+    """Return the name of what is at a path for a sentence."""
+    return shorten(escape(".".join(map(str, path)))) or "it"
+
+
+def show(path: Path, values: dict[Path, Any]) -> str:
+    """Return the value at a path for a sentence."""
+    if path not in values:
+        return "missing"
+    value = values[path]
+    return shorten(str(value) if isinstance(value, Decimal) else json.dumps(value, default=str))
+
+
+def shorten(text: str) -> str:
+    """Return a text, or as much of it as is shown."""
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

@@ -11,9 +11,18 @@ from django.utils import timezone
 
 from ..models import Event, digest
 from ..receiving import BaseProvider
-from .comparison import find_fingerprint
+from .fingerprints import find_fingerprint
 from .headers import read_header
-from .payloads import ParseError, dump_json, find, load_json, read_text, read_time
+from .payloads import (
+    ParseError,
+    describe_recursion,
+    dump_json,
+    find,
+    load_json,
+    read_text,
+    read_time,
+    replace_unstorable,
+)
 from .pruned import PrunedPayload, is_pruned, read_pruned
 from .requests import read_body
 from .signatures import HMACSignature
@@ -21,6 +30,8 @@ from .signatures import HMACSignature
 # The fields that become columns of the event's row. Only they can come in a header.
 ENVELOPE = ("provider_event_id", "type", "order_id", "occurred_at")
 HEADER = "header:"
+# How much is kept of what is wrong with a webhook.
+MAX_REASON = 1000
 # What a class can do, which no setting can change.
 FLAGS = ("has_secrets", "verifies_by_options")
 
@@ -79,11 +90,22 @@ class Provider(HMACSignature, BaseProvider):
         try:
             return self.parse_events(meta, body)
         except ParseError as error:
-            now = timezone.now()
-            unparsed = Event(occurred_at=now, finished_at=now, status=Event.FAILED, body=body)
-            unparsed.provider_event_id = f"unparsed:{digest(body.hex())}"
-            unparsed.error = str(error)
-            return [unparsed]
+            return [self.keep_unparsed(body, str(error))]
+        except Exception as error:
+            reason = f"The class of the provider raised {type(error).__name__}: {error}"
+            return [self.keep_unparsed(body, reason)]
+
+    def keep_unparsed(self, body: bytes, reason: str) -> Event:
+        """Return what is stored of a webhook that makes no sense: one event that has failed."""
+        now = timezone.now()
+        return Event(
+            provider_event_id=f"unparsed:{digest(body.hex())}",
+            occurred_at=now,
+            finished_at=now,
+            status=Event.FAILED,
+            error=replace_unstorable(reason[:MAX_REASON]),
+            body=body,
+        )
 
     def parse_events(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
         """Return the events that a webhook carries. Raises ``ParseError``.
@@ -92,15 +114,30 @@ class Provider(HMACSignature, BaseProvider):
         byte for byte.
         """
         try:
-            document = self.decode(body)
+            parts = self.split(body)
+            return [self.parse_event(meta, payload, part) for payload, part in parts]
         except ValueError as error:
             raise self.parse_error(f"The body can't be read: {error}.") from error
+        except RecursionError:
+            text = f"The body can't be read: {describe_recursion()}."
+            raise self.parse_error(text) from None
+
+    def split(self, body: bytes) -> list[tuple[Any, bytes]]:
+        """Return of each event in a body what it says, and its own part of the body.
+
+        Raises ``ValueError`` or ``ParseError``.
+        """
+        document = self.decode(body)
         if not self.events_path:
-            return [self.parse_event(meta, document, body)]
+            return [(document, body)]
         paths = self.find_events(document)
         self.check_count(paths)
-        parts = [find(document, path) for path in paths]
-        return [self.parse_event(meta, part, dump_json(part)) for part in parts]
+        payloads = [find(document, path) for path in paths]
+        return [(payload, self.encode(payload)) for payload in payloads]
+
+    def encode(self, payload: Any) -> bytes:
+        """Return one event of several as a body of its own, which :meth:`decode` reads."""
+        return dump_json(payload)
 
     def decode(self, body: bytes) -> Any:
         """Return the document that a body is, which is a JSON object. Raises ``ValueError``.

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, Iterable, NoReturn
+from typing import Any, Iterable, Iterator, NoReturn
 
 from django.conf import settings
 from django.utils import timezone
@@ -28,19 +28,54 @@ class ParseError(WebhookRefused):
 # ---- the body
 
 
+class Written(str):
+    """A piece of JSON, among values that are still to be written."""
+
+
 def dump_json(document: Any) -> bytes:
-    """Return a JSON document as bytes from which :func:`load_json` reads the same values."""
-    return write_value(document).encode()
+    """Return a JSON document as bytes from which :func:`load_json` reads the same values.
+
+    A Decimal is written digit for digit. A recursion could be too deep for Python.
+    """
+    pieces: list[str] = []
+    rest = [document]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, Written):
+            pieces.append(value)
+        elif isinstance(value, dict):
+            rest.extend(reversed(list(list_members(value))))
+        elif isinstance(value, list):
+            rest.extend(reversed(list(list_items(value))))
+        else:
+            pieces.append(write_scalar(value))
+    # Only an unpaired surrogate can't be encoded: its escape is the same in Python and in JSON.
+    return "".join(pieces).encode("utf-8", "backslashreplace")
 
 
-def write_value(value: Any) -> str:
-    """Return a value in JSON; a Decimal is a number there, digit for digit."""
-    if isinstance(value, dict):
-        members = [f"{json.dumps(name)}:{write_value(each)}" for name, each in value.items()]
-        return f"{{{','.join(members)}}}"
-    if isinstance(value, list):
-        return f"[{','.join(write_value(each) for each in value)}]"
-    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+def list_members(document: dict[str, Any]) -> Iterator[Any]:
+    """Give what an object is written with: its values, and JSON between them."""
+    before = "{"
+    for name, value in document.items():
+        yield Written(f"{before}{write_scalar(name)}:")
+        yield value
+        before = ","
+    yield Written("}" if document else "{}")
+
+
+def list_items(document: list[Any]) -> Iterator[Any]:
+    """Give what a list is written with: its values, and JSON between them."""
+    before = "["
+    for value in document:
+        yield Written(before)
+        yield value
+        before = ","
+    yield Written("]" if document else "[]")
+
+
+def write_scalar(value: Any) -> str:
+    """Return a value in JSON that holds no others."""
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
 
 
 def refuse_constant(word: str) -> NoReturn:
@@ -87,7 +122,7 @@ def load_json(body: bytes) -> dict[str, Any]:
     try:
         document = DECODER.decode(body.decode())
     except RecursionError:
-        raise ValueError(f"{describe_depth()}, or more than Python can read") from None
+        raise ValueError(describe_recursion()) from None
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
     check_size(document)
@@ -124,6 +159,16 @@ def describe_depth() -> str:
     """Return what is wrong with a document that is too deep."""
     limit = settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH
     return f"it has more than {limit} levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)"
+
+
+def describe_recursion() -> str:
+    """Return what is wrong with a document that is too deep for Python."""
+    return f"{describe_depth()}, or more than Python can read"
+
+
+def replace_unstorable(text: str) -> str:
+    """Return a text as every database can store it."""
+    return UNSTORABLE.sub("\ufffd", text)
 
 
 # ---- the values in it

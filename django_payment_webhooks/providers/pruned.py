@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Dict
 
-from ..models import digest
+from .fingerprints import find_fingerprint
 from .payloads import ParseError
 
 # No JSON begins like that, so no webhook that could be parsed does.
@@ -51,7 +50,7 @@ def find_digest(document: Any) -> str:
     """
     if isinstance(document, Pruned):
         return document.known
-    return digest(json.dumps(document, sort_keys=True, default=str))
+    return find_fingerprint(document)
 
 
 def prune_body(payload: Any, data: Any) -> bytes:

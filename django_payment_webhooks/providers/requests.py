@@ -33,9 +33,9 @@ def read_body(request: HttpRequest) -> bytes:
     """
     check_request(request)
     limit = settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE
-    length = str(request.META.get("CONTENT_LENGTH") or "")
+    length = str(request.META.get("CONTENT_LENGTH") or "").strip()
     body = read_stream(request, length, limit + 1)
-    request._body = body
+    leave_body(request, body)
     if len(body) > limit:
         raise WebhookRefused(413, "too_large", f"The body has more than {limit} bytes.")
     if not body or (length.isdecimal() and len(body) < int(length)):
@@ -58,10 +58,18 @@ def read_stream(request: HttpRequest, length: str, most: int) -> bytes:
     """Return what can be read of the body; nothing if it makes no sense."""
     if length.startswith("-"):
         return b""  # not every server refuses it, and Django's reader has no bounds then
-    # Django takes a body without Content-Length for empty; the server knows where a chunked one ends.
+    # Django takes a body without Content-Length for empty; the server knows where a chunked one
+    # ends.
     is_chunked = not length and request.META.get("wsgi.input_terminated")
     stream = request.META["wsgi.input"] if is_chunked else request
     try:
         return bytes(stream.read(most))
     except Exception:
         return b""  # the client went away: each server has errors of its own for that
+
+
+def leave_body(request: HttpRequest, body: bytes) -> None:
+    """Leave what was read as ``request.body``, and ``request.POST`` empty: reading it may raise."""
+    request._body = body
+    if not hasattr(request, "_post"):
+        request._mark_post_parse_error()

@@ -26,8 +26,8 @@ from .story import expect
 FINAL = {"processed", "duplicate", "ignored", "failed"}
 EFFECTS = ("payment", "refund", "dispute")
 COLUMNS = (
-    "provider, provider_event_id, type, order_id, body, status, attempts, due_at, enqueue_at, finished_at, "
-    "idempotency_key, error"
+    "provider, provider_event_id, type, order_id, body, status, attempts, due_at, enqueue_at, "
+    "finished_at, idempotency_key, error"
 )
 
 
@@ -65,8 +65,8 @@ def find_leftovers(database, messages):
         if status not in FINAL:
             found.append("%d events are %s" % (count, status))
     (held,) = database.execute(
-        "SELECT COUNT(*) FROM payment_webhooks_event WHERE due_at IS NOT NULL OR enqueue_at IS NOT NULL"
-        " OR finished_at IS NULL"
+        "SELECT COUNT(*) FROM payment_webhooks_event"
+        " WHERE due_at IS NOT NULL OR enqueue_at IS NOT NULL OR finished_at IS NULL"
     )
     if held[0]:
         found.append("%d events are due, leased or not finished" % held[0])
@@ -89,15 +89,17 @@ def find_locks(database):
         return []
     if database.is_mysql:
         asked = {
-            "transactions are open": "information_schema.innodb_trx t JOIN information_schema.processlist p"
-            " ON p.id = t.trx_mysql_thread_id WHERE p.db = '%s'"
+            "transactions are open": "information_schema.innodb_trx t"
+            " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+            " WHERE p.db = '%s'"
         }
     else:
         asked = {
-            "transactions are open": "pg_stat_activity WHERE datname = '%s' AND xact_start IS NOT NULL"
+            "transactions are open": "pg_stat_activity"
+            " WHERE datname = '%s' AND xact_start IS NOT NULL"
             " AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-            "locks are held": "pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = '%s'"
-            " AND l.pid <> pg_backend_pid()",
+            "locks are held": "pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE d.datname = '%s' AND l.pid <> pg_backend_pid()",
         }
     counts = {
         what: database.execute("SELECT COUNT(*) FROM " + source % database.name)

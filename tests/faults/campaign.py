@@ -369,7 +369,7 @@ def read_options():
 
 
 def main():
-    """Run the campaigns that are asked for, and print what came of them. Returns the exit status."""
+    """Run the campaigns that are asked for, and print the results. Returns the exit status."""
     options, results = read_options(), []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     missing = {pair: find_missing(pair) for pair in options.pair}

@@ -129,7 +129,7 @@ class Order:
             self.forge(number)
 
     def tell_of_charges(self):
-        """Tell that the order was paid; sometimes twice, sometimes a second time with too little."""
+        """Say that the order was paid; sometimes twice, sometimes again with too little."""
         charge = self.tell("charge.succeeded", self.amount, charge_id="ch_" + self.id)
         if self.chance(30):
             again = tell(

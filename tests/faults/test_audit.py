@@ -102,12 +102,22 @@ def test_healthy_campaign_has_no_finding(campaign, remains):
 
 
 EVENT = "UPDATE payment_webhooks_event SET %s WHERE provider_event_id = '%%(%s)s'"
-COPY = """INSERT INTO payment_webhooks_event (provider, provider_event_id, dedup_key, type, order_id, order_key,
-    occurred_at, received_at, body, payload_path, verified_by, status, attempts, version, finished_at, error)
-    SELECT provider, %s, 'another', type, order_id, order_key, occurred_at, received_at, body, payload_path,
-    verified_by, status, attempts, version, finished_at, error
-    FROM payment_webhooks_event WHERE provider_event_id = '%%(payment)s'"""
-LEDGER = "INSERT INTO shop_ledgerentry (kind, order_id, reference, amount) VALUES ('%s', '%%(%s)s', '%s', %s)"
+COPIED = (
+    "fingerprint, type, order_id, order_key, occurred_at, received_at, verified_by, status, "
+    "attempts, version, finished_at, error, body"
+)
+COPY = (
+    f"INSERT INTO payment_webhooks_event (provider, provider_event_id, dedup_key, {COPIED}) "
+    f"SELECT provider, %s, 'another', {COPIED} FROM payment_webhooks_event "
+    "WHERE provider_event_id = '%%(payment)s'"
+)
+FAILED = (
+    "UPDATE payment_webhooks_event SET %s WHERE status = 'failed' AND order_id = '%%(unknown)s'"
+)
+LEDGER = (
+    "INSERT INTO shop_ledgerentry (kind, order_id, reference, amount) "
+    "VALUES ('%s', '%%(%s)s', '%s', %s)"
+)
 
 # What is done to the database, the kind of what is found, and words of it.
 DAMAGES = {
@@ -127,9 +137,9 @@ DAMAGES = {
         "stuck",
         "is applied",
     ),
-    "a lease is left": (EVENT % ("due_at = received_at", "payment"), "stuck", "leased"),
+    "a lease is left": (EVENT % ("due_at = 1.5", "payment"), "stuck", "leased"),
     "the sweeper would enqueue it": (
-        EVENT % ("enqueue_at = received_at", "payment"),
+        EVENT % ("enqueue_at = 1.5", "payment"),
         "stuck",
         "still due",
     ),
@@ -146,12 +156,12 @@ DAMAGES = {
     ),
     "a refund was ignored": (EVENT % ("status = 'ignored'", "refund"), "wrong", "is ignored"),
     "an event failed without a reason": (
-        "UPDATE payment_webhooks_event SET error = '' WHERE status = 'failed' AND order_id = '%(unknown)s'",
+        FAILED % "error = ''",
         "wrong",
         "without a reason",
     ),
     "an event failed by being tried too often": (
-        "UPDATE payment_webhooks_event SET attempts = 3 WHERE status = 'failed' AND order_id = '%(unknown)s'",
+        FAILED % "attempts = 3",
         "lost",
         "want of more attempts",
     ),
@@ -180,8 +190,8 @@ DAMAGES = {
         "is in the ledger 2 times",
     ),
     "a refund was made twice": (
-        "INSERT INTO shop_refund (order_id, refund_id, amount) SELECT order_id, refund_id, amount FROM shop_refund"
-        " WHERE refund_id = '%(refund_id)s'",
+        "INSERT INTO shop_refund (order_id, refund_id, amount)"
+        " SELECT order_id, refund_id, amount FROM shop_refund WHERE refund_id = '%(refund_id)s'",
         "doubled",
         "is in the refunds 2 times",
     ),
@@ -211,7 +221,8 @@ DAMAGES = {
         "nobody told",
     ),
     "a wrong sum is in the ledger": (
-        "UPDATE shop_ledgerentry SET amount = amount + 0.01 WHERE order_id = '%(order)s' AND kind = 'payment'",
+        "UPDATE shop_ledgerentry SET amount = amount + 0.01"
+        " WHERE order_id = '%(order)s' AND kind = 'payment'",
         "wrong",
         "is in the ledger with",
     ),
@@ -221,7 +232,8 @@ DAMAGES = {
         "is in the refunds with 0.01",
     ),
     "a refund without a charge was made": (
-        "INSERT INTO shop_refund (order_id, refund_id, amount) VALUES ('%(orphan)s', 're_%(orphan)s_0', 1)",
+        "INSERT INTO shop_refund (order_id, refund_id, amount)"
+        " VALUES ('%(orphan)s', 're_%(orphan)s_0', 1)",
         "wrong",
         "is in the refunds 1 times",
     ),

@@ -23,10 +23,9 @@ PATIENCE = 5  # seconds that a sender waits for an answer
 class Traffic:
     """Several senders at once, and all that they were answered.
 
-    ``clock`` is by how many seconds the second provider's clock is wrong at present. ``answers`` counts the answers
-    by their status, None for no answer. ``accepted`` counts the answers of 200 for each event by
-    what they said.
-    ``mistakes`` counts the answers that should not be.
+    ``clock`` is by how many seconds the second provider's clock is wrong at present. ``answers``
+    counts the answers by their status, None for no answer. ``accepted`` counts the answers of 200
+    for each event by what they said. ``mistakes`` counts the answers that should not be.
     """
 
     def __init__(self, base_url, deliveries, seed):

@@ -11,8 +11,10 @@ import json
 from django.test import RequestFactory
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, WebhookRefused
+from django_payment_webhooks.exceptions import WebhookRefused
+from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.views import receive_webhook
 
 from ..factories import SECRET, PayloadFactory, sign
@@ -28,24 +30,45 @@ def check_refusal(error, status):
 
 
 def parser(data):
-    """Parse a body that was signed: it gives events that every database can store, or is refused
-    with a sentence.
+    """Parse a body that was signed: it gives events that every database can store, or one that has
+    failed and is answered with a sentence.
     """
     provider = get_provider("default")
-    try:
-        events = provider.parse({}, data)
-    except ParseError as error:
-        check_refusal(error, 400)
-        return
+    events = provider.parse({}, data)
     for event in events:
         for name in ("provider_event_id", "type", "order_id"):
-            event[name].encode("utf-8")
-            assert len(event[name]) <= 255 and "\0" not in event[name]
-        assert event["provider_event_id"].strip() and event["type"].strip()
-        assert 1 < event["occurred_at"].year < 9999
-        payload = provider.payload(data, event["payload_path"])
+            check_text(getattr(event, name), 255)
+        check_text(event.fingerprint, 32)
+        check_text(event.error, 500)
+        assert event.provider_event_id.strip()
+        assert 1 < event.occurred_at.year < 9999
+    if not events[0].type:
+        check_unparsed(provider, events, data)
+        return
+    for event in events:
+        assert event.type.strip() and event.status == Event.RECEIVED and event.fingerprint
+        payload = provider.payload(bytes(event.body))
         provider.read(payload)
         json.dumps(payload, default=str)
+
+
+def check_text(text, longest):
+    """Check that a text can be stored."""
+    text.encode("utf-8")
+    assert len(text) <= longest and "\0" not in text
+
+
+def check_unparsed(provider, events, data):
+    """Check that a body that makes no sense is one event, which is kept and refused."""
+    (event,) = events
+    assert (event.status, bytes(event.body)) == (Event.FAILED, data)
+    assert event.finished_at and event.error
+    try:
+        provider.answer(events)
+    except ParseError as error:
+        check_refusal(error, 400)
+    else:
+        raise AssertionError("It was answered as if it made sense.")
 
 
 TIMED = {"timestamp_pattern": r"(?:\A|,)t=([^,]*)", "content": "{timestamp}.{x-id}.{body}"}

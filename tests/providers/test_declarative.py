@@ -7,17 +7,22 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 from django.utils import timezone
-from django_payment_webhooks.interfaces import ParsedEvent, Received
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.exceptions import ParseError, WebhookRefused
+from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers import Provider, declarative
+from django_payment_webhooks.providers.fingerprints import find_fingerprint
+from django_payment_webhooks.providers.payloads import UNSTORABLE, ParseError, dump_json
 from django_payment_webhooks.receiving import receive_events
 
 from ..factories import SECRET, PayloadFactory, sign
+from .documents import DEEP_VALUES, OBJECTS, VALUES
 
 MOMENT = datetime.datetime(2026, 11, 23, 10, 0, 0, tzinfo=datetime.timezone.utc)
 
@@ -81,20 +86,28 @@ def test_a_provider_that_says_nothing_about_a_field_has_none_of_it():
 
 
 def parse(payload, provider=None, meta=()):
-    """Return the only event that is found in a payload."""
-    (event,) = (provider or make()).parse(dict(meta), json.dumps(payload).encode())
+    """Return the only event that is found in a payload. Raises ``ParseError`` for none."""
+    (event,) = (provider or make()).parse_events(dict(meta), json.dumps(payload).encode())
+    return event
+
+
+def parse_unparsed(provider, body, meta=()):
+    """Return the event that is kept of a body that can't be parsed."""
+    (event,) = provider.parse(dict(meta), body)
+    assert (event.type, event.status, event.pk) == ("", Event.FAILED, None)
+    assert event.provider_event_id.startswith("unparsed:")
+    assert (event.body, event.due_at, event.enqueue_at) == (body, None, None)
+    assert event.finished_at == event.occurred_at
     return event
 
 
 def test_the_default_partner_has_its_fields_where_the_documentation_says():
-    event = parse(PayloadFactory(event_id="evt_7", data__order_id="A7"))
-    assert event == ParsedEvent(
-        provider_event_id="evt_7",
-        type="charge.succeeded",
-        order_id="A7",
-        occurred_at=MOMENT,
-        payload_path="",
-    )
+    payload = PayloadFactory(event_id="evt_7", data__order_id="A7")
+    event = parse(payload)
+    assert (event.provider_event_id, event.type) == ("evt_7", "charge.succeeded")
+    assert (event.order_id, event.occurred_at) == ("A7", MOMENT)
+    assert (event.status, event.pk) == (Event.RECEIVED, None)
+    assert event.fingerprint == find_fingerprint(payload)
 
 
 def test_unknown_fields_are_ignored():
@@ -146,6 +159,8 @@ def test_a_field_that_can_not_be_read_is_named(field, path, value, what):
         parse(PayloadFactory(**{field: value}))
     assert str(raised.value).startswith("%s %s" % (path, what))
     assert (raised.value.status, raised.value.reason) == (400, "unparsed")
+    kept = parse_unparsed(make(), json.dumps(PayloadFactory(**{field: value})).encode())
+    assert kept.error == str(raised.value)
 
 
 @pytest.mark.parametrize("field", ["event_id", "type"])
@@ -163,41 +178,42 @@ def test_a_header_that_is_missing_is_a_missing_field():
             parse(PayloadFactory(), provider, meta)
 
 
-def test_every_event_of_a_webhook_is_found_with_its_path():
+def test_every_event_of_a_webhook_has_its_own_part_of_the_body():
     provider = make(EVENTS_PATH="list.*")
-    body = json.dumps(
-        {"list": [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]}
-    ).encode()
-    events = provider.parse({}, body)
-    assert [(event.provider_event_id, event.payload_path) for event in events] == [
-        ("e1", "list.0"),
-        ("e2", "list.1"),
-    ]
-    document = provider.load(body)
-    payloads = [provider.payload(document, event.payload_path) for event in events]
-    assert [payload["event_id"] for payload in payloads] == ["e1", "e2"]
+    items = [PayloadFactory(event_id="e1"), PayloadFactory(event_id="e2")]
+    events = provider.parse({}, json.dumps({"list": items, "more": 1}).encode())
+    assert [event.provider_event_id for event in events] == ["e1", "e2"]
+    assert [provider.payload(event.body) for event in events] == items
+    assert [event.fingerprint for event in events] == [find_fingerprint(item) for item in items]
+
+
+def test_a_single_event_keeps_the_body_byte_for_byte():
+    body = b' {"type":"t" , "event_id": "e\\u0031", "n": 1.0e0}\r\n'
+    (event,) = make().parse({}, body)
+    assert (event.provider_event_id, event.body) == ("e1", body)
 
 
 @pytest.mark.parametrize(
     "document", [{}, {"list": None}, {"list": {}}, {"list": "ab"}, {"list": 3}, {"list": []}]
 )
 def test_a_webhook_without_its_list_of_events_can_not_be_parsed(document):
-    with pytest.raises(ParseError, match=r"no list of events at list\.\*"):
-        make(EVENTS_PATH="list.*").parse({}, json.dumps(document).encode())
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), json.dumps(document).encode())
+    assert kept.error == "The body has no list of events at list.*."
 
 
 @pytest.mark.parametrize("item", [None, 1, "text", []])
 def test_one_event_that_is_no_object_spoils_the_webhook(item):
     body = json.dumps({"list": [PayloadFactory(), item]}).encode()
-    with pytest.raises(ParseError, match="The event is not a JSON object"):
-        make(EVENTS_PATH="list.*").parse({}, body)
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), body)
+    assert kept.error == "The event is not a JSON object."
 
 
 def test_the_only_event_can_be_deep_in_the_body():
-    event = parse(
-        {"wrapped": {"event": PayloadFactory(event_id="e9")}}, make(EVENTS_PATH="wrapped.event")
-    )
-    assert (event.provider_event_id, event.payload_path) == ("e9", "wrapped.event")
+    payload = PayloadFactory(event_id="e9")
+    provider = make(EVENTS_PATH="wrapped.event")
+    event = parse({"wrapped": {"event": payload}}, provider)
+    assert event.provider_event_id == "e9"
+    assert provider.payload(event.body) == payload
 
 
 def test_read_gives_the_fields_that_have_no_column():
@@ -210,7 +226,7 @@ def test_read_gives_the_fields_that_have_no_column():
 def test_amounts_that_are_numbers_are_exact():
     body = b'{"event_id": "e", "type": "t", "data": {"amount": 10.10}}'
     provider = make()
-    assert provider.read(provider.payload(provider.load(body), ""))["amount"] == Decimal("10.10")
+    assert provider.read(provider.payload(body))["amount"] == Decimal("10.10")
 
 
 def test_a_provider_can_override_a_method(transactional_db, settings, post):
@@ -237,7 +253,140 @@ class OddProvider(Provider):
     fields = {"provider_event_id": "id", "type": "type", "order_id": "order", "occurred_at": "at"}
 
 
+# ---- parse never raises
+
+
+@pytest.mark.parametrize("options", [{}, {"EVENTS_PATH": "list.*"}, {"EVENTS_PATH": "list"}])
+@given(body=st.binary() | st.builds(dump_json, OBJECTS))
+def test_any_body_is_an_event_or_is_kept(options, body):
+    (event,) = make(**options).parse({}, body)
+    assert (event.type, event.status, event.body) == ("", Event.FAILED, body)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["event_id", "type", "created_at", "data"]),
+        VALUES | st.fixed_dictionaries({"order_id": VALUES}),
+    )
+)
+def test_any_fields_are_an_event_or_are_kept(document):
+    body = dump_json({"event_id": "e", "type": "t", **document})
+    (event,) = make().parse({}, body)
+    assert event.status in (Event.RECEIVED, Event.FAILED)
+    assert bool(event.type) == (event.status == Event.RECEIVED)
+    assert event.body == body
+
+
+def nest(levels, opening=b"[", closing=b"]"):
+    """Return the body of a webhook of one event that has this many levels."""
+    inside = opening * (levels - 4) + b"1" + closing * (levels - 4)
+    return b'{"list": [{"event_id": "e", "type": "t", "a": {"a": ' + inside + b"}}]}"
+
+
+@pytest.mark.parametrize("path", ["", "list.*", "list.0"])
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("levels", [31, 200, 320, 480, 700, 900, 960, 990, 1000, 3000, 5000, 50000])
+def test_a_deep_body_is_an_event_or_is_kept_whatever_the_setting_allows(
+    settings, path, brackets, levels
+):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = 5000
+    body = nest(levels, *brackets)
+    provider = make(EVENTS_PATH=path, FIELDS={} if path else {"event_id": "no", "type": "no"})
+    (event,) = provider.parse({}, body)
+    if event.type:
+        assert event.fingerprint
+    else:
+        assert "5000 levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)" in event.error or not path
+
+
+class Faulty(Provider):
+    """A provider whose class has a fault."""
+
+    events_path = "list.*"
+
+
+@pytest.mark.parametrize(
+    "hook", ["decode", "split", "find_events", "encode", "parse_event", "read_field"]
+)
+@pytest.mark.parametrize("error", [KeyError("a\0\ud800"), TypeError("x" * 9999), RuntimeError()])
+def test_a_fault_of_a_class_is_kept_with_its_name(monkeypatch, hook, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Faulty, hook, fail)
+    kept = parse_unparsed(Faulty("faulty"), batch(2))
+    assert kept.error.startswith(f"The class of the provider raised {type(error).__name__}: ")
+    assert len(kept.error) <= 1000
+    assert not UNSTORABLE.search(kept.error)
+
+
+def test_a_webhook_that_a_faulty_class_can_not_read_is_received_once_it_is_fixed(
+    transactional_db, settings, post, published, monkeypatch
+):
+    options = {"SECRETS": [SECRET], "BACKEND": f"{__name__}.Faulty"}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}
+    body = batch(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Faulty, "find_events", lambda provider, document: document["missing\0"])
+        answer = post(body, HTTP_X_SIGNATURE=sign(body))
+        kept = Event.objects.get()
+        assert (answer.status_code, answer.json()) == (400, {"error": kept.error})
+        assert (kept.status, bytes(kept.body), published()) == (Event.FAILED, body, [])
+        assert "KeyError" in kept.error
+    assert replay(kept)
+    received = Event.objects.get(status=Event.RECEIVED)
+    assert (received.provider_event_id, published()) == ("e0", [received.pk])
+
+
 # ---- webhooks of many events
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=3), DEEP_VALUES, st.sampled_from(["list", "a.b"]))
+def test_each_event_has_exactly_its_part_of_the_document(items, deep, path):
+    items = [
+        {**item, "deep": [deep][: index % 2], "event_id": f"e{index}", "type": "t"}
+        for index, item in enumerate(items)
+    ]
+    document = items
+    for step in reversed(path.split(".")):
+        document = {step: document, "more": 1}
+    provider = make(EVENTS_PATH=f"{path}.*")
+    with override_settings(PAYMENT_WEBHOOKS_MAX_JSON_DEPTH=40):
+        events = provider.parse({}, dump_json(document))
+        assert [event.provider_event_id for event in events] == [item["event_id"] for item in items]
+        for event, item in zip(events, items):
+            payload = provider.payload(event.body)
+            assert payload == item
+            assert dump_json(payload) == dump_json(item) == event.body
+            assert event.fingerprint == find_fingerprint(item)
+
+
+class FormPartner(Provider):
+    """An invented provider who sends several forms at once, one a line."""
+
+    events_path = "lines.*"
+    fields = {"provider_event_id": "id", "type": "type"}
+
+    def decode(self, body):
+        """Read the forms."""
+        forms = [
+            dict(pair.split("=") for pair in line.split("&")) for line in body.decode().split()
+        ]
+        return forms[0] if len(forms) == 1 else {"lines": forms}
+
+    def encode(self, payload):
+        """Write a form."""
+        return "&".join(f"{name}={value}" for name, value in payload.items()).encode()
+
+
+def test_a_class_that_reads_another_format_writes_its_parts_in_it():
+    provider = FormPartner("forms")
+    events = provider.parse({}, b"id=1&type=a\nid=2&type=b\n")
+    assert [event.body for event in events] == [b"id=1&type=a", b"id=2&type=b"]
+    assert [provider.payload(event.body) for event in events] == [
+        {"id": "1", "type": "a"},
+        {"id": "2", "type": "b"},
+    ]
 
 
 def batch(count):
@@ -276,15 +425,6 @@ def test_a_webhook_of_a_thousand_events_is_decoded_once(decoded, found):
     assert len(found) == 1 + 1000 * (1 + 4 + 1)
 
 
-def test_the_events_of_a_stored_webhook_share_its_document(decoded):
-    provider = make(EVENTS_PATH="list.*")
-    document = provider.load(batch(1000))
-    payloads = [provider.payload(document, "list.%d" % number) for number in range(1000)]
-    assert [payload["event_id"] for payload in payloads[:2]] == ["e0", "e1"]
-    assert payloads[7] is document["list"][7]
-    assert len(decoded) == 1
-
-
 @pytest.mark.parametrize(("count", "limit"), [(3, 3), (1000, 1000)])
 def test_as_many_events_as_the_settings_allow_are_parsed(settings, count, limit):
     settings.PAYMENT_WEBHOOKS_MAX_EVENTS = limit
@@ -292,11 +432,32 @@ def test_as_many_events_as_the_settings_allow_are_parsed(settings, count, limit)
 
 
 def test_more_events_than_the_settings_allow_can_not_be_parsed():
-    with pytest.raises(ParseError) as raised:
-        make(EVENTS_PATH="list.*").parse({}, batch(1001))
-    text = "The body has 1001 events, more than 1000 (PAYMENT_WEBHOOKS_MAX_EVENTS)."
-    assert str(raised.value) == text
-    assert (raised.value.status, raised.value.reason) == (400, "unparsed")
+    kept = parse_unparsed(make(EVENTS_PATH="list.*"), batch(1001))
+    assert kept.error == "The body has 1001 events, more than 1000 (PAYMENT_WEBHOOKS_MAX_EVENTS)."
+
+
+@pytest.mark.parametrize("text", ["x", "\u00e9", "\u20ac", "\U0001f600", "\0", "\ud800", '"', "\\"])
+def test_the_events_of_a_webhook_take_no_more_bytes_than_the_webhook(text):
+    items = [
+        {"event_id": "e%03d" % number, "type": "t", "text": text * 200, "n": Decimal("1.50")}
+        for number in range(1000)
+    ]
+    body = dump_json({"list": items})
+    events = make(EVENTS_PATH="list.*").parse({}, body)
+    # Without the list, its brackets and the commas.
+    assert sum(len(event.body) for event in events) == len(body) - len('{"list":[]}') - 999
+
+
+def test_a_webhook_of_a_thousand_events_is_stored_in_as_many_bytes(
+    transactional_db, send_batch, published
+):
+    body = batch(1000)
+    assert send_batch(body).status_code == 200
+    stored = [len(part) for part in Event.objects.values_list("body", flat=True)]
+    assert (len(stored), len(published())) == (1000, 1000)
+    assert sum(stored) <= len(body)
+    assert send_batch(body).json()["events"][999] == {"status": "duplicate", "event_id": "e999"}
+    assert Event.objects.count() == 1000
 
 
 @pytest.fixture
@@ -363,18 +524,28 @@ def test_an_invoice_of_a_thousand_lines_is_accepted_once_so_many_values_are_allo
 
 
 def test_the_answer_says_of_each_event_whether_it_is_new():
-    events = [Event(provider_event_id="evt_1"), Event(provider_event_id="evt_2")]
-    received = [Received(events[0], True), Received(events[1], False)]
-    assert json.loads(make().answer(received).content.decode()) == {
+    events = [Event(provider_event_id="evt_1", type="t"), Event(provider_event_id="evt_2")]
+    events[0].is_new, events[1].is_new = True, False
+    assert json.loads(make().answer(events).content.decode()) == {
         "events": [
             {"status": "accepted", "event_id": "evt_1"},
             {"status": "duplicate", "event_id": "evt_2"},
         ]
     }
-    assert json.loads(make().answer(received[:1]).content.decode()) == {
+    assert json.loads(make().answer(events[:1]).content.decode()) == {
         "status": "accepted",
         "event_id": "evt_1",
     }
+
+
+@pytest.mark.parametrize("status", [400, 200])
+def test_the_answer_to_what_could_not_be_parsed_says_what_is_wrong(status):
+    provider = make(PARSE_ERROR_STATUS=status)
+    events = provider.parse({}, b"{}")
+    with pytest.raises(ParseError) as raised:
+        provider.answer(events)
+    assert str(raised.value) == events[0].error
+    assert (raised.value.status, raised.value.reason) == (status, "unparsed")
 
 
 # ---- other roads
@@ -385,8 +556,8 @@ def test_what_was_learned_on_another_road_is_stored_once(
 ):
     payload = PayloadFactory(event_id="evt_1", data__order_id="A1")
     body = json.dumps(payload).encode()
-    ((event, created),) = receive_events(get_provider("default"), {}, body)
-    assert (created, event.verified_by, published()) == (True, "", [event.pk])
+    (event,) = receive_events(get_provider("default"), {}, body)
+    assert (event.is_new, event.verified_by, published()) == (True, "", [event.pk])
     run_due()
     assert webhook(body=body).json() == {"status": "duplicate", "event_id": "evt_1"}
     assert (run_due(), published(), Event.objects.count()) == ([], [], 1)

@@ -11,7 +11,16 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_payment_webhooks.providers.payloads import find, load_json, read_text, read_time
+from django_payment_webhooks.providers.payloads import (
+    dump_json,
+    find,
+    load_json,
+    read_text,
+    read_time,
+    replace_unstorable,
+)
+
+from .documents import DEEP_VALUES, OBJECTS
 
 
 def nested(levels):
@@ -266,6 +275,63 @@ def test_any_spelling_of_a_number_is_read_within_bounds_or_refused(number):
         return
     assert isinstance(value, (int, Decimal))
     assert abs(Decimal(value).adjusted()) <= 308
+
+
+# ---- dump_json
+
+
+def spell(value):
+    """Return a value with every number as it is spelled, and of its kind."""
+    if isinstance(value, dict):
+        return {name: spell(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [spell(each) for each in value]
+    return value if isinstance(value, str) else (type(value), str(value))
+
+
+@given(OBJECTS, DEEP_VALUES)
+def test_what_is_written_is_read_as_it_was_digit_for_digit(document, deep):
+    document = {**document, "deep": deep}
+    written = dump_json(document)
+    assert spell(load_json(written)) == spell(document)
+    assert list(load_json(written)) == list(document)
+    assert dump_json(load_json(written)) == written
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"a":[],"b":{},"c":[{},[]]}',
+        b'{"z":1,"a":[1,-2,true,false,null]}',
+        b'{"a":10.10,"b":0.0,"c":1E+3,"d":-1E-300,"e":0E-9}',
+        '{"\u00e9":"\u20ac\U0001f600"}'.encode(),
+        b'{"a":"\\u0000\\ud800\\\\\\udfff","\\udbff":"\\"\\n"}',
+        b'{"a":%s}' % (b"9" * 4300),
+        b'{"a":0.%s}' % (b"3" * 5000),
+    ],
+)
+def test_what_is_written_shortly_is_written_as_it_came(body):
+    assert dump_json(load_json(body)) == body
+
+
+def test_what_is_written_is_no_longer_than_what_came():
+    body = ('{"a": "%s", "b": "%s"}' % ("\u00e9" * 1000, "\\u00e9" * 1000)).encode()
+    assert len(dump_json(load_json(body))) <= len(body)
+
+
+@pytest.mark.parametrize("levels", [31, 1000, 100000])
+def test_no_document_is_too_deep_to_be_written(levels):
+    document = {}
+    for _ in range(levels // 2):
+        document = {"a": [document]}
+    assert dump_json(document) == b'{"a":[' * (levels // 2) + b"{}" + b"]}" * (levels // 2)
+    while document:  # level by level: some Pythons can't free so many at once
+        document = document["a"].pop()
+
+
+def test_a_text_is_made_storable():
+    assert replace_unstorable("a\0b\ud800c\udfff\u00e9") == "a\ufffdb\ufffdc\ufffd\u00e9"
 
 
 # ---- find

@@ -5,6 +5,8 @@ outside: a provider, a type of event or a reason that is not known is counted as
 "other".
 """
 
+from __future__ import annotations
+
 import time
 from typing import Any
 
@@ -15,19 +17,32 @@ from ... import signals
 from ...conf import settings
 from ...models import Event
 
-OUTCOMES = ("processed", "duplicate", "ignored", "waiting", "retried", "failed")
-REASONS = {
-    *(
-        "unknown_provider",
-        "method",
-        "content_encoding",
-        "too_large",
-        "truncated",
-        "no_secret",
-        "no_signature",
-    ),
-    *("malformed_signature", "mismatch", "stale", "future", "unparsed", "database"),
+#: How an attempt can end, and what is sent then.
+OUTCOMES = {
+    "processed": signals.event_processed,
+    "duplicate": signals.event_duplicate,
+    "ignored": signals.event_ignored,
+    "waiting": signals.event_waiting,
+    "retried": signals.event_retried,
+    "failed": signals.event_failed,
 }
+REASONS = {
+    "content_encoding",
+    "database",
+    "future",
+    "malformed_signature",
+    "method",
+    "mismatch",
+    "no_secret",
+    "no_signature",
+    "stale",
+    "too_large",
+    "truncated",
+    "unknown_provider",
+    "unparsed",
+}
+# The answers that alerts are about, beside that of a webhook which is fine.
+ANSWERS = [("200", ""), ("401", "mismatch"), ("503", "database"), ("503", "no_secret")]
 
 answer_seconds = Histogram(
     "payment_webhooks_answer_seconds",
@@ -78,25 +93,23 @@ def observe_rejected(provider: str, status: int, reason: str, seconds: float, **
     answer_seconds.labels(bound_provider(provider), str(status), bounded).observe(seconds)
 
 
-def connect(outcome: str) -> None:
+def count_each(outcome: str) -> None:
     """Count each attempt that ends so."""
 
     @receiver(
-        getattr(signals, "event_" + outcome),
-        weak=False,
-        dispatch_uid="payment_webhooks.metrics." + outcome,
+        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.metrics.event_{outcome}"
     )
     def count(event: Event, **_: Any) -> None:
         attempts.labels(bound_type(event), outcome).inc()
 
 
-for name in OUTCOMES:
-    connect(name)
+for each_outcome in OUTCOMES:
+    count_each(each_outcome)
 
 
 @receiver(signals.event_conflicted)
 def count_conflict(event: Event, **_: Any) -> None:
-    """Count an event that says something else than another of its id or its effect."""
+    """Count an event that contradicts another of its id or its effect."""
     conflicts.labels(bound_type(event)).inc()
 
 
@@ -106,17 +119,18 @@ def count_enqueue_failure(**_: Any) -> None:
     enqueue_failures.inc()
 
 
-# There from the start, at zero: Prometheus does not see the first increase of a series that begins
-# with it.
-for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
-    conflicts.labels(event_type)
-    for name in OUTCOMES:
-        attempts.labels(event_type, name)
-for provider_name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-    for status_and_reason in (
-        ("200", ""),
-        ("401", "mismatch"),
-        ("503", "database"),
-        ("503", "no_secret"),
-    ):
-        answer_seconds.labels(provider_name, *status_and_reason)
+def create_series() -> None:
+    """Have the series there from the start, at zero.
+
+    Prometheus does not see the first increase of a series that begins with it.
+    """
+    for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
+        conflicts.labels(event_type)
+        for outcome in OUTCOMES:
+            attempts.labels(event_type, outcome)
+    for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        for status, reason in ANSWERS:
+            answer_seconds.labels(provider, status, reason)
+
+
+create_series()

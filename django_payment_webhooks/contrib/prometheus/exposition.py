@@ -1,4 +1,6 @@
-"""Where the metrics are served: what all processes counted, and the backlog, read from the database at each scrape."""
+"""Where metrics are served: what all processes counted, and the backlog, read at each scrape."""
+
+from __future__ import annotations
 
 import os
 from typing import Iterator
@@ -10,51 +12,56 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ...monitoring.overview import read_backlog
+from ...monitoring.overview import Backlog, read_backlog
 
 
 class BacklogCollector:
-    """Reads the gauges from the database. Register it where metrics are served, not in each process."""
+    """Reads the gauges from the database.
 
-    def describe(self) -> list:
+    Register it where metrics are served, not in each process.
+    """
+
+    def describe(self) -> list[Metric]:
         """Return nothing: the database is not asked before the first scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return the gauges; only ``payment_webhooks_backlog_readable``, 0, if the database does not answer."""
-        readable = (
-            "payment_webhooks_backlog_readable",
-            "Whether the backlog could be read from the database: 1 or 0.",
-        )
+        """Give the gauges; if the database does not answer, only that it does not."""
         try:
             backlog = read_backlog()
         except Error:
-            yield GaugeMetricFamily(*readable, value=0)
+            yield describe_readable(0)
             return
-        yield GaugeMetricFamily(*readable, value=1)
-        text = "Events by status, counted up to a bound."
-        events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
-        for status, facts in backlog["statuses"].items():
-            events.add_metric([status], facts["count"])
-        yield events
-        due = backlog["due"]
-        yield GaugeMetricFamily(
-            "payment_webhooks_due_events", "Events that a worker may take now.", value=due["count"]
-        )
-        name, text = (
-            "payment_webhooks_due_events_age_seconds",
-            "How long the oldest due event has been due.",
-        )
-        yield GaugeMetricFamily(name, text, value=due["oldest_seconds"])
-        name, text = (
-            "payment_webhooks_waiting_past_half_events",
-            "Events that have waited for half of their time.",
-        )
-        yield GaugeMetricFamily(name, text, value=backlog["waiting_past_half"])
+        yield describe_readable(1)
+        yield from describe_backlog(backlog)
+
+
+def describe_readable(value: int) -> Metric:
+    """Return the gauge that says whether there are the others."""
+    text = "Whether the backlog could be read from the database: 1 or 0."
+    return GaugeMetricFamily("payment_webhooks_backlog_readable", text, value=value)
+
+
+def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
+    """Give the gauges of what there is to do."""
+    text = "Events by status, counted up to a bound."
+    events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
+    for status, found in backlog.statuses.items():
+        events.add_metric([status], found.count)
+    yield events
+    due = backlog.due
+    text = "Events that a worker may take now."
+    yield GaugeMetricFamily("payment_webhooks_due_events", text, value=due.count)
+    text = "How long the oldest due event has been due."
+    name = "payment_webhooks_due_events_age_seconds"
+    yield GaugeMetricFamily(name, text, value=due.oldest_seconds)
+    text = "Events that have waited for half of their time."
+    name = "payment_webhooks_waiting_past_half_events"
+    yield GaugeMetricFamily(name, text, value=backlog.waiting_past_half)
 
 
 def build_registry() -> CollectorRegistry:
-    """Return a registry of what was counted: by all processes in multiprocess mode, else by this one."""
+    """Return a registry of what was counted: in multiprocess mode by all processes."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)

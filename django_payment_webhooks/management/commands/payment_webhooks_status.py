@@ -1,123 +1,125 @@
 """``manage.py payment_webhooks_status``."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections import Counter
+from typing import Any, Iterator, Sequence
 
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
-from ...monitoring.overview import (
-    find_critical_problems,
-    find_other_problems,
-    read_overview,
-    tell_time,
-)
+from ...monitoring.overview import Overview, read_overview
+from ...monitoring.problems import Problem, describe_time, find_problems
 
-OK, WARNING, CRITICAL = 0, 1, 2
+OK, WARNING, CRITICAL = range(3)
 
 
 class Command(BaseCommand):
     """Show the overview."""
 
     help = (
-        "Show what payment webhook events are due, waiting and failed, what came in the last hours, and what is wrong. "
-        "Exits with 0 if nothing is wrong, with 1 if something must be looked at by daylight, and with 2 if it can't "
-        "wait: events do not get on, or the database can't be asked."
+        "Show which payment webhook events are due, waiting and failed, what was received in the "
+        "last hours, and what is wrong. Exits with 0 if nothing is wrong, with 1 if something "
+        "needs attention in working hours, and with 2 if it can't wait: events are not being "
+        "processed, or the database can't be queried."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         add = parser.add_argument
-        add(
-            "--hours",
-            type=int,
-            default=24,
-            metavar="N",
-            help="look back so many hours (default: 24)",
-        )
+        add("--hours", type=int, default=24, metavar="N", help="look back N hours (default: 24)")
         add("--only-critical", action="store_true", help="exit with 0 unless something can't wait")
         add("--json", action="store_true", help="print all of it as JSON, the ages in seconds")
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         """Print the overview, and exit with what it comes to."""
         if options["hours"] < 1:
             raise CommandError("--hours must be at least 1.")
         try:
             overview = read_overview(options["hours"])
         except Error as error:
-            self.stderr.write("CRITICAL: The database can't be asked: %r" % error)
+            self.stderr.write(f"CRITICAL: The database can't be queried: {error!r}")
             sys.exit(CRITICAL)
+        problems = find_problems(overview)
         if options["json"]:
-            self.stdout.write(json.dumps(overview, cls=DjangoJSONEncoder))
+            self.write_json(overview, problems)
         else:
-            self.write_overview(overview, options["verbosity"])
-        code = CRITICAL if overview["is_critical"] else WARNING if overview["problems"] else OK
-        if code == CRITICAL or code and not options["only_critical"]:
+            self.write_text(overview, problems, options["verbosity"])
+        code = find_exit_code(problems, options["only_critical"])
+        if code != OK:
             sys.exit(code)
 
-    def write_overview(self, overview, verbosity):
-        """Write the overview for reading: nothing but the problems if there shall be no details."""
-        lines = [
-            *self.tell_backlog(overview),
-            "",
-            *self.tell_hours(overview),
-            *self.tell_machinery(overview),
-            "",
-        ]
-        for line in lines if verbosity else ():
-            self.stdout.write(line)
-        for level, style, find in (
-            ("CRITICAL", self.style.ERROR, find_critical_problems),
-            ("WARNING", self.style.WARNING, find_other_problems),
-        ):
-            for problem in find(overview):
-                self.stdout.write(style("%s: %s" % (level, problem)))
-        if verbosity and not overview["problems"]:
+    def write_json(self, overview: Overview, problems: Sequence[Problem]) -> None:
+        """Write all of it for a script."""
+        found = overview.to_dict()
+        found["problems"] = [problem.text for problem in problems]
+        found["is_critical"] = any(problem.is_critical for problem in problems)
+        self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
+
+    def write_text(self, overview: Overview, problems: Sequence[Problem], verbosity: int) -> None:
+        """Write it for reading: nothing but the problems if no details are wanted."""
+        if verbosity:
+            for line in describe(overview):
+                self.stdout.write(line)
+        for problem in problems:
+            if problem.is_critical:
+                self.stdout.write(self.style.ERROR(f"CRITICAL: {problem.text}"))
+            else:
+                self.stdout.write(self.style.WARNING(f"WARNING: {problem.text}"))
+        if verbosity and not problems:
             self.stdout.write(self.style.SUCCESS("Nothing is wrong."))
 
-    def tell_backlog(self, overview):
-        """Return the lines about what there is."""
-        yield "%-12s%10s   %s" % ("", "events", "the oldest")
-        for name, facts in [*overview["statuses"].items(), ("due", overview["due"])]:
-            count = "%s%d" % ("over " if facts["is_bounded"] else "", facts["count"])
-            age = tell_time(facts["oldest_seconds"]) if facts["count"] else ""
-            yield ("%-12s%10s   %s" % (name, count, age)).rstrip()
 
-    def tell_hours(self, overview):
-        """Return the lines about what came."""
-        hours = overview["hours"]
-        became = sum((Counter(hour["statuses"]) for hour in hours), Counter())
-        now = ", ".join(
-            "%d %s" % (became[status], status)
-            for status in overview["statuses"]
-            if status in became
-        )
-        received = sum(hour["received"] for hour in hours)
-        yield "Received in %d hours: %d%s" % (
-            len(hours),
-            received,
-            " (now %s)" % now if now else "",
-        )
-        for name, seconds in overview["providers"].items():
-            yield "Last event of %s: %s" % (
-                name,
-                "none" if seconds is None else tell_time(seconds) + " ago",
-            )
-        for facts in overview["rejected"]:
-            provider = facts["provider"] or "an unknown provider"
-            yield "Rejected of %s: %d times %d %s" % (
-                provider,
-                facts["count"],
-                facts["status"],
-                facts["reason"],
-            )
+def find_exit_code(problems: Sequence[Problem], only_critical: bool) -> int:
+    """Return what the problems come to."""
+    if any(problem.is_critical for problem in problems):
+        return CRITICAL
+    return WARNING if problems and not only_critical else OK
 
-    def tell_machinery(self, overview):
-        """Return the lines about what moves the events."""
-        sweeper = overview["sweeper"]
-        yield "Last sweep: %s" % (
-            "not recorded" if sweeper is None else tell_time(sweeper) + " ago"
-        )
-        yield "Broker: %s" % ("reachable" if overview["broker"] else "not reachable")
+
+def describe(overview: Overview) -> Iterator[str]:
+    """Give the lines of the overview."""
+    yield from describe_backlog(overview)
+    yield ""
+    yield from describe_hours(overview)
+    yield from describe_machinery(overview)
+    yield ""
+
+
+def describe_backlog(overview: Overview) -> Iterator[str]:
+    """Give the lines about what there is."""
+    yield f"{'':12}{'events':>10}   oldest"
+    backlog = overview.backlog
+    for name, found in [*backlog.statuses.items(), ("due", backlog.due)]:
+        count = f"over {found.count}" if found.is_bounded else str(found.count)
+        age = describe_time(found.oldest_seconds) if found.count else ""
+        yield f"{name:12}{count:>10}   {age}".rstrip()
+
+
+def describe_hours(overview: Overview) -> Iterator[str]:
+    """Give the lines about what came."""
+    statuses = sum((Counter(hour.statuses) for hour in overview.hours), Counter())
+    found = [status for status in overview.backlog.statuses if status in statuses]
+    now = ", ".join(f"{statuses[status]} {status}" for status in found)
+    received = f"Received in {len(overview.hours)} hours: {sum(statuses.values())}"
+    yield f"{received} (now {now})" if now else received
+    for name, seconds in overview.providers.items():
+        yield f"Last event of {name}: {describe_ago(seconds, 'none')}"
+    for rejection in overview.rejected:
+        provider = rejection.provider or "an unknown provider"
+        answer = f"{rejection.status} {rejection.reason}"
+        yield f"Rejected of {provider}: {rejection.count} times {answer}"
+
+
+def describe_machinery(overview: Overview) -> Iterator[str]:
+    """Give the lines about what moves the events."""
+    yield f"Last sweep: {describe_ago(overview.sweeper, 'not recorded')}"
+    yield f"Broker: {'reachable' if overview.broker else 'not reachable'}"
+
+
+def describe_ago(seconds: float | None, never: str) -> str:
+    """Return in words how long ago something was."""
+    return never if seconds is None else f"{describe_time(seconds)} ago"

@@ -1,6 +1,9 @@
 """``manage.py sweep_payment_webhooks``."""
 
+from __future__ import annotations
+
 import time
+from typing import Any, Sequence
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -8,38 +11,40 @@ from ...publisher import process, send_message
 from ...sweeper import sweep
 
 
+def process_each(keys: Sequence[int]) -> None:
+    """Process events one by one: a task would hand back to the broker what is left."""
+    for key in keys:
+        process([key])
+
+
 class Command(BaseCommand):
     """Sweep once, or again and again."""
 
     help = (
-        "Enqueue the payment webhook events that are due: those whose message was lost, whose worker died, or whose "
-        "next attempt has come. Run it from cron if no Celery worker sweeps."
+        "Enqueue the payment webhook events that are due: those whose message was lost, whose "
+        "worker died, or whose next attempt has come. Run it from cron if no Celery worker sweeps."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: Any) -> None:
         """Add the options."""
-        parser.add_argument(
-            "--every", type=float, metavar="SECONDS", help="sweep again and again, at this interval"
-        )
-        parser.add_argument(
-            "--process",
-            action="store_true",
-            help="process the events here and now, without broker and worker",
-        )
+        text = "sweep again and again, at this interval"
+        parser.add_argument("--every", type=float, metavar="SECONDS", help=text)
+        text = "process the events here and now, without broker and worker"
+        parser.add_argument("--process", action="store_true", help=text)
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         """Sweep, and print how many events were found."""
+        send = process_each if options["process"] else send_message
+        verb = "processed" if options["process"] else "enqueued"
+        interval = options["every"]
         while True:
             try:
-                swept = sweep(process if options["process"] else send_message)
+                swept = sweep(send)
             except Exception as error:
-                raise CommandError(
-                    "The sweep was interrupted, what is due stays due: %r" % error
-                ) from error
-            if options["verbosity"] and (swept or not options["every"]):
-                self.stdout.write(
-                    "%d events %s" % (swept, "processed" if options["process"] else "enqueued")
-                )
-            if not options["every"]:
+                text = f"The sweep was interrupted, what is due stays due: {error!r}"
+                raise CommandError(text) from error
+            if options["verbosity"] and (swept or not interval):
+                self.stdout.write(f"{swept} events {verb}")
+            if not interval:
                 return
-            time.sleep(options["every"])
+            time.sleep(interval)

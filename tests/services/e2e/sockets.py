@@ -13,6 +13,8 @@ from typing import Dict, NamedTuple
 
 from processes import PATH, sign
 
+# What stores an event, as PostgreSQL and MariaDB are asked for it.
+STORE = re.compile(rb"INSERT INTO .payment_webhooks_event\b")
 PATIENCE = 30  # seconds: how long an answer may take before a test gives it up
 
 
@@ -99,11 +101,12 @@ def resetting_listener():
 
 
 class Proxy:
-    """A port in front of a database: it counts the connections, can refuse them, and can cut one at
-    its COMMIT.
+    """A port in front of a database: it counts the connections, can refuse them, and can cut one as
+    it stores an event.
 
-    ``cut`` is "before" or "after": the next COMMIT of an INSERT never reaches the database, or its answer never
-    reaches the client. It is None again once that has happened.
+    ``cut`` is "before" or "after": the next INSERT of an event never reaches the database, or its
+    answer never reaches the client. It is None again once that has happened. An event that came
+    alone is stored in autocommit: its INSERT is also its commit.
     """
 
     def __init__(self, host, port):
@@ -158,15 +161,13 @@ class Proxy:
 
     def pass_on(self, pair, client, server):
         """Pass on what each side says to the other."""
-        has_inserted = False
         while True:
             for source in select.select(list(pair), [], [])[0]:
                 data = source.recv(65536)
                 if not data:
                     return
-                has_inserted = has_inserted or source is client and b"INSERT INTO" in data
-                is_commit = has_inserted and source is client and re.search(rb"\bCOMMIT\b", data)
-                cut = self.cut if is_commit else None
+                is_stored = source is client and STORE.search(data)
+                cut = self.cut if is_stored else None
                 if cut != "before":
                     pair[source].sendall(data)
                 if cut:

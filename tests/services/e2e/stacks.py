@@ -2,8 +2,10 @@
 its queue.
 """
 
+import base64
 import glob
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -30,6 +32,8 @@ from processes import (
 )
 
 PATIENCE = 60  # seconds
+# The task whose messages name events. A worker that ends can leave one of its sweeps beside them.
+PROCESS = "payment_webhooks.process_events"
 POSTGRES_DRIVER = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
 
 
@@ -128,6 +132,33 @@ class Queue:
         except ChannelError:
             return 0  # Redis has no empty lists
 
+    def list_keys(self):
+        """Return the keys of the events that each message names. The messages stay in it."""
+        read = self.read_messages if self.url else self.read_files
+        return [arguments[0] for task, arguments in read() if task == PROCESS]
+
+    def read_files(self):
+        """Return the task of each of the embedded broker's messages, and its arguments."""
+        for path in glob.glob(os.path.join(self.folder, "*.msg")):
+            try:
+                with open(path) as file:
+                    message = json.load(file)
+            except (OSError, ValueError):
+                continue  # a worker has taken it, or it is just being written
+            body = json.loads(base64.b64decode(message["body"]).decode())
+            yield message["headers"]["task"], body[0]
+
+    def read_messages(self):
+        """Return the task of each message of the broker, and its arguments."""
+        messages = []
+        with self.open() as queue:
+            with suppress(queue.Empty):
+                while True:
+                    messages.append(queue.get(timeout=0.5))
+            for message in messages:
+                message.requeue()
+        return [(message.headers["task"], message.payload[0]) for message in messages]
+
     def purge(self):
         """Lose all messages."""
         if self.url:
@@ -219,7 +250,8 @@ class Shop:
     def events(self):
         """Return the status, the attempts and the error of each event, by the provider's id."""
         rows = self.database.execute(
-            "SELECT provider_event_id, status, attempts, error FROM payment_webhooks_event ORDER BY id"
+            "SELECT provider_event_id, status, attempts, error "
+            "FROM payment_webhooks_event ORDER BY id"
         )
         return {row[0]: row[1:] for row in rows}
 

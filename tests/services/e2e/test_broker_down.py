@@ -115,7 +115,7 @@ def check_effects(shop, orders):
 
 
 class Failures:
-    """How often the web server told that it could not publish, since this was made."""
+    """How often the web server logged that it could not publish, since this was made."""
 
     def __init__(self, server):
         self.server, self.before, self.started = (
@@ -125,11 +125,11 @@ class Failures:
         )
 
     def count(self):
-        """Return how often it was told."""
+        """Return how often it was logged."""
         return self.server.output().count("enqueue failed") - self.before
 
     def check(self):
-        """Check that it was told, and that each process left the broker alone after each failure."""
+        """Check that it was logged, and that each process then left the broker alone."""
         count, seconds = self.count(), time.monotonic() - self.started
         assert 0 < count <= SERVERS * (seconds / PAUSE + 1)
 

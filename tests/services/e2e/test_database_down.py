@@ -1,7 +1,8 @@
 """The database is away, read-only, full or locked: 503 and ``Retry-After``, and all is well again
 without a restart.
 
-PostgreSQL and MariaDB are behind a proxy that can cut a connection at its COMMIT. No worker runs.
+PostgreSQL and MariaDB are behind a proxy that can cut a connection as it stores an event. No worker
+runs.
 """
 
 import os
@@ -38,7 +39,7 @@ class Stage:
         assert reply.headers["content-type"] == "application/json", reply
         if reply.status == 503:
             assert int(reply.headers["retry-after"]) > 0
-        for word in (b"accepted", b"duplicate", b"could not be stored"):
+        for word in (b"accepted", b"duplicate", b"is not stored"):
             if word in reply.body:
                 return reply.status, word.decode()
         raise AssertionError(reply)
@@ -50,7 +51,7 @@ class Stage:
         )
 
 
-UNAVAILABLE = (503, "could not be stored")
+UNAVAILABLE = (503, "is not stored")
 ACCEPTED = (200, "accepted")
 DUPLICATE = (200, "duplicate")
 
@@ -200,7 +201,7 @@ def test_database_that_is_full_or_read_only_gives_503_until_it_is_not(stage, fau
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
-def test_connection_that_dies_during_the_commit_gives_503_and_the_next_delivery_is_stored_once(
+def test_connection_that_dies_as_an_event_is_stored_gives_503_and_the_next_delivery_is_stored_once(
     stage, cut
 ):
     body = make_body("evt_cut_" + cut)

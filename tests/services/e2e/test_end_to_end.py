@@ -12,6 +12,7 @@ import pytest
 from processes import (
     Process,
     find_port,
+    manage,
     post_at_once,
     post_webhook,
     start_server,
@@ -115,7 +116,7 @@ def test_event_that_can_not_be_applied_ends_as_failed_at_once(shop):
 
 
 def hang(shop):
-    """Post a charge that a worker is at work with when this returns: the warehouse does not answer."""
+    """Post a charge. A worker is at work on it when this returns: the warehouse does not answer."""
     order = shop.next_order()
     charge = shop.charge(order)
     shop.warehouse.add_rule(order_id=order, hang=10)
@@ -165,13 +166,31 @@ def test_messages_that_are_lost_are_made_up_for(shop):
         shop.queue.purge()
         for charge in charges:
             assert shop.post(charge).status == 200
-        wait_until(lambda: shop.queue.size() == 5, PATIENCE)
+        wait_until(lambda: sum(map(len, shop.queue.list_keys())) == 5, PATIENCE)
         shop.queue.purge()
         assert shop.queue.size() == 0
         assert {shop.status(charge) for charge in charges} == {"received"}
 
     shop.wait_for("processed", *charges)
     assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 5
+
+
+def test_message_that_names_many_events_has_one_effect_for_each(shop):
+    orders = [shop.next_order() for _ in range(20)]
+    charges = [shop.charge(order) for order in orders]
+
+    with shop.without_worker(is_killed=False):
+        send(shop, *charges)
+        wait_until(lambda: sum(map(len, shop.queue.list_keys())) == 20, PATIENCE)
+        shop.queue.purge()
+        time.sleep(1)  # the grace, for which the sweeper leaves events to their messages
+        manage(shop.env, "sweep_payment_webhooks")
+        assert [len(keys) for keys in shop.queue.list_keys()] == [20]
+
+    shop.wait_for("processed", *charges)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 20
+    assert [len(shop.calls(order)) for order in orders] == [1] * 20
+    assert {shop.events()[charge["event_id"]][1] for charge in charges} == {1}
 
 
 def test_web_server_that_is_killed_after_its_answer_has_lost_nothing(shop):
@@ -267,7 +286,7 @@ def test_worker_that_is_asked_to_end_finishes_its_work_or_it_is_made_up_for(shop
 # happens to them.
 SETTINGS = """
 from testproject.settings import *
-PAYMENT_WEBHOOKS_HANDLERS = dict(PAYMENT_WEBHOOKS_HANDLERS, **{"charge.succeeded": "dangerous.Dangerous"})
+PAYMENT_WEBHOOKS_HANDLERS["charge.succeeded"] = "dangerous.Dangerous"
 """
 HANDLER = """
 import os, signal, time
@@ -422,7 +441,9 @@ def test_worker_with_a_hundred_threads_gives_each_event_one_effect(shop):
 
 # ---- a broker that does not work for the web server
 
-BOUND = 3  # seconds: the default timeouts of the brokers' clients are longer, and the goal of 200 ms is much shorter
+# Seconds: the default timeouts of the brokers' clients are longer, and the goal of 200 ms is much
+# shorter.
+BOUND = 3
 
 
 @pytest.fixture(params=["refused", "silent"])
@@ -437,10 +458,13 @@ def broken_port(request):
 
 @pytest.fixture(params=["tuned", "defaults"])
 def broker_settings(request, tmp_path):
-    """Settings with the shop's own bounds for a broker that is down, or with nothing of that kind."""
+    """Settings with the shop's own bounds for a broker that is down, or with none."""
     if request.param == "tuned":
         return {}
-    text = "from testproject.settings import *\ndel CELERY_BROKER_TRANSPORT_OPTIONS, CELERY_BROKER_CONNECTION_TIMEOUT\n"
+    text = (
+        "from testproject.settings import *\n"
+        "del CELERY_BROKER_TRANSPORT_OPTIONS, CELERY_BROKER_CONNECTION_TIMEOUT\n"
+    )
     (tmp_path / "settings_without_bounds.py").write_text(text)
     return {"DJANGO_SETTINGS_MODULE": "settings_without_bounds", "folder": str(tmp_path)}
 

@@ -1,0 +1,243 @@
+"""What operators can do with the events that they choose: replay, resolve, dry run.
+
+Replaying and resolving ask for confirmation first. Of many events each request does a batch, and
+its page sends the next request.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Max, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from ..models import Event
+from ..operations.dry_run import dry_run
+from ..operations.replay import REPLAYABLE, replay
+from ..operations.resolve import RESOLVABLE, ResolveError, resolve
+from ..providers.payloads import ParseError
+
+MAX_DRY_RUN = 20
+# How many events that can't be operated on are named.
+MAX_REFUSED = 5
+# How many events are shown before it is confirmed.
+MAX_SHOWN = 10
+BATCH = 200
+
+
+class Operation(NamedTuple):
+    """What an operator can do with many events.
+
+    ``run(event, by, reason)`` returns whether it was possible, and may raise ``error``. ``done``
+    and ``left`` have a place for a number, ``refused`` for a text with the name of an event or with
+    their number.
+    """
+
+    title: str
+    question: str
+    statuses: set[str]
+    needs_reason: bool
+    run: Callable[..., bool]
+    error: type[Exception]
+    done: str
+    left: str
+    refused: str
+    note: str
+
+
+REPLAY = Operation(
+    title="Replay",
+    question="They are due again, with all their attempts. No effect happens twice.",
+    statuses=REPLAYABLE,
+    needs_reason=False,
+    run=replay,
+    error=ParseError,
+    done="{} events are due again.",
+    left=(
+        "{} events were left as they are: only failed, ignored and waiting events can be replayed."
+    ),
+    refused="{} still can't be parsed.",
+    note="Replayed",
+)
+RESOLVE = Operation(
+    title="Mark as handled by hand",
+    question=(
+        "Somebody carried out their effect by hand, outside this app. They end as processed, no "
+        "event has their effect again, and events that wait for them go on."
+    ),
+    statuses=RESOLVABLE,
+    needs_reason=True,
+    run=resolve,
+    error=ResolveError,
+    done="{} events are marked as handled by hand.",
+    left=(
+        "{} events were left as they are: they are processed, or a worker has just changed them."
+    ),
+    refused="{} can't be marked as handled by hand.",
+    note="Handled by hand",
+)
+
+
+class OperationForm(forms.Form):
+    """The reason of an operation, and how far it has come."""
+
+    reason = forms.CharField(
+        max_length=200, required=False, widget=forms.TextInput(attrs={"size": 60})
+    )
+    # The primary key of the last event that was operated on, and of the last that shall be.
+    after = forms.IntegerField(widget=forms.HiddenInput)
+    until = forms.IntegerField(widget=forms.HiddenInput)
+    total = forms.IntegerField(widget=forms.HiddenInput)
+    done = forms.IntegerField(widget=forms.HiddenInput)
+    left = forms.IntegerField(widget=forms.HiddenInput)
+    refused = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, operation: Operation, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = operation.needs_reason
+
+
+class OperationsMixin:
+    """The actions of the events' admin."""
+
+    actions = ["replay_events", "resolve_events", "dry_run_events"]
+
+    def replay_events(self, request, queryset):
+        """Replay the chosen events."""
+        return self.operate(request, queryset, REPLAY)
+
+    replay_events.short_description = "Replay the selected events"
+    replay_events.allowed_permissions = ("change",)
+
+    def resolve_events(self, request, queryset):
+        """Mark the chosen events as handled by hand."""
+        return self.operate(request, queryset, RESOLVE)
+
+    resolve_events.short_description = "Mark the selected events as handled by hand"
+    resolve_events.allowed_permissions = ("change",)
+
+    def dry_run_events(self, request, queryset):
+        """Show what would become of the chosen events, by a dry run of each."""
+        events = list(queryset.order_by("pk")[: MAX_DRY_RUN + 1])
+        return self.show(
+            request,
+            "dry_run",
+            "Dry run",
+            dry_runs=[(event, dry_run(event)) for event in events[:MAX_DRY_RUN]],
+            is_cut=len(events) > MAX_DRY_RUN,
+            most=MAX_DRY_RUN,
+        )
+
+    dry_run_events.short_description = "Dry run of the selected events"
+    dry_run_events.allowed_permissions = ("change",)
+
+    def operate(
+        self, request: HttpRequest, queryset: QuerySet, operation: Operation
+    ) -> HttpResponse:
+        """Ask for confirmation; then do a batch of what was confirmed, and go on or report."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        chosen = queryset.filter(status__in=operation.statuses)
+        form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self.ask(request, queryset, chosen, operation, form)
+        progress = dict(form.cleaned_data)
+        if self.operate_on_batch(request, chosen, operation, progress):
+            form = OperationForm(operation, progress)
+            facts = {"form": form, "progress": progress, **read_choice(request)}
+            return self.show(request, "progress", operation.title, **facts)
+        self.report(request, operation, progress)
+        return HttpResponseRedirect(self.find_origin(request))
+
+    def ask(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet,
+        chosen: QuerySet,
+        operation: Operation,
+        form: OperationForm,
+    ) -> HttpResponse:
+        """Show what is about to be done, and ask for the reason."""
+        total = chosen.count()
+        is_across = request.POST.get("select_across") == "1"
+        left = 0 if is_across else queryset.count() - total
+        if not form.is_bound:
+            last = chosen.aggregate(last=Max("pk"))["last"] or 0
+            initial = {"after": 0, "until": last, "total": total, "left": left}
+            form = OperationForm(operation, initial={**initial, "done": 0, "refused": 0})
+        facts = {
+            "operation": operation,
+            "total": total,
+            "left": left,
+            "form": form,
+            "events": chosen.order_by("pk")[:MAX_SHOWN],
+            **read_choice(request),
+        }
+        return self.show(request, "confirmation", operation.title, **facts)
+
+    def operate_on_batch(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet,
+        operation: Operation,
+        progress: dict[str, Any],
+    ) -> bool:
+        """Operate on the next events, and count them. Returns whether there may be more."""
+        events = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")
+        batch = list(events[:BATCH])
+        for event in batch:
+            progress[self.operate_on(request, event, operation, progress)] += 1
+            progress["after"] = event.pk
+        return len(batch) == BATCH
+
+    def operate_on(
+        self, request: HttpRequest, event: Event, operation: Operation, progress: dict[str, Any]
+    ) -> str:
+        """Operate on one event, and log it. Returns how it counts: done, left or refused."""
+        reason = progress["reason"]
+        try:
+            is_done = operation.run(event, by=request.user.get_username(), reason=reason)
+        except operation.error as error:
+            if progress["refused"] < MAX_REFUSED:
+                text = f"{operation.refused.format(event)} {error}"
+                self.message_user(request, text, messages.ERROR)
+            return "refused"
+        if not is_done:
+            return "left"
+        note = f"{operation.note}: {reason}" if reason else f"{operation.note}."
+        self.log_change(request, event, note)
+        return "done"
+
+    def report(self, request: HttpRequest, operation: Operation, progress: dict[str, Any]) -> None:
+        """Say what was done."""
+        if progress["done"]:
+            text = operation.done.format(progress["done"])
+            self.message_user(request, text, messages.SUCCESS)
+        if progress["left"]:
+            text = operation.left.format(progress["left"])
+            self.message_user(request, text, messages.WARNING)
+        if progress["refused"] > MAX_REFUSED:
+            text = operation.refused.format(f"{progress['refused']} events in all")
+            self.message_user(request, text, messages.ERROR)
+
+    def find_origin(self, request: HttpRequest) -> str:
+        """Return the address of the page where the operation was asked for."""
+        origin = request.POST.get("from_event", "")
+        if not origin.isdecimal():
+            return request.get_full_path()
+        view = f"{self.admin_site.name}:payment_webhooks_event_change"
+        return reverse(view, args=[origin])
+
+
+def read_choice(request: HttpRequest) -> dict[str, Any]:
+    """Return what a form must repeat, for the same events to be chosen by it."""
+    names = ("action", "select_across", "from_event")
+    choice = {name: request.POST.get(name, "") for name in names}
+    return {
+        "choice": {**choice, "index": 0},
+        "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME),
+    }

@@ -1,0 +1,77 @@
+"""How the list is filtered, searched and divided into pages, without reading the whole table."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.utils.functional import cached_property
+
+from ..conf import settings
+from ..models import Event, digest
+
+MAX_COUNT = 1000
+MAX_FOUND = 500
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than it must: of ten million events nobody reads the last page."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are, or how many are shown at most."""
+        number: int = self.object_list.order_by()[:MAX_COUNT].count()
+        return number
+
+
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter whose choices come from the settings: in the table they would have to be sought."""
+
+    def names(self) -> Iterable[str]:
+        """Return the choices."""
+        raise NotImplementedError
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices, and how each is shown."""
+        return [(name, name or "unparsed") for name in self.names()]
+
+    def queryset(self, request: Any, queryset: QuerySet) -> QuerySet:
+        """Return the events that have the choice."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(**{self.parameter_name: self.value()})
+
+
+class ProviderFilter(ChoiceFilter):
+    """The configured providers."""
+
+    title = parameter_name = "provider"
+
+    def names(self) -> Iterable[str]:
+        """Return the names."""
+        return sorted(settings.PAYMENT_WEBHOOKS_PROVIDERS)
+
+
+class TypeFilter(ChoiceFilter):
+    """The types that have a handler, and what could not be parsed."""
+
+    title = parameter_name = "type"
+
+    def names(self) -> Iterable[str]:
+        """Return the names."""
+        return [*sorted(settings.PAYMENT_WEBHOOKS_HANDLERS), ""]
+
+
+def search(term: str) -> list[int]:
+    """Return the primary keys of the events that have a text as their id, or as their order's.
+
+    By the keys, which have indexes. And first the primary keys alone: asked for all in one, a
+    database may walk the whole table in their order.
+    """
+    dedup_keys = [digest(provider, term) for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS]
+    found = list(Event.objects.filter(dedup_key__in=dedup_keys).values_list("pk", flat=True))
+    of_order = Event.objects.filter(order_key=digest(term)).order_by("-pk")
+    found += of_order.values_list("pk", flat=True)[:MAX_FOUND]
+    return found

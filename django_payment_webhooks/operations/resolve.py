@@ -1,0 +1,82 @@
+"""Resolve: an operator marks an event as handled by hand."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from django.db import IntegrityError, router, transaction
+
+from ..conf import get_handler, load, settings
+from ..exceptions import Overtaken
+from ..models import Event, digest
+from ..retrying import Decision
+from .replay import REPLAYABLE
+
+RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
+MAX_REASON = 500
+
+
+class ResolveError(Exception):
+    """An event can't be resolved: its effect was had for another order. The message says more."""
+
+
+def resolve(event: Event, by: str, reason: str) -> bool:
+    """Mark an event as handled by hand, and return whether that was possible.
+
+    For an effect that somebody had by hand: shipped the order, or refunded it in the provider's
+    portal. ``by`` says who, ``reason`` why; both are kept in the event's ``error``. Raises
+    ``ValueError`` if the reason is blank.
+
+    The event becomes ``processed``, and has its idempotency key from now on, so that no other event
+    has the effect again. It becomes ``duplicate`` if another event of its order has the key
+    already; raises ``ResolveError`` if an event of another order has it. What waits for it is
+    released. An event that is ``processed`` or ``duplicate``, or that changed since it was read, is
+    left as it is.
+    """
+    if not reason.strip():
+        raise ValueError("Say why the event is marked as handled by hand: the reason is blank.")
+    if event.status not in RESOLVABLE:
+        return False
+    text = f"Handled by hand by {by}: {reason}"[:MAX_REASON]
+    try:
+        finish_or_find_holder(event, text)
+    except Overtaken:
+        return False
+    return True
+
+
+def finish_or_find_holder(event: Event, text: str) -> None:
+    """Give an event its effect's key and its end; as a duplicate if another event had the key."""
+    key = event.idempotency_key or find_key(event)
+    try:
+        # A savepoint, if there is a transaction around it: it must not be spoilt.
+        with transaction.atomic(using=router.db_for_write(Event)):
+            event.finish(Event.PROCESSED, text, idempotency_key=key)
+    except IntegrityError as error:
+        decision = decide(event, key, error)
+        if decision.status != Event.DUPLICATE:
+            raise ResolveError(decision.reason) from error
+        event.finish(Event.DUPLICATE, text)
+
+
+def decide(event: Event, key: str | None, error: IntegrityError) -> Decision:
+    """Return what would become of an attempt at an event whose key another event has."""
+    claimant = copy(event)
+    claimant.claimed = key
+    decision: Decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(claimant, error)
+    return decision
+
+
+def find_key(event: Event) -> str | None:
+    """Return the key that an event's effect has; None for one that could not be parsed."""
+    if not event.type:
+        return None
+    try:
+        # An error of the database must not spoil the caller's transaction.
+        with transaction.atomic(using=router.db_for_write(Event)):
+            name = get_handler(event.type).idempotency_key(event)
+    except Exception:
+        name = ""  # there is no handler, or a field that it needs is missing
+    if not isinstance(name, str) or not name.strip():
+        name = f"event:{event.dedup_key}"  # what an effect is called by default
+    return digest(name)

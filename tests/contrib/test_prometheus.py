@@ -1,0 +1,222 @@
+"""The metrics: what they count, what bounds their labels, and the rules that are made of them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from django.db import DatabaseError
+from django.test import RequestFactory
+from prometheus_client import REGISTRY
+
+from django_payment_webhooks import signals
+from django_payment_webhooks.contrib import prometheus as metrics
+from django_payment_webhooks.contrib.prometheus import exposition
+from django_payment_webhooks.models import Event
+
+from ..factories import EventFactory
+from ..test_docs import read
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RULES = os.path.join(os.path.dirname(metrics.__file__), "alerts.yml")
+
+
+def sample(name, **labels):
+    """Return a sample's value, 0 if there is none."""
+    return REGISTRY.get_sample_value("payment_webhooks_" + name, labels) or 0
+
+
+def scrape():
+    """Return what Prometheus would read."""
+    return exposition.show_metrics(RequestFactory().get("/metrics")).content.decode()
+
+
+def test_answers_and_attempts_are_counted(order, webhook, run_due):
+    accepted = {"provider": "default", "status": "200", "reason": ""}
+    forged = {"provider": "default", "status": "401", "reason": "mismatch"}
+    done = {"type": "charge.succeeded", "outcome": "processed"}
+    series = [
+        ("answer_seconds_count", accepted),
+        ("answer_seconds_count", forged),
+        ("event_attempts_total", done),
+    ]
+    before = [sample(name, **labels) for name, labels in series]
+    webhook(order_id="A1")
+    webhook(signature="0" * 64)
+    assert run_due()
+    assert [sample(name, **labels) for name, labels in series] == [count + 1 for count in before]
+    assert sample("last_webhook_timestamp_seconds", provider="default") > 0
+
+
+def test_there_is_a_bucket_at_200_milliseconds():
+    assert 'payment_webhooks_answer_seconds_bucket{le="0.2"' in scrape()
+
+
+def test_nothing_from_outside_makes_a_series(webhook, run_due):
+    webhook(event_id="evt_1", type="a.type.from.outside")
+    webhook(provider="somebody-from-outside")
+    run_due()
+    facts = {
+        "provider": "default",
+        "status": 400,
+        "reason": "a-reason-from-outside",
+        "seconds": 0.1,
+    }
+    signals.webhook_rejected.send(None, **facts)
+    signals.event_conflicted.send(Event, event=EventFactory(type="a.type.from.outside"), other=None)
+    text = scrape()
+    assert "from" not in re.sub("(?m)^# .*", "", text)
+    for labels in ('type="other"', 'provider="unknown"', 'reason="other"'):
+        assert labels in text
+
+
+def test_the_reasons_are_those_of_the_reference():
+    shown = re.findall(r"^\| \d+ \| `(\w+)` \|", read("reference", "http.md"), re.M)
+    assert set(shown) == metrics.REASONS
+
+
+def test_the_backlog_is_read_when_it_is_scraped(webhook, run_due, pass_time):
+    webhook(event_id="evt_1", type="refund.created", refund_id="re_1", amount="1.00")
+    pass_time(100)
+    text = scrape()
+    assert 'payment_webhooks_events{status="received"} 1.0' in text
+    assert "payment_webhooks_due_events 1.0" in text
+    (age,) = re.findall(r"^payment_webhooks_due_events_age_seconds (\S+)", text, re.M)
+    assert float(age) >= 100
+    run_due()
+    assert 'payment_webhooks_events{status="waiting"} 1.0' in scrape()
+    pass_time(2 * 24 * 60 * 60)
+    assert "payment_webhooks_waiting_past_half_events 1.0" in scrape()
+
+
+def test_a_database_that_is_away_does_not_stop_the_scrape(monkeypatch):
+    def fail():
+        raise DatabaseError("It is away.")
+
+    monkeypatch.setattr(exposition, "read_backlog", fail)
+    text = scrape()
+    assert "payment_webhooks_backlog_readable 0.0" in text
+    assert "payment_webhooks_due_events" not in text
+    assert "payment_webhooks_answer_seconds_bucket" in text
+
+
+COUNT = """
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django_payment_webhooks"], PAYMENT_WEBHOOKS_EXTENSIONS=[],
+                   PAYMENT_WEBHOOKS_PROVIDERS={"default": {}})
+django.setup()
+from django_payment_webhooks import signals
+from django_payment_webhooks.contrib.prometheus import exposition
+"""
+SEND = 'signals.webhook_received.send(None, provider="default", events=[], seconds=0.1)'
+READ = """
+from prometheus_client import generate_latest
+print(generate_latest(exposition.build_registry()).decode())
+"""
+
+
+def test_what_several_processes_count_is_added_up(tmp_path):
+    environ = dict(os.environ, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    for name in ("DJANGO_SETTINGS_MODULE", "ENV_FILE"):
+        environ.pop(name, None)
+    for line in (SEND, SEND):
+        subprocess.check_call([sys.executable, "-c", COUNT + line], env=environ)
+    text = subprocess.check_output([sys.executable, "-c", COUNT + READ], env=environ).decode()
+    assert re.search(
+        r'^payment_webhooks_answer_seconds_count\{[^}]*status="200"[^}]*\} 2.0$', text, re.M
+    ), text
+    assert re.search(
+        r'^payment_webhooks_last_webhook_timestamp_seconds\{provider="default"\} 1', text, re.M
+    ), text
+
+
+def load_rules():
+    """Return the alert rules."""
+    with open(RULES, encoding="utf-8") as file:
+        return [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+
+
+def test_rules_name_only_metrics_that_exist():
+    rules = load_rules()
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    text = scrape()
+    for rule in rules:
+        names = set(re.findall(r"payment_webhooks_\w+", rule["expr"]))
+        assert names
+        assert {name for name in names if not re.search(r"^%s[ {]" % name, text, re.M)} <= {
+            "payment_webhooks_last_webhook_timestamp_seconds"
+        }
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"]["summary"]
+
+
+def test_promtool_accepts_the_rules():
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("needs promtool, which is in Debian's package prometheus")
+    subprocess.check_call([promtool, "check", "rules", RULES])
+
+
+def test_alerts_fire_when_they_should_and_only_then():
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("needs promtool, which is in Debian's package prometheus")
+    subprocess.check_call(
+        [promtool, "test", "rules", os.path.join(os.path.dirname(__file__), "alerts.yml")]
+    )
+
+
+def test_each_alert_is_tried_both_ways():
+    with open(os.path.join(os.path.dirname(__file__), "alerts.yml"), encoding="utf-8") as file:
+        tried = [case for test in yaml.safe_load(file)["tests"] for case in test["alert_rule_test"]]
+    names = {rule["alert"] for rule in load_rules()}
+    assert {case["alertname"] for case in tried if case["exp_alerts"]} == names
+    assert {case["alertname"] for case in tried if not case["exp_alerts"]} == names
+
+
+def test_the_dashboard_can_be_imported_and_names_only_metrics_that_exist():
+    with open(os.path.join(os.path.dirname(RULES), "dashboard.json"), encoding="utf-8") as file:
+        dashboard = json.load(file)
+    panels, text = dashboard["panels"], scrape()
+    assert len({panel["id"] for panel in panels}) == len(panels) > 8
+    assert [variable["type"] for variable in dashboard["templating"]["list"]] == ["datasource"]
+    cells = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        mine = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not mine & cells, panel["title"]
+        cells |= mine
+        assert place["x"] + place["w"] <= 24
+        assert panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+        for target in panel["targets"]:
+            names = set(re.findall(r"payment_webhooks_\w+", target["expr"]))
+            assert names
+            assert {name for name in names if not re.search(r"^%s[ {]" % name, text, re.M)} <= {
+                "payment_webhooks_last_webhook_timestamp_seconds"
+            }
+
+
+def test_each_expression_of_the_dashboard_is_promql(tmp_path):
+    if not shutil.which("promtool"):
+        pytest.skip("needs promtool, which is in Debian's package prometheus")
+    with open(os.path.join(os.path.dirname(RULES), "dashboard.json"), encoding="utf-8") as file:
+        expressions = [
+            target["expr"] for panel in json.load(file)["panels"] for target in panel["targets"]
+        ]
+    rules = [
+        {"record": "test:r%d" % number, "expr": expression}
+        for number, expression in enumerate(expressions)
+    ]
+    path = tmp_path / "rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    subprocess.check_call(["promtool", "check", "rules", str(path)])

@@ -1,0 +1,110 @@
+"""What is wrong is said in sentences, what can't wait first."""
+
+import datetime
+import time
+
+import pytest
+from django.utils import timezone
+
+from django_payment_webhooks.history.models import Sweep
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.monitoring import overview
+from django_payment_webhooks.monitoring.overview import read_overview
+from django_payment_webhooks.monitoring.problems import Problem, describe_time, find_problems
+
+from ..factories import EventFactory
+
+pytestmark = pytest.mark.django_db
+
+FINAL = {"due_at": None, "enqueue_at": None}
+
+
+def ago(seconds):
+    """Return the moment a number of seconds ago."""
+    return timezone.now() - datetime.timedelta(seconds=seconds)
+
+
+def unix(seconds):
+    """Return the Unix time of a number of seconds ago."""
+    return time.time() - seconds
+
+
+def test_nothing_is_wrong_while_events_get_on():
+    EventFactory(due_at=unix(20))
+    EventFactory(status=Event.PROCESSED, **FINAL)
+    EventFactory(status=Event.WAITING, waiting_since=unix(60))
+    assert find_problems(read_overview()) == []
+
+
+def test_an_event_that_nobody_takes_is_critical(settings):
+    settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE = 60
+    EventFactory(due_at=unix(61), enqueue_at=unix(-60))
+    (problem,) = find_problems(read_overview())
+    text = "1 event is due, the oldest for 61 seconds: no worker is processing events."
+    assert problem.text.startswith(text)
+    assert problem.is_critical is True
+    settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE = 120
+    assert find_problems(read_overview()) == []
+
+
+def test_an_event_that_is_not_swept_is_critical(settings):
+    EventFactory(due_at=unix(160), enqueue_at=unix(130))
+    (problem,) = find_problems(read_overview())
+    text = "No sweeper is running, or it can't keep up: an event should have been enqueued again "
+    assert problem == Problem(text + "2 minutes ago.", True)
+
+
+def test_a_sweep_that_is_long_ago_is_critical_and_reported_once():
+    EventFactory(due_at=unix(160), enqueue_at=unix(130))
+    Sweep.objects.create(pk=1, finished_at=ago(7300), enqueued=0)
+    (problem,) = find_problems(read_overview())
+    assert problem.text.startswith("No sweeper is running: the last sweep was 2 hours ago.")
+    assert problem.is_critical is True
+
+
+def test_failed_events_and_events_that_wait_in_vain_are_no_emergency(settings):
+    EventFactory(status=Event.FAILED, received_at=ago(3 * 86400), **FINAL)
+    EventFactory(status=Event.WAITING, waiting_since=unix(2 * 86400))
+    failed = "1 event has failed, the oldest was received 3 days ago. Fix the cause, then replay "
+    waiting = "1 of the waiting events have waited for more than half of their time: what they "
+    assert find_problems(read_overview()) == [
+        Problem(failed + "or resolve them.", False),
+        Problem(waiting + "require has not arrived.", False),
+    ]
+
+
+def test_a_broker_that_is_away_is_reported(monkeypatch):
+    monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
+    found = read_overview()
+    assert found.broker is False
+    text = "The broker can't be reached. What is due is enqueued once it is back."
+    assert find_problems(found) == [Problem(text, False)]
+
+
+def test_what_can_not_wait_comes_first():
+    EventFactory(status=Event.FAILED, **FINAL)
+    EventFactory(due_at=unix(1000), enqueue_at=unix(-100))
+    assert [problem.is_critical for problem in find_problems(read_overview())] == [True, False]
+
+
+def test_a_bounded_count_says_that_there_are_more(monkeypatch):
+    monkeypatch.setattr(overview, "BOUND", 2)
+    EventFactory.create_batch(3, status=Event.FAILED, **FINAL)
+    (problem,) = find_problems(read_overview())
+    text = "More than 2 events have failed, the oldest was received 0 seconds ago."
+    assert problem.text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 seconds"),
+        (1.9, "1 second"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (7300, "2 hours"),
+        (3 * 86400 + 1, "3 days"),
+    ],
+)
+def test_a_time_is_said_in_the_largest_unit_of_which_there_are_two(seconds, words):
+    assert describe_time(seconds) == words
