@@ -28,7 +28,8 @@ def advance(event: Event) -> None:
     if event.status != Event.APPLIED:
         apply_or_wait(event, handler)
     if event.status == Event.APPLIED:
-        deliver(event, handler)
+        load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).call(handler.deliver, event)
+        event.finish(Event.PROCESSED)
 
 
 def apply_or_wait(event: Event, handler: Handler) -> None:
@@ -64,9 +65,3 @@ def apply(policy: Any, event: Event, handler: Handler) -> None:
         claimed.confirm(written)
         event.claimed = None
     event.__dict__.update(claimed.__dict__)
-
-
-def deliver(event: Event, handler: Handler) -> None:
-    """Have other systems called, which may take long."""
-    load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).call(handler.deliver, event)
-    event.finish(Event.PROCESSED)

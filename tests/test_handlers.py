@@ -9,7 +9,7 @@ from shop.models import Order
 
 from django_payment_webhooks.exceptions import NothingToDo, PermanentFailure
 from django_payment_webhooks.models import Event, digest
-from django_payment_webhooks.operations.replay import resolve
+from django_payment_webhooks.operations.resolve import resolve
 from django_payment_webhooks.payments import OrderPaidHandler
 from django_payment_webhooks.publisher import process
 
