@@ -1,4 +1,7 @@
-"""Builds the package. Its metadata are in pyproject.toml, but the licence: setuptools changed its form there."""
+"""Builds the package.
+
+Its metadata are in pyproject.toml, but the licence: setuptools changed its form there.
+"""
 
 from setuptools import setup
 

@@ -1,6 +1,6 @@
-"""Installs the wheel that is in a folder into an empty environment, and looks whether all of it is there and works.
+"""Installs a wheel into an empty environment, and checks that all of it is there and works.
 
-``python check_wheel.py <folder>``, in the root of the checkout.
+``python check_wheel.py <the wheel's folder>``, in the root of the checkout.
 """
 
 import glob
@@ -33,7 +33,7 @@ names = [module.name for module in pkgutil.walk_packages(package.__path__, packa
 names.remove(package.__name__ + ".pytest_plugin")
 for name in names:
     __import__(name)
-print("django-payment-webhooks %s: imported %d modules of %s" % (package.__version__, len(names), package.__path__[0]))
+print(f"{package.__version__}: imported {len(names)} modules of {package.__path__[0]}")
 """
 
 
@@ -49,18 +49,12 @@ def main(folder):
     listed = subprocess.check_output(["git", "ls-files", PACKAGE], universal_newlines=True)
     differing = packaged_files(wheel) ^ set(listed.split())
     if differing:
-        sys.exit(
-            "In the wheel or in the checkout, but not in both: " + ", ".join(sorted(differing))
-        )
+        sys.exit(f"In the wheel or in the checkout, but not in both: {sorted(differing)}")
     with tempfile.TemporaryDirectory() as empty:
         venv.create(empty, with_pip=True)
         python = os.path.join(empty, "bin", "python")
-        constraints = [
-            "-c",
-            "constraints/py%d%d.txt" % sys.version_info[:2],
-            "-c",
-            "constraints/django.txt",
-        ]
+        version = f"py{sys.version_info.major}{sys.version_info.minor}"
+        constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
         subprocess.check_call(
             [python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,tracing]"]
         )

@@ -1,6 +1,7 @@
-"""Install what some tests drive, where it is missing: Chromium and promtool. As root, where there is apt.
+"""Install what some tests drive, where it is missing: Chromium and promtool.
 
-``python .ci/install_tools.py [chromium] [promtool]``; without a name both.
+``python .ci/install_tools.py [chromium] [promtool]``; without a name both. As root, where there is
+apt.
 """
 
 import os
@@ -20,10 +21,8 @@ def main():
     if not missing:
         return
     if not shutil.which("apt-get") or os.getuid():
-        sys.exit(
-            "There is no %s. Install it; CHROMIUM can be the path of another Chromium."
-            % " and no ".join(missing)
-        )
+        names = " and no ".join(missing)
+        sys.exit(f"There is no {names}. Install it; CHROMIUM can be the path of another Chromium.")
     packages = [PACKAGES[name] for name in missing]
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):

@@ -25,7 +25,7 @@ version = release = import_module("django_payment_webhooks").__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
-html_title = "%s %s" % (project, release)
+html_title = f"{project} {release}"
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

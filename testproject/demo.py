@@ -1,4 +1,4 @@
-"""The demo: a story of payment webhooks, played by real processes. It fails if a promise is broken."""
+"""The demo: a story of payment webhooks, with real processes. It fails if a promise is broken."""
 
 import argparse
 import io
@@ -44,9 +44,8 @@ class Demo:
 
     def __init__(self, folder, **overrides):
         self.env = shop_environment(folder, **overrides)
-        self.run = uuid.uuid4().hex[
-            :4
-        ]  # ends each order's id, since the database may know an earlier demo
+        # Ends the id of each order, as the database may know an earlier demo.
+        self.run = uuid.uuid4().hex[:4]
         self.password = uuid.uuid4().hex[:12]
         self.scenes = 0
         self.sent = []  # what was sent, the event's id, the answers
@@ -69,22 +68,19 @@ class Demo:
         self.server = start_server(self.env)
         self.worker = start_worker(self.env)
         get_user_model().objects.create_superuser("demo-" + self.run, "", self.password)
-        parts = [
-            (
-                "web server",
-                "gunicorn, process %d, %s%s" % (self.server.pid, self.server.base_url, PATH),
-            ),
-            ("worker", "Celery, process %d" % self.worker.pid),
-            ("warehouse", "process %d, %s" % (self.warehouse.pid, self.warehouse.base_url)),
-            ("database", self.env.get("DATABASE_URL", "SQLite")),
-            ("broker", self.env.get("CELERY_BROKER_URL", "embedded, no server")),
-        ]
-        for name, part in parts:
-            print("  %-11s %s" % (name, re.sub("//[^/]*@", "//", part)))
+        parts = {
+            "web server": f"gunicorn, process {self.server.pid}, {self.server.base_url}{PATH}",
+            "worker": f"Celery, process {self.worker.pid}",
+            "warehouse": f"process {self.warehouse.pid}, {self.warehouse.base_url}",
+            "database": hide_password(self.env.get("DATABASE_URL", "SQLite")),
+            "broker": hide_password(self.env.get("CELERY_BROKER_URL", "embedded, no server")),
+        }
+        for name, part in parts.items():
+            print(f"  {name:11} {part}")
 
     def order(self, name):
         """Create an order, and return its id."""
-        order_id = "%s-%s" % (name, self.run)
+        order_id = f"{name}-{self.run}"
         call_command("create_orders", order_id, stdout=io.StringIO())
         return order_id
 
@@ -110,14 +106,13 @@ class Demo:
     def scene(self, text):
         """Begin a scene: say what happens, and why it matters."""
         self.scenes += 1
-        text = textwrap.fill(
-            text, 110, initial_indent="%2d  " % self.scenes, subsequent_indent="    "
-        )
-        print("\n" + text, flush=True)
+        number = f"{self.scenes:2}  "
+        text = textwrap.fill(text, 100, initial_indent=number, subsequent_indent="    ")
+        print(f"\n{text}", flush=True)
 
     def note(self, verb, text):
         """Say what was done or seen."""
-        print("      %-9s %s" % (verb, text), flush=True)
+        print(f"      {verb:9} {text}", flush=True)
 
     def send(self, name, event, times=1, **options):
         """Post an event, once or many times at once, and return it."""
@@ -127,27 +122,28 @@ class Demo:
         self.names[event_id] = name.split(",")[0], time.monotonic()
         self.sent.append((name, event_id, answers))
         error = answers[0].data.get("error")
-        text = "%s after %s" % (summarize(answers), slowest(answers))
-        self.note("answered", "%s: %s" % (text, error) if error else text)
+        reason = f": {error}" if error else ""
+        self.note("answered", f"{summarize(answers)} after {slowest(answers)}{reason}")
         return event
 
     def charge(self, order_id, remark="", **options):
         """Post that an order was paid, and return the event."""
         event = make_event("charge.succeeded", order_id, charge_id="ch_" + order_id)
-        return self.send("charge for %s%s" % (order_id, remark), event, **options)
+        return self.send(f"charge for {order_id}{remark}", event, **options)
 
     def expect(self, event, status, effect=None):
-        """Wait until an event has a status, which brings an effect on its order. Returns the event's row."""
+        """Wait until an event has a status, and so its order an effect. Returns the event's row."""
         name, answered = self.names[event["event_id"]]
         if effect:
             self.effects[effect, event["data"]["order_id"]] += 1
         try:
             wait_until(lambda: self.find(event)["status"] == status, PATIENCE, 0.05)
         except TimeoutError:
-            self.surprises.append("%s is not %s" % (name, status))
-        row, seconds = self.find(event), time.monotonic() - answered
+            self.surprises.append(f"{name} is not {status}")
+        seconds = time.monotonic() - answered
+        row = self.find(event)
         facts = self.describe(event["data"]["order_id"])
-        self.note("became", "%s: %s %.1f s later. %s" % (name, row["status"], seconds, facts))
+        self.note("became", f"{name}: {row['status']} {seconds:.1f} s later. {facts}")
         return row
 
     def find(self, event):
@@ -169,19 +165,20 @@ class Demo:
         calls = [
             str(call["status"] or "nothing") for call in self.warehouse.control.history(order_id)
         ]
-        facts = ["Order: %s" % (statuses[0] if statuses else "unknown")]
-        facts += [
-            "ledger: "
-            + (", ".join("%d %s" % (ledger[kind], kind) for kind in sorted(ledger)) or "empty")
+        entries = [f"{count} {kind}" for kind, count in sorted(ledger.items())]
+        facts = [
+            f"Order: {', '.join(statuses) or 'unknown'}",
+            f"ledger: {', '.join(entries) or 'empty'}",
         ]
-        facts += ["warehouse answered: " + ", ".join(calls)] if calls else []
+        if calls:
+            facts.append(f"warehouse answered: {', '.join(calls)}")
         return "; ".join(facts)
 
     def replay(self, order_id):
         """Replay the events of an order as an operator does: in the admin."""
         session = requests.Session()
         session.trust_env = False
-        events = "%s/admin/payment_webhooks/event/?q=%s" % (self.server.base_url, order_id)
+        events = f"{self.server.base_url}/admin/payment_webhooks/event/?q={order_id}"
         login = session.get(events).url
         user = {
             "username": "demo-" + self.run,
@@ -213,17 +210,18 @@ class Demo:
         order = self.order("forged")
         guess = "what somebody takes for the secret"
         self.forged = self.charge(order, ", wrong signature", secret=guess)
-        self.note("became", "%s. %s" % (self.find(self.forged)["status"], self.describe(order)))
+        self.note("became", f"{self.find(self.forged)['status']}. {self.describe(order)}")
 
         self.scene(
-            "A provider that misses an answer sends again. Here the same event comes twenty times at once."
+            "A provider that gets no answer sends again. Here the same event comes twenty times at "
+            "once."
         )
-        self.expect(
-            self.charge(self.order("burst"), ", 20 times at once", times=20), "processed", "payment"
-        )
+        burst = self.charge(self.order("burst"), ", 20 times at once", times=20)
+        self.expect(burst, "processed", "payment")
 
         self.scene(
-            "The provider sends two events, with two ids, for one payment. The order must be paid once."
+            "The provider sends two events, with two ids, for one payment. The order must be paid "
+            "once."
         )
         order = self.order("twice")
         self.expect(self.charge(order), "processed", "payment")
@@ -241,8 +239,9 @@ class Demo:
         self.expect(self.send("dispute for " + order, dispute), "processed", "dispute")
 
         self.scene(
-            "The warehouse answers 429 (too many requests, with Retry-After), then 503. The payment counts once; only "
-            "the call is repeated, after growing pauses, with the same Idempotency-Key."
+            "The warehouse answers 429 (too many requests, with Retry-After), then 503. The "
+            "payment counts once; only the call is repeated, after growing pauses, with the same "
+            "Idempotency-Key."
         )
         order = self.order("flaky")
         self.warehouse.control.add_rule(order_id=order, status=429, retry_after=1)
@@ -250,36 +249,34 @@ class Demo:
         self.expect(self.charge(order), "processed", "payment")
 
         self.scene(
-            "The worker is killed in the middle of its work, while it calls the warehouse. It can't tell anybody. The "
-            "next worker finishes what it left, and what came in the meantime."
+            "The worker is killed in the middle of its work, while it calls the warehouse. It "
+            "can't report that to anybody. The next worker finishes what it left, and what came in "
+            "the meantime."
         )
         order = self.order("crash")
         self.warehouse.control.add_rule(order_id=order, hang=60)
         crash = self.charge(order)
         wait_until(lambda: self.warehouse.control.history(order), PATIENCE)
         self.worker.kill()
-        self.note(
-            "killed", "process %d, with SIGKILL; %s" % (self.worker.pid, self.describe(order))
-        )
+        self.note("killed", f"process {self.worker.pid}, with SIGKILL; {self.describe(order)}")
         meanwhile = self.charge(self.order("later"), ", without a worker")
         self.worker = start_worker(self.env)
-        self.note("started", "process %d, a new worker" % self.worker.pid)
+        self.note("started", f"process {self.worker.pid}, a new worker")
         self.expect(meanwhile, "processed", "payment")
         self.expect(crash, "processed", "payment")
 
         self.scene(
-            "The signature is right, but the body is cut off. The provider is told, and the body is kept."
+            "The signature is right, but the body is cut off. The answer says so, and the body is "
+            "kept."
         )
-        self.send(
-            "half a charge",
-            ('{"event_id": "evt_half_%s", "type": "charge.succ' % self.run).encode(),
-        )
+        half = f'{{"event_id": "evt_half_{self.run}", "type": "charge.succ'
+        self.send("half a charge", half.encode())
         for row in self.unparsed():
-            self.note("became", "%(status)s, and is kept under the id %(provider_event_id)s" % row)
+            self.note("became", f"{row['status']}, kept as {row['provider_event_id']}")
 
         self.scene(
-            "The shop has no such order. The payment fails at once, with the reason, and is kept. The operator creates "
-            "the order, and replays the event in the admin."
+            "The shop has no such order. The payment fails at once, with the reason, and is kept. "
+            "The operator creates the order, and replays the event in the admin."
         )
         order = "lost-" + self.run
         lost = self.charge(order, ", an unknown order")
@@ -291,24 +288,25 @@ class Demo:
     # ---- the end
 
     def judge(self):
-        """Print what became of what was sent, and which promises were kept. Returns how many were broken."""
+        """Print what became of what was sent, and each promise. Returns how many were broken."""
         state = self.state()
         self.show_table(state)
         checks = list(self.check(state))
         print()
         for promise, kept, seen in checks:
-            print("%-6s  %-44s  %s" % ("ok" if kept else "BROKEN", promise, seen))
+            print(f"{'ok' if kept else 'BROKEN':6}  {promise:44}  {seen}")
         return sum(not kept for _, kept, _ in checks)
 
     def show_table(self, state):
-        """Print what was sent, what was answered, how long the slowest answer took, and what became of it."""
+        """Print what was sent, what was answered, how slowly, and what became of it."""
         rows = [("what was sent", "what was answered", "slowest", "what became of it")]
         for what, event_id, answers in self.sent:
             events = [row for row in state["events"] if row["provider_event_id"] == event_id]
             if event_id is None:
                 events = self.unparsed()
-            fates = ["%(status)s, attempts: %(attempts)d" % row for row in events] or ["not stored"]
-            rows.append((what, summarize(answers), slowest(answers), "; ".join(fates)))
+            fates = [f"{row['status']}, attempts: {row['attempts']}" for row in events]
+            fate = "; ".join(fates) or "not stored"
+            rows.append((what, summarize(answers), slowest(answers), fate))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         rows.insert(1, ["-" * width for width in widths])
         print()
@@ -317,95 +315,89 @@ class Demo:
 
     def check(self, state):
         """Yield each promise, whether it was kept, and what was seen of it."""
-        answers = [(event_id, answer) for _, event_id, answers in self.sent for answer in answers]
-        refused = [event_id for event_id, answer in answers if answer.status == 401]
-        accepted = [(event_id, answer) for event_id, answer in answers if answer.status == 200]
-        firsts = Counter(
-            event_id for event_id, answer in accepted if answer.data["status"] == "accepted"
-        )
-        stored = {row["provider_event_id"]: row["status"] for row in state["events"]}
-        at_end = [event_id for event_id in firsts if stored.get(event_id) in FINAL]
-        ledger = Counter((row["kind"], row["order_id"]) for row in state["ledger"])
-        refunds = [row for row in state["refunds"] if row["amount"] == "4.00"]
-        silent = [row for row in state["events"] if row["status"] == "failed" and not row["error"]]
-        paid = {row["id"] for row in state["orders"] if row["status"] == "paid"}
-        calls = [
-            call for call in self.warehouse.control.history() if call["order_id"].endswith(self.run)
-        ]
-        keys = {(call["order_id"], call["key"]) for call in calls}
-        shipped = {call["order_id"] for call in calls if call["status"] == 200}
+        yield from self.check_events(state)
+        yield from self.check_effects(state)
         # The burst shows in the table: how long it takes depends on the machine, and on this
         # process.
         times = sorted(found[0].seconds * 1000 for _, _, found in self.sent if len(found) == 1)
         p90 = times[len(times) * 9 // 10]
+        seen = f"9 of 10 that came alone within {p90:.0f} ms, all within {times[-1]:.0f} ms"
+        yield "The answer is quick.", p90 <= LIMIT, f"{seen} (limit: {LIMIT} ms)"
+        seen = "; ".join(self.surprises) or f"{self.scenes} scenes"
+        yield "Every scene ended as it should.", not self.surprises, seen
 
+    def check_events(self, state):
+        """Yield the promises about what was sent and what was stored."""
+        answers = [(event_id, answer) for _, event_id, answers in self.sent for answer in answers]
+        stored = {row["provider_event_id"]: row["status"] for row in state["events"]}
         forged = self.forged["event_id"]
-        seen = "%d refused, %d stored" % (refused.count(forged), list(stored).count(forged))
+        refused = [event_id for event_id, answer in answers if answer.status == 401]
+        seen = f"{refused.count(forged)} refused, {list(stored).count(forged)} stored"
         yield (
             "A forged webhook leaves no trace.",
             refused == [forged] and forged not in stored,
             seen,
         )
-        seen = "%d events accepted, %d of them at their end" % (len(firsts), len(at_end))
-        yield (
-            "An accepted webhook is never lost.",
-            len(at_end) == len({event_id for event_id, _ in accepted}),
-            seen,
-        )
-        rows = [row for row in state["events"] if row["provider_event_id"] in firsts]
-        seen = "%d webhooks accepted, %d rows for %d events" % (
-            len(accepted),
-            len(rows),
-            len(firsts),
-        )
-        yield "An event is stored once.", len(rows) == len(firsts) == sum(firsts.values()), seen
-        seen = "%d effects wanted, %d in the ledger" % (
-            sum(self.effects.values()),
-            sum(ledger.values()),
-        )
-        yield "An effect happens once.", ledger == self.effects, seen
-        yield (
-            "The order of arrival does not matter.",
-            len(refunds) == 1,
-            "%d early refund booked" % len(refunds),
-        )
-        seen = ", ".join(
-            "%d %s" % (count, status) for status, count in sorted(Counter(stored.values()).items())
-        )
+
+        accepted = [(event_id, answer) for event_id, answer in answers if answer.status == 200]
+        events = {event_id for event_id, _ in accepted}
+        ended = [event_id for event_id in events if stored.get(event_id) in FINAL]
+        seen = f"{len(events)} events accepted, {len(ended)} of them at their end"
+        yield "An accepted webhook is never lost.", len(ended) == len(events), seen
+
+        new = [event_id for event_id, answer in accepted if answer.data["status"] == "accepted"]
+        rows = [row for row in state["events"] if row["provider_event_id"] in events]
+        seen = f"{len(accepted)} webhooks accepted, {len(rows)} rows for {len(events)} events"
+        yield "An event is stored once.", len(rows) == len(new) == len(events), seen
+
+        counts = sorted(Counter(stored.values()).items())
+        silent = [row for row in state["events"] if row["status"] == "failed" and not row["error"]]
         yield (
             "Nothing waits for ever, or fails in silence.",
             set(stored.values()) <= FINAL and not silent,
-            seen,
+            ", ".join(f"{count} {status}" for status, count in counts),
         )
-        seen = "90 %% of those sent alone within %d ms, all within %d ms (limit: %d ms)" % (
-            p90,
-            times[-1],
-            LIMIT,
-        )
-        yield "The answer is quick.", p90 <= LIMIT, seen
-        seen = "%d orders paid, %d calls under %d keys" % (len(paid), len(calls), len(keys))
+
+    def check_effects(self, state):
+        """Yield the promises about what became of the orders."""
+        ledger = Counter((row["kind"], row["order_id"]) for row in state["ledger"])
+        seen = f"{sum(self.effects.values())} effects wanted, {sum(ledger.values())} in the ledger"
+        yield "An effect happens once.", ledger == self.effects, seen
+
+        refunds = [row for row in state["refunds"] if row["amount"] == "4.00"]
+        seen = f"{len(refunds)} early refund booked"
+        yield "The order of arrival does not matter.", len(refunds) == 1, seen
+
+        paid = {row["id"] for row in state["orders"] if row["status"] == "paid"}
+        calls = self.warehouse.control.history()
+        calls = [call for call in calls if call["order_id"].endswith(self.run)]
+        keys = {(call["order_id"], call["key"]) for call in calls}
+        shipped = {call["order_id"] for call in calls if call["status"] == 200}
         yield (
             "The warehouse learns of each paid order.",
             shipped == paid and len(keys) == len(paid),
-            seen,
+            f"{len(paid)} orders paid, {len(calls)} calls under {len(keys)} keys",
         )
-        seen = "; ".join(self.surprises) or "%d scenes" % self.scenes
-        yield "Every scene ended as it should.", not self.surprises, seen
+
+
+def hide_password(url):
+    """Return an address without the user and the password in it."""
+    return re.sub("//[^/]*@", "//", url)
 
 
 def summarize(answers):
     """Return the answers in a few words: ``1 x 200 accepted, 19 x 200 duplicate``."""
-    counts = Counter("%d %s" % (answer.status, answer.data.get("status", "")) for answer in answers)
-    texts = [
-        text.strip() if count == len(answers) else "%d x %s" % (count, text)
-        for text, count in counts.items()
-    ]
-    return ", ".join(sorted(texts))
+    texts = [f"{answer.status} {answer.data.get('status', '')}".strip() for answer in answers]
+    counts = Counter(texts)
+    if len(counts) == 1:
+        return texts[0]
+    return ", ".join(sorted(f"{count} x {text}" for text, count in counts.items()))
 
 
 def slowest(answers):
     """Return how long the slowest answer took."""
-    return "%d ms" % (max(answer.seconds for answer in answers) * 1000)
+    seconds = max(answer.seconds for answer in answers)
+    return f"{seconds * 1000:.0f} ms"
 
 
 def read_options():
@@ -414,14 +406,15 @@ def read_options():
     parser.add_argument(
         "--database-url",
         default=os.environ.get("DATABASE_URL") or None,
-        help="a database instead of SQLite, such as postgres://user:password@host/name; it must exist, and is left "
-        "with the shop's tables, orders and an admin user (default: DATABASE_URL of the environment)",
+        help="a database instead of SQLite, such as postgres://user:password@host/name; it must "
+        "exist, and is left with the shop's tables, orders and an admin user (default: "
+        "DATABASE_URL of the environment)",
     )
     parser.add_argument(
         "--broker-url",
         default=os.environ.get("CELERY_BROKER_URL") or None,
-        help="a broker instead of the embedded one, such as amqp://user:password@host// or redis://host/0 "
-        "(default: CELERY_BROKER_URL of the environment)",
+        help="a broker instead of the embedded one, such as amqp://user:password@host// or "
+        "redis://host/0 (default: CELERY_BROKER_URL of the environment)",
     )
     parser.add_argument(
         "--stay", action="store_true", help="leave everything running at the end, until Ctrl-C"
@@ -431,50 +424,44 @@ def read_options():
 
 def stay(demo):
     """Say how to go on by hand, and wait for Ctrl-C."""
+    url = demo.server.base_url
     print(
-        """
+        f"""
 Everything stays up until you press Ctrl-C.
 
-  The admin:     %(url)s/admin/
-  User:          %(user)s
-  Password:      %(password)s
-  The webhook:   %(url)s%(path)s
-  Its secret:    %(secret)s
-  The warehouse: %(warehouse)shistory, and how to make it fail is in downstream.py
-  The logs:      %(logs)s
+  The admin:     {url}/admin/
+  User:          demo-{demo.run}
+  Password:      {demo.password}
+  The webhook:   {url}{PATH}
+  Its secret:    {SECRET}
+  The warehouse: {demo.warehouse.base_url}history, and how to make it fail is in downstream.py
+  The logs:      {os.path.join(demo.env["VAR_DIR"], "logs")}
 
 To post an event of your own:
 
-  BODY='{"event_id": "evt_1", "type": "charge.succeeded",
-         "data": {"order_id": "%(order)s", "amount": "10.00", "currency": "EUR"}}'
-  curl %(url)s%(path)s -d "$BODY" \\
-    -H "X-Signature: $(printf %%s "$BODY" | openssl dgst -sha256 -hmac '%(secret)s' | sed 's/.* //')"
-"""
-        % {
-            "url": demo.server.base_url,
-            "path": PATH,
-            "order": demo.order("yours"),
-            "user": "demo-" + demo.run,
-            "password": demo.password,
-            "secret": SECRET,
-            "warehouse": demo.warehouse.base_url,
-            "logs": os.path.join(demo.env["VAR_DIR"], "logs"),
-        },
+  BODY='{{"event_id": "evt_1", "type": "charge.succeeded",
+         "data": {{"order_id": "{demo.order("yours")}", "amount": "10.00", "currency": "EUR"}}}}'
+  curl {url}{PATH} -d "$BODY" \\
+    -H "X-Signature: $(printf %s "$BODY" | openssl dgst -sha256 -hmac '{SECRET}' | sed 's/.* //')"
+""",
         flush=True,
     )
     threading.Event().wait()
 
 
 def main():
-    """Play the demo. Returns the exit status: 0 if all promises were kept, 1 if not, 130 if it was interrupted."""
+    """Play the demo. Returns the exit status.
+
+    It is 0 if all promises were kept, 1 if not, and 130 if the demo was interrupted.
+    """
     options, started = read_options(), time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="payment-webhooks-demo-")
     status = 1
     try:
-        versions = (platform.python_version(), django.get_version(), celery.__version__)
         print(
-            "A shop that takes payments, on Python %s, Django %s and Celery %s:" % versions,
+            f"A shop that takes payments, on Python {platform.python_version()}, "
+            f"Django {django.get_version()} and Celery {celery.__version__}:",
             flush=True,
         )
         queue = os.environ.get("CELERY_QUEUE") or "payment-webhooks-demo"
@@ -483,8 +470,8 @@ def main():
         demo.start()
         demo.play()
         broken = demo.judge()
-        verdict = "%d promises were BROKEN" % broken if broken else "All promises were kept"
-        print("\n%s, in %.0f seconds." % (verdict, time.monotonic() - started), flush=True)
+        verdict = f"{broken} promises were BROKEN" if broken else "All promises were kept"
+        print(f"\n{verdict}, in {time.monotonic() - started:.0f} seconds.", flush=True)
         status = 1 if broken else 0
         if options.stay:
             stay(demo)
@@ -494,7 +481,7 @@ def main():
     finally:
         kill_all()
         if status == 1:
-            print("The logs of the processes are in " + os.path.join(folder, "logs"))
+            print(f"The logs of the processes are in {os.path.join(folder, 'logs')}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return status

@@ -1,13 +1,14 @@
-"""The warehouse: another system, which is told of each paid order, and which can be told to misbehave.
+"""The warehouse: another system, which is called for each paid order, and can be made to misbehave.
 
-``python downstream.py --port 0`` runs it, and prints its address first. Tests can start it in their own process
-instead, with :class:`Downstream`. It answers every POST of JSON to another path than these with 200, and counts
-it:
+``python downstream.py --port 0`` runs it, and prints its address first. Tests can start it in their
+own process instead, with :class:`Downstream`. It answers every POST of JSON to another path than
+these with 200, and counts it:
 
 ``POST /control``
     Adds a rule, a JSON object. What is left out of it has the default.
 
-    - ``order_id``, ``key``: the rule holds for calls about this order, or with this ``Idempotency-Key`` (default: all)
+    - ``order_id``, ``key``: the rule holds for calls about this order, or with this
+      ``Idempotency-Key`` (default: all)
     - ``times``: for how many calls the rule holds (default: 1)
     - ``status``: the status of the answer, such as 429, 500 or 503 (default: 200)
     - ``retry_after``: its header ``Retry-After``, seconds or an HTTP date (default: none)
@@ -20,8 +21,8 @@ it:
 ``GET /calls``
     ``{"<Idempotency-Key>": <how many calls had it>}``, those without an answer included.
 ``GET /history``
-    All calls in their order: ``[{"key": ..., "order_id": ..., "status": ..., "at": <Unix seconds>}]``. The status is
-    null for a call without an answer.
+    All calls in their order: ``[{"key": ..., "order_id": ..., "status": ..., "at": <Unix
+    seconds>}]``. The status is null for a call without an answer.
 
 To refuse connections, stop it. It can be started again at the same port.
 """
@@ -38,7 +39,7 @@ RULE = {"order_id", "key", "times", "status", "retry_after", "hang", "close"}
 
 
 class Control:
-    """Tells a running downstream service what to do, and asks what it saw."""
+    """Says to a running downstream service what to do, and asks what it saw."""
 
     def __init__(self, url):
         self.url = url
@@ -60,7 +61,7 @@ class Control:
         return [call for call in self.ask("GET", "history") if order_id in (None, call["order_id"])]
 
     def ask(self, method, path, data=None):
-        """Send a request to one of the control paths, and return the JSON that it is answered with."""
+        """Send a request to one of the control paths, and return the JSON of the answer."""
         body = None if data is None else json.dumps(data).encode()
         request = Request(self.url + path, data=body, method=method)
         with build_opener(ProxyHandler({})).open(request, timeout=10) as response:
@@ -68,12 +69,14 @@ class Control:
 
 
 class Downstream(Control):
-    """The service in threads of this process: ``with Downstream() as warehouse: ... warehouse.url ...``."""
+    """The service in threads of this process: ``with Downstream() as warehouse: ...``."""
 
     def __init__(self, host="127.0.0.1", port=0):
         self.address = (host, port)
-        self.rules, self.records = [], []
-        self.lock, self.stopped = threading.Lock(), threading.Event()
+        self.rules = []
+        self.records = []
+        self.lock = threading.Lock()
+        self.stopped = threading.Event()
 
     def start(self):
         """Listen, at the same port as before if it was stopped. Returns itself."""
@@ -81,7 +84,8 @@ class Downstream(Control):
         self.server = Server(self.address, Answer)
         self.server.downstream = self
         self.address = self.server.server_address
-        self.url = "http://%s:%d/" % self.address
+        host, port = self.address
+        self.url = f"http://{host}:{port}/"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -124,7 +128,7 @@ class Answer(BaseHTTPRequestHandler):
     """Answers one request."""
 
     def do_GET(self):
-        """Tell what was counted."""
+        """Answer with what was counted."""
         records = self.server.downstream.records
         if self.path == "/calls":
             self.send(200, Counter(record["key"] for record in records))
@@ -141,29 +145,37 @@ class Answer(BaseHTTPRequestHandler):
         self.send(200, {})
 
     def do_POST(self):
-        """Add a rule, or answer a call as the rules say."""
-        downstream = self.server.downstream
+        """Add a rule, or answer a call."""
         data = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self.path == "/control":
-            if set(data) - RULE:
-                return self.send(
-                    400, {"error": "A rule has only these names: %s." % ", ".join(sorted(RULE))}
-                )
-            with downstream.lock:
-                downstream.rules.append(data)
-            return self.send(200, {})
+            self.add_rule(data)
+        else:
+            self.answer_call(data)
+
+    def add_rule(self, rule):
+        """Add a rule, if it is one."""
+        if set(rule) - RULE:
+            names = ", ".join(sorted(RULE))
+            self.send(400, {"error": f"A rule has only these names: {names}."})
+            return
+        downstream = self.server.downstream
+        with downstream.lock:
+            downstream.rules.append(rule)
+        self.send(200, {})
+
+    def answer_call(self, data):
+        """Answer a call as the rules say."""
+        downstream = self.server.downstream
         record, rule = downstream.record(self.headers.get("Idempotency-Key"), data.get("order_id"))
         downstream.stopped.wait(rule.get("hang", 0))
         if rule.get("close") or downstream.stopped.is_set():
             self.close_connection = True
             return
         record["status"] = rule.get("status", 200)
-        retry_after = rule.get("retry_after")
-        self.send(
-            record["status"],
-            {},
-            {"Retry-After": str(retry_after)} if retry_after is not None else {},
-        )
+        headers = {}
+        if rule.get("retry_after") is not None:
+            headers["Retry-After"] = str(rule["retry_after"])
+        self.send(record["status"], {}, headers)
 
     def send(self, status, data, headers=()):
         """Send JSON, if the client is still there."""
@@ -185,7 +197,7 @@ class Answer(BaseHTTPRequestHandler):
 def main():
     """Run the service until it is stopped."""
     parser = argparse.ArgumentParser(
-        description="The warehouse, which can be told to misbehave: see the docstring."
+        description="The warehouse, which can be made to misbehave: see the docstring."
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)"

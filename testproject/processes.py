@@ -1,4 +1,4 @@
-"""The shop's processes, for the demo and for tests: web server, Celery worker and warehouse, all of them real.
+"""The shop's processes, for the demo and for tests: web server, Celery worker and warehouse.
 
 ::
 
@@ -12,7 +12,7 @@
             assert post_webhook(server.base_url, event).status == 200
             wait_until(lambda: read_status(env, event) == "processed")
 
-What is still running at the end of the Python process is killed. Unix only.
+All of them are real. What is still running at the end of the Python process is killed. Unix only.
 """
 
 import atexit
@@ -44,7 +44,8 @@ ROOT = os.path.dirname(FOLDER)
 SECRET = "the shared secret of the demo and the tests"
 PATH = "/v1/webhooks/payment"
 
-#: Everything happens in seconds, not in minutes. A lease must be longer than a call of the warehouse.
+#: Everything happens in seconds, not in minutes. A lease must be longer than a call of the
+#: warehouse.
 QUICK = {
     "DOWNSTREAM_TIMEOUT": 2,
     "PAYMENT_WEBHOOKS_PUBLISH_PAUSE": 0.5,
@@ -68,14 +69,13 @@ def read_file(path):
 def shop_environment(var_dir, **overrides):
     """Return the environment of the shop's processes: a dict of texts, ready to be changed.
 
-    ``var_dir`` is the folder for the SQLite file, the queue and the logs; two shops must not share it. ``overrides``
-    are environment variables by their names, for example ``DATABASE_URL="postgres://..."``; None
-    leaves one out. Every variable of ``.env.example`` that the caller's own environment has is left
-    out, and timing is ``QUICK``.
+    ``var_dir`` is the folder for the SQLite file, the queue and the logs; two shops must not share
+    it. ``overrides`` are environment variables by their names, for example
+    ``DATABASE_URL="postgres://..."``; None leaves one out. Every variable of ``.env.example`` that
+    the caller's own environment has is left out, and timing is ``QUICK``.
     """
-    names = set(
-        re.findall(r"^#?([A-Z_]+)=", read_file(os.path.join(FOLDER, ".env.example")), re.MULTILINE)
-    )
+    example = read_file(os.path.join(FOLDER, ".env.example"))
+    names = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
     # They talk to nobody beyond this machine, so a proxy would only be in the way.
     env = {
         name: value
@@ -83,9 +83,8 @@ def shop_environment(var_dir, **overrides):
         if name not in names and "_proxy" not in name.lower()
     }
     # The processes import what this one imports, from wherever they are started.
-    folders = [
-        os.path.abspath(folder) for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder
-    ]
+    folders = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+    folders = [os.path.abspath(folder) for folder in folders]
     if ROOT in map(os.path.abspath, sys.path):
         folders.append(ROOT)
     values = dict(QUICK, VAR_DIR=var_dir, ENV_FILE=os.devnull, SECRET_KEY=uuid.uuid4().hex)
@@ -98,13 +97,12 @@ def shop_environment(var_dir, **overrides):
 
 
 def manage(env, *arguments):
-    """Run a command of ``manage.py``, and return what it prints. Raises ``RuntimeError`` if it fails."""
+    """Run a command of ``manage.py``. Returns what it prints, or raises ``RuntimeError``."""
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True)
     if done.returncode:
-        raise RuntimeError(
-            "manage.py %s failed: %s" % (" ".join(arguments), done.stderr.decode(errors="replace"))
-        )
+        error = done.stderr.decode(errors="replace")
+        raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {error}")
     return done.stdout.decode()
 
 
@@ -115,40 +113,42 @@ def shop_state(env):
 
 def read_status(env, event):
     """Return the status of an event that :func:`make_event` made, or None if it is not stored."""
-    found = [
-        row["status"]
-        for row in shop_state(env)["events"]
-        if row["provider_event_id"] == event["event_id"]
-    ]
-    return found[0] if found else None
+    statuses = {row["provider_event_id"]: row["status"] for row in shop_state(env)["events"]}
+    return statuses.get(event["event_id"])
 
 
 def wait_until(condition, timeout=20, interval=0.1):
-    """Call ``condition`` until it returns something true, and return that. Raises ``TimeoutError``. In seconds."""
+    """Call ``condition`` until it returns something true, and return that.
+
+    Raises ``TimeoutError`` after ``timeout`` seconds.
+    """
     end = time.monotonic() + timeout
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > end:
-            raise TimeoutError("It did not happen within %s seconds." % timeout)
+            raise TimeoutError(f"It did not happen within {timeout} seconds.")
         time.sleep(interval)
 
 
 class Process:
-    """A running process of the shop, with all its children. As a context manager it is stopped at the end.
+    """A running process of the shop, with all its children.
 
-    ``base_url`` is the address of a server or a warehouse, without a slash at the end of a server's, ``control`` (a
-    :class:`downstream.Control`) tells a warehouse what to do, ``log`` is the path of the file with its output.
+    As a context manager it is stopped at the end. ``base_url`` is the address of a server or a
+    warehouse, without a slash at the end of a server's. ``control``, a :class:`downstream.Control`,
+    makes a warehouse misbehave. ``log`` is the path of the file with its output.
     """
 
-    base_url = control = None
-    running, counter = [], itertools.count(1)
+    base_url = None
+    control = None
+    running = []
+    counter = itertools.count(1)
 
     def __init__(self, name, command, env):
         folder = os.path.join(env["VAR_DIR"], "logs")
         os.makedirs(folder, exist_ok=True)
-        self.log = os.path.join(folder, "%s-%d.log" % (name, next(self.counter)))
+        self.log = os.path.join(folder, f"{name}-{next(self.counter)}.log")
         with open(self.log, "wb") as file:
             options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
             # A group of its own: it can be killed as a whole, and Ctrl-C is not for it.
@@ -172,7 +172,7 @@ class Process:
 
     def children(self):
         """Return the ids of the direct children, such as those of a worker's pool. Linux only."""
-        paths = glob.glob("/proc/%d/task/*/children" % self.pid)
+        paths = glob.glob(f"/proc/{self.pid}/task/*/children")
         return [int(pid) for path in paths for pid in read_file(path).split()]
 
     def kill_children(self):
@@ -206,14 +206,17 @@ class Process:
         self.kill()
 
     def wait_until(self, is_ready, timeout=30):
-        """Wait until it is ready, and return it. Raises ``RuntimeError`` with its output if it ends, or hangs."""
+        """Wait until it is ready, and return it.
+
+        Raises ``RuntimeError`` with its output if it ends or hangs.
+        """
         with suppress(TimeoutError):
             wait_until(lambda: is_ready() or not self.is_running(), timeout, interval=0.05)
             if self.is_running():
                 return self
         state = "is not ready" if self.is_running() else "has ended"
         self.kill()
-        raise RuntimeError("%s %s:\n%s" % (self.log, state, self.output()))
+        raise RuntimeError(f"{self.log} {state}:\n{self.output()}")
 
     def __enter__(self):
         return self
@@ -248,43 +251,33 @@ def start_server(env, port=None):
     Give the ``port`` of a killed server to start it again at the same address.
     """
     port = port or find_port()
-    address = "127.0.0.1:%d" % port
+    address = f"127.0.0.1:{port}"
     command = ["-m", "gunicorn", "testproject.wsgi", "--bind", address]
     server = Process("server", [sys.executable, *command], env)
-    server.base_url, server.port = "http://" + address, port
+    server.base_url = f"http://{address}"
+    server.port = port
     return server.wait_until(lambda: accepts(port))
 
 
 def start_worker(env, concurrency=2, name="worker"):
-    """Start a Celery worker with ``concurrency`` child processes, and return it once it takes events.
+    """Start a Celery worker with ``concurrency`` children, and return it once it takes events.
 
     ``name`` is what its log is called. The embedded broker is good for one worker at a time.
     """
-    command = [
-        "-m",
-        "celery",
-        "-A",
-        "testproject",
-        "worker",
-        "--loglevel",
-        "INFO",
-        "--concurrency",
-        str(concurrency),
-    ]
+    command = f"-m celery -A testproject worker --loglevel INFO --concurrency {concurrency}"
     # A name that nobody has had at this broker: it locks the queue of a name, for a while after a
     # death, too.
-    command += [
-        "--hostname",
-        "%s-%s@%%h" % (name, uuid.uuid4().hex[:8]),
-        "--without-gossip",
-        "--without-mingle",
-    ]
-    worker = Process(name, [sys.executable, *command], env)
+    hostname = f"{name}-{uuid.uuid4().hex[:8]}@%h"
+    command += f" --hostname {hostname} --without-gossip --without-mingle"
+    worker = Process(name, [sys.executable, *command.split()], env)
     return worker.wait_until(lambda: " ready." in worker.output())
 
 
 def start_downstream(env, port=0):
-    """Start the warehouse, and return it. Give its ``base_url`` to the others as ``DOWNSTREAM_URL``."""
+    """Start the warehouse, and return it.
+
+    Give its ``base_url`` to the others as ``DOWNSTREAM_URL``.
+    """
     downstream = Process("downstream", [sys.executable, "downstream.py", "--port", str(port)], env)
     downstream.wait_until(lambda: downstream.output().endswith("\n"))
     downstream.base_url = downstream.output().strip()
@@ -293,9 +286,10 @@ def start_downstream(env, port=0):
 
 
 def make_event(event_type, order_id, event_id=None, **data):
-    """Return an event as the default provider sends it. ``data`` adds to what it says, or changes it.
+    """Return an event as the default provider sends it. ``data`` adds to what it says.
 
-    Written and signed here, not by the app's own test kit: what is outside of the shop must not share its mistakes.
+    Written and signed here, not by the app's own test kit: what is outside of the shop must not
+    share its mistakes.
     """
     event = {"event_id": event_id or "evt_" + uuid.uuid4().hex[:12], "type": event_type}
     event["created_at"] = datetime.now(timezone.utc).isoformat()
@@ -327,20 +321,18 @@ class Answer(NamedTuple):
 def post_webhook(base_url, event, secret=SECRET, path=PATH, headers=(), chunked=False, timeout=10):
     """Sign an event and post it, on a connection of its own. Returns the :class:`Answer`.
 
-    ``event`` is a dict, or the bytes of any other body. ``headers`` are added, and replace ``X-Signature`` if they
-    have it. ``chunked`` sends the body without a ``Content-Length``. Raises what :mod:`http.client`
-    raises.
+    ``event`` is a dict, or the bytes of any other body. ``headers`` are added, and replace
+    ``X-Signature`` if they have it. ``chunked`` sends the body without a ``Content-Length``. Raises
+    what :mod:`http.client` raises.
     """
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    sent = dict(
-        {"Content-Type": "application/json", "X-Signature": sign(body, secret)}, **dict(headers)
-    )
+    sent = {"Content-Type": "application/json", "X-Signature": sign(body, secret)}
+    sent.update(headers)
     connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=timeout)
     started = time.monotonic()
     try:
-        connection.request(
-            "POST", path, iter([body]) if chunked else body, sent, encode_chunked=chunked
-        )
+        content = iter([body]) if chunked else body
+        connection.request("POST", path, content, sent, encode_chunked=chunked)
         response = connection.getresponse()
         return Answer(response.status, response.read(), time.monotonic() - started)
     finally:
@@ -348,7 +340,7 @@ def post_webhook(base_url, event, secret=SECRET, path=PATH, headers=(), chunked=
 
 
 def post_at_once(count, *arguments, **options):
-    """Call :func:`post_webhook` with the same arguments in ``count`` threads at once, and return the answers."""
+    """Call :func:`post_webhook` with the same arguments in ``count`` threads at once."""
     barrier = threading.Barrier(count)
 
     def post(_):

@@ -1,4 +1,4 @@
-"""The embedded broker: a folder with a file for each message. For one worker, for development and the demo."""
+"""The embedded broker: a folder with a file for each message. For one worker, in development."""
 
 import os
 import time
@@ -17,9 +17,8 @@ class Channel(filesystem.Channel):
 
     def _put(self, queue, payload, **kwargs):
         """Write a message under a name that the worker does not look for, then give it its name."""
-        path = os.path.join(
-            self.data_folder_out, "%d_%s.%s." % (time.monotonic() * 1000, uuid.uuid4(), queue)
-        )
+        moment = int(time.monotonic() * 1000)
+        path = os.path.join(self.data_folder_out, f"{moment}_{uuid.uuid4()}.{queue}.")
         with open(path + "new", "wb") as file:
             file.write(dumps(payload).encode())
         os.rename(path + "new", path + "msg")

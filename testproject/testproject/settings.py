@@ -1,4 +1,7 @@
-"""The shop's settings. Everything that differs between two places comes from the environment: see .env.example."""
+"""The shop's settings.
+
+Everything that differs between two places comes from the environment: see .env.example.
+"""
 
 import importlib.util
 import os
@@ -83,13 +86,12 @@ elif DATABASE["ENGINE"].endswith("mysql"):
         importlib.import_module("pymysql").install_as_MySQLdb()
     OPTIONS["charset"] = "utf8mb4"
     # Django's own default since 2.0; MySQL's would be REPEATABLE READ.
-    OPTIONS["init_command"] = "SET SESSION TRANSACTION ISOLATION LEVEL %s" % env.str(
-        "MYSQL_ISOLATION_LEVEL", "READ COMMITTED"
-    )
+    level = env.str("MYSQL_ISOLATION_LEVEL", "READ COMMITTED")
+    OPTIONS["init_command"] = f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"
 
 
 def prepare_sqlite(connection, **_):
-    """Let readers and one writer work at the same time, and keep old Django from spoiling the schema."""
+    """Let readers and one writer work at once, and keep old Django from spoiling the schema."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -182,7 +184,7 @@ for name, read in [
 
 # ---- the shop
 
-# The warehouse that is told to ship a paid order. Without an address nobody is told.
+# The warehouse that ships paid orders. Without an address it is not called.
 DOWNSTREAM_URL = env.str("DOWNSTREAM_URL", "")
 DOWNSTREAM_TIMEOUT = env.float("DOWNSTREAM_TIMEOUT", 5)
 
