@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.receive [--rounds 6] [--webhooks 800]
+    python -m benchmarks.receive [--rounds 12] [--webhooks 400]
 
 A real server (gunicorn), PostgreSQL and Redis. Webhooks of one event are posted to the naive
 program and to the app in turn, by 8 clients and then by 1, over connections that stay open.
@@ -30,7 +30,7 @@ def measure_all(
     """Let both programs receive webhooks, in turn."""
     measured = defaultdict(list)
     for program in PROGRAMS:
-        receive(stage, program, count // 2, clients)
+        receive(stage, program, count, clients)
     for _ in range(rounds):
         for program in PROGRAMS:
             measured[program].append(receive(stage, program, count, clients))
@@ -68,9 +68,9 @@ def show(busy: dict[Program, list[Received]], calm: dict[Program, list[Received]
 def main() -> None:
     """Measure, and print the lines of the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=6, help="for each program (default: 6)")
+    parser.add_argument("--rounds", type=int, default=12, help="for each program (default: 12)")
     parser.add_argument(
-        "--webhooks", type=int, default=800, help=f"with {CLIENTS} clients (default: 800)"
+        "--webhooks", type=int, default=400, help=f"with {CLIENTS} clients (default: 400)"
     )
     options = parser.parse_args()
     with set_stage() as stage, stage.serve():

@@ -22,7 +22,7 @@ class Report:
     def __init__(self, *programs: Program) -> None:
         self.programs = programs
         names = [program.name for program in programs]
-        self._write(["", *names, "range"])
+        self._write(["", *names, "middle half of the ratios"])
         self._write(["---"] * (len(programs) + 2))
 
     def show(
@@ -31,13 +31,12 @@ class Report:
         measured: Mapping[Program, Sequence[Any]],
         read: Callable[[Any], float],
     ) -> None:
-        """Print a line: the medians of all rounds, and the range of the last program's ratio."""
+        """Print a line: the medians of all rounds, and the middle half of the last one's ratios."""
         values = [[read(one) for one in measured[program]] for program in self.programs]
         medians = [statistics.median(numbers) for numbers in values]
         cells = [f"{divide(median, medians[0])} ({write(median)})" for median in medians]
         ratios = sorted(last / first for first, last in zip(values[0], values[-1]) if first)
-        spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if len(ratios) > 1 else ""
-        self._write([what, *cells, spread])
+        self._write([what, *cells, write_middle(ratios)])
 
     def show_values(
         self, what: str, measured: Mapping[Program, Any], read: Callable[[Any], float]
@@ -48,6 +47,14 @@ class Report:
 
     def _write(self, cells: Sequence[str]) -> None:
         say("| " + " | ".join(cells) + " |")
+
+
+def write_middle(ratios: Sequence[float]) -> str:
+    """Return between what the middle half of some sorted ratios is; nothing if they are few."""
+    if len(ratios) < 2:
+        return ""
+    quarter = len(ratios) // 4
+    return f"{ratios[quarter]:.2f} to {ratios[-1 - quarter]:.2f}"
 
 
 def divide(value: float, floor: float) -> str:
