@@ -172,6 +172,7 @@ class Outages(Attack):
         self.nap()
         with suppress(ProcessLookupError):  # it may have been killed in the meantime
             os.kill(pid, signal.SIGCONT)
+        return True
 
     def freeze_group(self, unit):
         """Freeze a process with its children."""

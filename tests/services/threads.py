@@ -4,7 +4,8 @@ import threading
 
 from django.db import connection, connections
 
-PATIENCE = 300  # seconds: longer than any thread may take; a test that waits so long has found a hanging thread
+# In seconds, and longer than any thread may take: who waits so long has found one that hangs.
+PATIENCE = 300
 
 
 class Thread(threading.Thread):
