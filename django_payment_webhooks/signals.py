@@ -6,10 +6,10 @@ sender is the view for a webhook, and the event's class for everything else.
 
 from django.dispatch import Signal
 
-# provider (its name), received (a list of Received), seconds (until the answer)
+# provider (its name), events (each with is_new), seconds (until the answer)
 webhook_received = Signal()
 # provider (the name in the address, even if there is no such provider), status, reason, seconds,
-# error (the database's, or None)
+# error (the exception)
 webhook_rejected = Signal()
 
 # An event got the status of the same name: event, error (what the handler raised, or None)
@@ -22,11 +22,11 @@ event_ignored = Signal()
 event_failed = Signal()
 
 # Something else happened to an event: event
-event_conflicted = Signal()  # other (the event of the same effect, or None), difference
+event_conflicted = Signal()  # other: a later one, not saved if it has the same id
 event_released = Signal()  # by: the event that it waited for
 event_retried = Signal()  # error
 event_overtaken = Signal()  # error: of an attempt whose event somebody else has by now
-event_replayed = Signal()
+event_replayed = Signal()  # by, reason
 
 # error
 enqueue_failed = Signal()
