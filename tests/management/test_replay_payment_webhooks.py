@@ -13,6 +13,7 @@ from django_payment_webhooks.history.models import Entry
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.receiving import receive_events
+from django_payment_webhooks.testing import without_broker
 
 from ..conftest import get_publisher
 from ..doubles import handle
@@ -240,6 +241,13 @@ def test_a_broker_that_is_away_keeps_it_waiting_once_and_for_a_bounded_time(sett
     assert run("--status", "failed") == "5 events replayed, 0 left as they are\n"
     assert StuckPublisher.flushed == [5]
     assert replayed() == [event.pk for event in events]
+
+
+def test_it_can_be_called_by_a_test_without_a_broker():
+    event = failed()
+    with without_broker():
+        assert run("--status", "failed") == "1 events replayed, 0 left as they are\n"
+    assert replayed() == [event.pk]
 
 
 def test_many_events_give_their_messages_time_so_that_none_is_lost(published, monkeypatch):
