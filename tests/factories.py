@@ -93,5 +93,5 @@ class EventFactory(factory.django.DjangoModelFactory):
     received_at = factory.LazyFunction(timezone.now)
     body = factory.LazyAttribute(lambda event: json.dumps(event.payload).encode())
     fingerprint = factory.LazyAttribute(find_body_fingerprint)
-    due_at = factory.LazyFunction(time.time)
+    due_at = factory.LazyFunction(lambda: time.time())
     enqueue_at = factory.LazyAttribute(lambda event: event.due_at and event.due_at + 30)
