@@ -352,7 +352,8 @@ def recipe_plain():
 
 
 def recipe_timed():
-    body, now = json.dumps(BODY).encode(), str(int(time.time()))
+    body = json.dumps(BODY).encode()
+    now = str(int(time.time()))
     signature = sign(b"a secret of sixteen bytes or more", now.encode() + b"." + body)
     headers = {"HTTP_X_TIMED_SIGNATURE": f"t={now},v1={'0' * 64},v1={signature}"}
     return headers, body, [("evt_1", "charge.succeeded", "A1")], None
@@ -828,7 +829,8 @@ def test_every_room_is_on_the_page_and_in_the_drawing_of_the_architecture():
 
 
 def test_design_has_three_metrics_and_at_most_ten_next_steps():
-    design, reference = read("explanation", "design.md"), read("reference", "metrics.md")
+    design = read("explanation", "design.md")
+    reference = read("reference", "metrics.md")
     metrics = re.findall(r"^`(payment_webhooks_\w+)`", design, re.M)
     assert len(metrics) == 3
     for metric in metrics:
