@@ -26,6 +26,8 @@ import sys
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 CONSTRAINTS = os.path.join(ROOT, "constraints")
+# The line of tox.ini that runs a command with its arguments.
+LINES = {"demo": "demo", "test": "sqlite", "faults": "campaign"}
 
 
 def read_requirements():
@@ -46,7 +48,8 @@ def install_tox():
         # Not a virtual environment: a distribution can have split off what creates them. Under
         # another name until it is complete.
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder + ".new"]
-        subprocess.check_call([*pip, "--upgrade", *requirements])
+        if subprocess.call([*pip, "--upgrade", *requirements]):
+            sys.exit("tox could not be installed.")
         os.rename(folder + ".new", folder)
     return folder
 
@@ -62,27 +65,27 @@ def find_constraints():
 def run_tox(arguments):
     """Run tox. Returns its exit status."""
     folders = [install_tox(), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # The lines for a Python of their own replace the constraints, those for this one use them.
-    environment = dict(
-        os.environ, PYTHONPATH=os.pathsep.join(folders), PIP_CONSTRAINT=find_constraints()
-    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(folders))
+    # The lines for a Python of their own have other ones.
+    environment["PIP_CONSTRAINT"] = environment["UV_CONSTRAINT"] = find_constraints()
     return subprocess.call([sys.executable, "-m", "tox", *arguments], cwd=ROOT, env=environment)
+
+
+def find_arguments(command, arguments):
+    """Return what tox is called with for a command. Ends the program if that is unknown."""
+    if command == "tox":
+        return arguments
+    if command == "test" and not arguments:
+        return ["run-parallel", "--parallel", "all", "-m", "test"]
+    if command in LINES:
+        return ["run", "-q", "-e", LINES[command], "--", *arguments]
+    sys.exit(__doc__)
 
 
 def main():
     """Run the command that is asked for. Returns the exit status."""
-    command, arguments = "".join(sys.argv[1:2]), sys.argv[2:]
-    commands = {
-        "demo": ["run", "-q", "-e", "demo", "--", *arguments],
-        "test": ["run", "-q", "-e", "sqlite", "--", *arguments],
-        "faults": ["run", "-q", "-e", "campaign", "--", *arguments],
-        "tox": arguments,
-    }
-    if command not in commands:
-        sys.exit(__doc__)
-    if command == "test" and not arguments:
-        commands["test"] = ["run-parallel", "--parallel", "all", "-m", "test"]
-    return run_tox(commands[command])
+    command = "".join(sys.argv[1:2])
+    return run_tox(find_arguments(command, sys.argv[2:]))
 
 
 if __name__ == "__main__":

@@ -454,7 +454,8 @@ def main():
 
     It is 0 if all promises were kept, 1 if not, and 130 if the demo was interrupted.
     """
-    options, started = read_options(), time.monotonic()
+    options = read_options()
+    started = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="payment-webhooks-demo-")
     status = 1

@@ -2,15 +2,15 @@
 environment.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import runpy
 
 import pytest
+from appconf import AppConf
 from django.core.exceptions import ImproperlyConfigured
-
-from django_payment_webhooks.conf import PaymentWebhooksConf
-from django_payment_webhooks.sweeper import SweeperConf
 
 from . import ROOT
 
@@ -28,18 +28,22 @@ def find_variables():
     """Return the names of the variables that the settings read."""
     source = read(SETTINGS)
     names = re.findall(r'env\.\w+\(\s*"(\w+)"', source)
-    return set(names) | {
-        "PAYMENT_WEBHOOKS_" + name for name in re.findall(r'\("(\w+)", env\.\w+\)', source)
-    }
+    own = re.findall(r'\("(\w+)", env\.\w+\)', source)
+    return {*names, *(f"PAYMENT_WEBHOOKS_{name}" for name in own)}
 
 
 def find_examples():
     """Return each variable of the example with its value, and those that are commented out."""
     lines = re.findall(r"^(#?)([A-Z_]+)=(.*)$", read(EXAMPLE), re.MULTILINE)
-    return (
-        {name: value for is_comment, name, value in lines if not is_comment},
-        {name for is_comment, name, _ in lines if is_comment},
-    )
+    given = {name: value for is_comment, name, value in lines if not is_comment}
+    commented = {name for is_comment, name, _ in lines if is_comment}
+    return given, commented
+
+
+def find_defaults():
+    """Return the defaults of the app's settings, wherever they are declared."""
+    found = [conf for conf in AppConf.__subclasses__() if conf.__module__.startswith("django_pay")]
+    return {name: value for conf in found for name, value in conf._meta.defaults.items()}
 
 
 @pytest.fixture
@@ -48,14 +52,8 @@ def load(tmp_path):
     before = dict(os.environ)
 
     def load(**environ):
-        environ = dict(
-            {
-                "VAR_DIR": str(tmp_path / "var"),
-                "ENV_FILE": str(tmp_path / "none"),
-                "SECRET_KEY": "k",
-            },
-            **environ,
-        )
+        own = {"VAR_DIR": str(tmp_path / "var"), "ENV_FILE": str(tmp_path / "none")}
+        environ = {**own, "SECRET_KEY": "k", **environ}
         os.environ.clear()
         os.environ.update({name: value for name, value in environ.items() if value is not None})
         return {name: value for name, value in runpy.run_path(SETTINGS).items() if name.isupper()}
@@ -75,28 +73,15 @@ def test_every_variable_is_in_the_example_and_nothing_else():
 
 def test_the_example_gives_the_defaults(load):
     given, _ = find_examples()
-    example = load(
-        **dict(
-            given,
-            SECRET_KEY="k",
-            PAYMENT_WEBHOOKS_SECRETS=None,
-            PAYMENT_WEBHOOKS_SECRETS_TIMED=None,
-        )
-    )
-    numbers = {
-        name: example.pop(name)
-        for name in list(example)
-        if re.match("PAYMENT_WEBHOOKS_[A-Z_]+$", name)
-    }
+    secrets = ("PAYMENT_WEBHOOKS_SECRETS", "PAYMENT_WEBHOOKS_SECRETS_TIMED")
+    example = load(**{**given, "SECRET_KEY": "k", **dict.fromkeys(secrets)})
+    names = [name for name in example if re.match("PAYMENT_WEBHOOKS_[A-Z_]+$", name)]
+    own = {name: example.pop(name) for name in names}
     defaults = load()
     for name in ("PAYMENT_WEBHOOKS_PROVIDERS", "PAYMENT_WEBHOOKS_HANDLERS"):
-        assert numbers.pop(name) == defaults.pop(name)
+        assert own.pop(name) == defaults.pop(name)
     assert example == defaults
-    for name, value in numbers.items():
-        name = name[len("PAYMENT_WEBHOOKS_") :]
-        conf = SweeperConf if name in ("SWEEP_INTERVAL", "SWEEP_BATCH") else PaymentWebhooksConf
-        assert value == getattr(conf, name)
-    assert numbers
+    assert own == {name: find_defaults()[name] for name in own} != {}
 
 
 def test_the_example_says_of_every_variable_what_it_is_for():

@@ -168,6 +168,11 @@ if METRICS:
     PAYMENT_WEBHOOKS_EXTENSIONS = ["django_payment_webhooks.contrib.prometheus"]
 for name, read in [
     ("MAX_BODY_SIZE", env.int),
+    ("MAX_EVENTS", env.int),
+    ("MAX_JSON_DEPTH", env.int),
+    ("MAX_JSON_VALUES", env.int),
+    ("MESSAGE_SIZE", env.int),
+    ("TASK_TIME", env.float),
     ("PUBLISH_PAUSE", env.float),
     ("SWEEP_INTERVAL", env.float),
     ("SWEEP_BATCH", env.int),
