@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.growth [--rows 1000000] [--events 500]
+    python -m benchmarks.growth [--rows 1000000] [--events 400]
 
 Receiving and processing are measured twice: right after a checkpoint, when the first change of each
 page writes the whole page into the log, and as they are long after one, which is what remains if
@@ -62,7 +62,7 @@ def main() -> None:
     """Measure with an empty table and with a full one."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1000000, help="in the table (default: 1000000)")
-    parser.add_argument("--events", type=int, default=500, help="that are measured (default: 500)")
+    parser.add_argument("--events", type=int, default=400, help="that are measured (default: 400)")
     options = parser.parse_args()
     with set_stage() as stage, stage.serve():
         show(stage, "empty", options.events)
