@@ -536,8 +536,8 @@ def test_thousand_orders_at_once_never_wait_for_each_others_locks(
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
 
-    def confirm_and_meet(self):
-        confirm(self)
+    def confirm_and_meet(self, written):
+        confirm(self, written)
         ends.wait(PATIENCE)
 
     def look_for_waits():
@@ -1117,7 +1117,7 @@ def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_end
 def test_effects_are_undone_if_the_connection_is_lost_at_the_end(order, isolation, monkeypatch):
     event, confirm = EventFactory(), Event.confirm
 
-    def fail_once(self):
+    def fail_once(self, written):
         monkeypatch.setattr(Event, "confirm", confirm)
         raise OperationalError("The connection was lost.")
 
