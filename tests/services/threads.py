@@ -4,7 +4,8 @@ import threading
 
 from django.db import connection, connections
 
-PATIENCE = 300  # seconds: longer than any thread may take; a test that waits so long has found a hanging thread
+# Seconds, longer than any thread may take: who waits so long has found a thread that hangs.
+PATIENCE = 300
 
 
 class Thread(threading.Thread):
