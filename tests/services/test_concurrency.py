@@ -119,7 +119,8 @@ def make_due(*events):
 
 LOCK_WAITS = {
     "mysql": "SELECT count(*) FROM information_schema.innodb_trx"
-    " JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND db = database()",
+    " JOIN information_schema.processlist ON id = trx_mysql_thread_id"
+    " WHERE trx_state = 'LOCK WAIT' AND db = database()",
     "postgresql": "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
     " AND datname = current_database()",
