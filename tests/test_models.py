@@ -162,8 +162,7 @@ def test_an_event_that_is_taken_is_counted_and_leased_and_swept_as_before(status
 def test_a_claim_writes_how_the_event_will_end(delivers, received_signals):
     event = EventFactory(error="an earlier error")
     with transaction.atomic():
-        event.claim("a key", delivers)
-        event.confirm()
+        event.confirm(event.claim("a key", delivers))
     row = read(event)
     assert (row.status, row.error) == ("applied" if delivers else "processed", "")
     assert (row.idempotency_key, row.version) == ("a key", 1)
@@ -190,21 +189,21 @@ def test_a_claim_writes_how_the_event_will_end(delivers, received_signals):
 @pytest.mark.parametrize("delivers", [True, False])
 def test_a_claim_of_which_anything_is_gone_is_not_confirmed(values, delivers):
     event = EventFactory()
-    event.claim("a key", delivers)
-    event.confirm()
+    written = event.claim("a key", delivers)
+    event.confirm(written)
     if {name: columns(event)[name] for name in values} == values:
         return  # what it is anyway
     Event.objects.filter(pk=event.pk).update(**values)
     with pytest.raises(transaction.TransactionManagementError, match="hid a database error"):
-        event.confirm()
+        event.confirm(written)
 
 
 def test_a_claim_whose_row_is_gone_is_not_confirmed():
     event = EventFactory()
-    event.claim("a key", False)
+    written = event.claim("a key", False)
     Event.objects.filter(pk=event.pk).delete()
     with pytest.raises(transaction.TransactionManagementError):
-        event.confirm()
+        event.confirm(written)
 
 
 # ---- reschedule and finish

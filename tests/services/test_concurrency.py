@@ -538,8 +538,8 @@ def test_thousand_orders_at_once_never_wait_for_each_others_locks(
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
 
-    def confirm_and_meet(self):
-        confirm(self)
+    def confirm_and_meet(self, written):
+        confirm(self, written)
         ends.wait(PATIENCE)
 
     def look_for_waits():
@@ -788,13 +788,14 @@ def test_thousand_refunds_that_wait_for_one_charge_are_released_once_and_one_row
     updates = [
         sql for sql in statements if sql.startswith("UPDATE") and "payment_webhooks_event" in sql
     ]
-    # The charge is taken, applied and processed; it releases a hundred, and so does each refund
-    # that is taken and applied, until all are released.
-    assert len(updates) == 3 + 1000 + 50 * 2
-    assert len(released) == 100
-    refunds = Event.objects.filter(type="refund.created").values_list("pk", flat=True)
-    assert sorted(nudges) == sorted(refunds)
-    assert not Event.objects.filter(due_at__gt=time.time()).exists()
+    # The charge is taken, applied and processed, each refund is taken and applied; and who is
+    # released is released by one of them, once.
+    assert len(updates) == 3 + 50 * 2 + len(nudges)
+    # Once when the charge is applied, and once when it is processed.
+    assert 100 <= len(released) <= 200
+    assert 150 <= len(nudges) == len(set(nudges)) <= 1000
+    due = Event.objects.filter(type="refund.created", status=Event.WAITING, due_at__lte=time.time())
+    assert set(due.values_list("pk", flat=True)) == set(nudges) - set(released[:50])
     assert effects() == {f"payment {order.pk}": 1, f"refund {order.pk}": 50}
 
 
@@ -1119,7 +1120,7 @@ def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_end
 def test_effects_are_undone_if_the_connection_is_lost_at_the_end(order, isolation, monkeypatch):
     event, confirm = EventFactory(), Event.confirm
 
-    def fail_once(self):
+    def fail_once(self, written):
         monkeypatch.setattr(Event, "confirm", confirm)
         raise OperationalError("The connection was lost.")
 
