@@ -52,17 +52,17 @@ def release(event: Event, **_: Any) -> None:
     waiting = Event.objects.filter(order_key=event.order_key, status=Event.WAITING)
     try:
         # Of most orders nothing waits, so that the question is to cost little.
-        keys = list(waiting.values_list("pk", flat=True)[:MAX_RELEASED])
+        keys = waiting.filter(due_at__gt=time.time()).values_list("pk", flat=True)[:MAX_RELEASED]
         if keys:
-            release_all(keys, event)
+            release_all(list(keys), event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
 
 
 def release_all(keys: Sequence[int], by: Event) -> None:
-    """Make waiting events due, but those that are due already."""
-    others = Event.objects.filter(pk__in=keys, status=Event.WAITING, due_at__gt=time.time())
-    enqueue([other for other in others.defer("body") if release_one(other, by)])
+    """Make events due that were waiting, those that still do."""
+    others = Event.objects.filter(pk__in=keys, status=Event.WAITING).defer("body")
+    enqueue([other for other in others if release_one(other, by)])
 
 
 def release_one(event: Event, by: Event) -> bool:
