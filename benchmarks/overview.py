@@ -45,7 +45,7 @@ COPIES_SOURCE = """(
         FROM generate_series(1, {count}) AS n
     ) AS numbered
 ) AS copies"""
-#: When the app does what: columns that are times in one version, and microseconds in another.
+#: When the app does what. A version keeps it as times, another as Unix seconds or microseconds.
 SCHEDULE = {
     "due_at": "CASE WHEN NOT is_final THEN now() + (n % 600 - 300) * interval '1 second' END",
     "enqueue_at": "CASE WHEN NOT is_final THEN now() + (n % 600 - 20) * interval '1 second' END",
@@ -82,6 +82,8 @@ def write_moment(column: str, moment: str) -> str:
         APP.table,
         column,
     )
+    if kind == "double precision":
+        return f"extract(epoch FROM {moment})"
     if kind == "bigint":
         return f"(extract(epoch FROM {moment}) * 1000000)::bigint"
     return moment
