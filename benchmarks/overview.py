@@ -26,7 +26,7 @@ from django.utils.module_loading import import_string
 
 from .filling import copy_newest
 from .meters import query
-from .programs import APP, COPIES, receive_event
+from .programs import APP, COPIES, receive_event, write_moment
 from .report import say
 from .stage import set_stage
 
@@ -45,7 +45,7 @@ COPIES_SOURCE = """(
         FROM generate_series(1, {count}) AS n
     ) AS numbered
 ) AS copies"""
-#: When the app does what. A version keeps it as times, another as Unix seconds or microseconds.
+#: When a worker, or the sweeper, is to look at an event.
 SCHEDULE = {
     "due_at": "CASE WHEN NOT is_final THEN now() + (n % 600 - 300) * interval '1 second' END",
     "enqueue_at": "CASE WHEN NOT is_final THEN now() + (n % 600 - 20) * interval '1 second' END",
@@ -70,23 +70,8 @@ def find_copies() -> dict[str, str]:
     copies["idempotency_key"] = f"CASE WHEN {HAS_EFFECT} THEN {copies['idempotency_key']} END"
     copies["version"] = "3"
     for column, moment in SCHEDULE.items():
-        copies[column] = write_moment(column, moment)
+        copies[column] = write_moment(moment)
     return copies
-
-
-def write_moment(column: str, moment: str) -> str:
-    """Return SQL for a moment as a column keeps it."""
-    kind = query(
-        "SELECT data_type FROM information_schema.columns"
-        " WHERE table_name = %s AND column_name = %s",
-        APP.table,
-        column,
-    )
-    if kind == "double precision":
-        return f"extract(epoch FROM {moment})"
-    if kind == "bigint":
-        return f"(extract(epoch FROM {moment}) * 1000000)::bigint"
-    return moment
 
 
 def measure(name: str, function: Callable[[], Any]) -> None:

@@ -11,6 +11,7 @@ from django.test import Client
 from processes import PATH, sign
 
 from .generator import write_event
+from .meters import query
 
 
 class Program(NamedTuple):
@@ -61,10 +62,6 @@ COPIES = {
 }
 
 
-#: What the app takes for the present.
-CLOCK = "django.utils.timezone.now"
-
-
 def receive_event(size: int = 500) -> None:
     """Let the app receive an event, in this process."""
     body = json.dumps(write_event("A1", size)).encode()
@@ -78,3 +75,29 @@ def receive_event(size: int = 500) -> None:
 def sweep() -> None:
     """Send the messages of all events that are due."""
     call_command("sweep_payment_webhooks", verbosity=0)
+
+
+def write_moment(moment: str) -> str:
+    """Return SQL for a moment as the schedule keeps it, which differs between versions."""
+    kind = read_kind_of_schedule()
+    if kind == "bigint":
+        return f"(extract(epoch FROM {moment}) * 1000000)::bigint"
+    if kind == "double precision":
+        return f"extract(epoch FROM {moment})"
+    return moment
+
+
+def let_time_pass(seconds: float) -> None:
+    """Move the schedule of all events into the past."""
+    units = {"bigint": seconds * 1000000, "double precision": seconds}
+    span = units.get(read_kind_of_schedule(), f"interval '{seconds} seconds'")
+    query(f"UPDATE {APP.table} SET due_at = due_at - {span}, enqueue_at = enqueue_at - {span}")
+
+
+def read_kind_of_schedule() -> str:
+    """Return the type of the columns that say when an event is due."""
+    return query(
+        "SELECT data_type FROM information_schema.columns"
+        " WHERE table_name = %s AND column_name = 'due_at'",
+        APP.table,
+    )
