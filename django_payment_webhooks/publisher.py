@@ -145,8 +145,10 @@ class ThreadPublisher:
         if process.app.conf.task_always_eager:
             process([event.pk for event in events])
             return
-        suspects = [event.pk for event in events if is_suspect(event)]
-        others = [event.pk for event in events if not is_suspect(event)]
+        is_alone = len(events) == 1 and is_suspect(events[0])
+        # Of several those that were swept stay together: nobody has tried them since.
+        suspects = [event.pk for event in events if is_alone or event.attempts]
+        others = [event.pk for event in events if event.pk not in suspects]
         size = settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE
         for key in suspects:
             self.put([key], travels_alone=True)

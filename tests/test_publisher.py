@@ -158,11 +158,21 @@ def test_an_event_that_may_have_killed_a_worker_travels_alone(fields, held):
     enqueue([draft(0)])
     assert held.sending.wait(10)
     enqueue([draft(1)])
-    enqueue([draft(2, **fields), draft(3), draft(4)])
-    enqueue([draft(5)])
+    enqueue([draft(2, **fields)])
+    enqueue([draft(3)])
     held.released.set()
-    eventually(lambda: sum(len(keys) for keys in held.messages) == 6)
-    assert held.messages == [[0], [1], [2], [3, 4], [5]]
+    eventually(lambda: sum(len(keys) for keys in held.messages) == 4)
+    assert held.messages == [[0], [1], [2], [3]]
+
+
+def test_of_several_events_only_those_that_were_tried_travel_alone(held):
+    enqueue([draft(0)])
+    assert held.sending.wait(10)
+    swept = {"enqueue_at": time.time() + 3600}
+    enqueue([draft(1, **swept), draft(2, attempts=1), draft(3, **swept)])
+    held.released.set()
+    eventually(lambda: sum(len(keys) for keys in held.messages) == 4)
+    assert held.messages == [[0], [2], [1, 3]]
 
 
 def test_what_is_not_due_is_not_enqueued(broker):
