@@ -28,7 +28,7 @@ def advance(event: Event) -> None:
     if event.status != Event.APPLIED:
         apply_or_wait(event, handler)
     if event.status == Event.APPLIED:
-        load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).call(handler.deliver, event)
+        load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).deliver(handler, event)
         event.finish(Event.PROCESSED)
 
 

@@ -91,20 +91,24 @@ class RetryPolicy:
         )
 
     def call(self, method: Callable[[Event], Any], event: Event) -> Any:
-        """Call a method of a handler; to deliver, with at least half a lease to go.
+        """Call a method of a handler.
 
         Raises ``PermanentFailure`` if it did nothing, or if the event has no attempt left.
         """
         if event.attempts > settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS:
             raise PermanentFailure(f"The worker did not survive the last attempt. {event.error}")
-        lease = settings.PAYMENT_WEBHOOKS_LEASE
-        if event.status == Event.APPLIED and event.due_at < time.time() + lease / 2:
-            event.reschedule(lease)
         result = method(event)
         if result is not None and isinstance(result, UNFINISHED):
             name = getattr(method, "__name__", "the handler")
             raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
         return result
+
+    def deliver(self, handler: Handler, event: Event) -> None:
+        """Have a handler call other systems, with at least half a lease to go."""
+        lease = settings.PAYMENT_WEBHOOKS_LEASE
+        if event.due_at < time.time() + lease / 2:
+            event.reschedule(lease)
+        self.call(handler.deliver, event)
 
     def call_guarded(self, method: Callable[[Event], Any], event: Event) -> Any:
         """Call a method of a handler in its transaction: it may write to that database alone."""

@@ -423,6 +423,9 @@ class Policy:
 
     call_guarded = call
 
+    def deliver(self, handler, event):
+        handler.deliver(event)
+
     def find_key(self, handler, event):
         return digest(handler.idempotency_key(event))
 
