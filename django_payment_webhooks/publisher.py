@@ -68,12 +68,15 @@ def process(keys: Sequence[int]) -> None:
 
 def attempt(event: Event) -> None:
     """Make an attempt at an event, unless its lease is over and its worker still has it."""
-    try:
-        # Only an event that was taken before can be locked for long, and must not be waited for.
-        with unless_locked(event) if event.attempts else nullcontext():
-            pass
-    except Overtaken:
-        return
+    connection = connections[router.db_for_write(Event)]
+    # One that is read as new can only be locked by a worker that has taken it since, which changed
+    # its version: MySQL would wait for that lock all the same.
+    if event.attempts or connection.vendor == "mysql":
+        try:
+            with unless_locked(event):
+                pass
+        except Overtaken:
+            return
     process_event(event)
 
 
@@ -160,6 +163,10 @@ class ThreadPublisher:
         # In the caller's context, so that its trace goes on in the message.
         with suppress(Full):
             self.unsent.put_nowait(Nudge(keys, copy_context(), travels_alone))
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread if there is none, or if a fork has left it behind."""
         if not self.thread.is_alive():
             self.thread = thread = Thread(target=self.run, daemon=True)
             with suppress(RuntimeError):  # no thread is left: the sweeper has it
@@ -208,6 +215,8 @@ class ThreadPublisher:
     def flush(self, timeout: float) -> bool:
         """Wait until everything is sent, at most so many seconds. Returns whether it is."""
         ends_at = time.monotonic() + timeout
+        if self.unsent.unfinished_tasks:
+            self.start()
         with self.unsent.all_tasks_done:
             while self.unsent.unfinished_tasks:
                 left = ends_at - time.monotonic()

@@ -438,7 +438,9 @@ def test_an_unknown_provider_is_answered_with_404(client, no_trace, method, name
     no_trace(404, "unknown_provider", name)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity", "x-gzip", "x-unknown"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "deflate", "br", "gzip, identity", "x-gzip", "x-unknown"]
+)
 def test_an_encoded_body_is_answered_with_415_and_not_inflated(webhook, no_trace, encoding):
     check_refusal(webhook(BODY, headers={"HTTP_CONTENT_ENCODING": encoding}), 415)
     no_trace(415, "content_encoding")
