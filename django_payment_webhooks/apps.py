@@ -18,8 +18,8 @@ class PaymentWebhooksAppConfig(AppConfig):
     def ready(self) -> None:
         """Load the plug-ins, and what the settings add to them."""
         # They stand beside the core, which imports none of them, and runs without them.
-        for plugin in ("checks", "logging", "publisher", "sweeper", "worker"):
-            if module_has_submodule(self.module, plugin):
-                import_module(f"{self.name}.{plugin}")
+        plugins = ("checks", "logging", "publisher", "sweeper", "worker")
+        for plugin in [name for name in plugins if module_has_submodule(self.module, name)]:
+            import_module(f"{self.name}.{plugin}")
         for extension in settings.PAYMENT_WEBHOOKS_EXTENSIONS:
             import_module(extension)

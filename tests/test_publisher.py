@@ -315,9 +315,9 @@ def test_flush_does_not_wait_for_a_thread_that_never_started(sender, monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
         sender.publish([draft(1)])
-    started = time.monotonic()
-    assert sender.flush(30) is False
-    assert time.monotonic() - started < 5
+        started = time.monotonic()
+        assert sender.flush(30) is False
+        assert time.monotonic() - started < 5
 
 
 def test_a_system_that_has_no_thread_left_changes_nothing_for_the_sender(
