@@ -1,7 +1,6 @@
 """What is wrong is said in sentences, what can't wait first."""
 
 import datetime
-import re
 import time
 
 import pytest
@@ -37,12 +36,14 @@ def test_nothing_is_wrong_while_events_get_on():
     assert find_problems(read_overview()) == []
 
 
-def test_an_event_that_nobody_takes_is_critical(settings):
+def test_an_event_that_nobody_takes_is_critical(settings, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE = 60
     EventFactory(due_at=unix(61), enqueue_at=unix(-60))
     (problem,) = find_problems(read_overview())
-    text = r"1 event is due, the oldest for 6\d seconds: no worker is processing events\."
-    assert re.match(text, problem.text)
+    text = "1 event is due, the oldest for 61 seconds: no worker is processing events."
+    assert problem.text.startswith(text)
     assert problem.is_critical is True
     settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE = 120
     assert find_problems(read_overview()) == []
