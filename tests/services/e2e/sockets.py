@@ -11,10 +11,13 @@ import threading
 from contextlib import closing, contextmanager, suppress
 from typing import Dict, NamedTuple
 
+import django
 from processes import PATH, sign
 
-# What stores an event, as PostgreSQL and MariaDB are asked for it.
+# What stores an event, as PostgreSQL and MariaDB are asked for it, and what commits that. An event
+# that came alone is stored in autocommit, but Django 2.1 and older put a transaction around it.
 STORE = re.compile(rb"INSERT INTO .payment_webhooks_event\b")
+COMMIT = STORE if django.VERSION >= (2, 2) else re.compile(rb"COMMIT")
 PATIENCE = 30  # seconds: how long an answer may take before a test gives it up
 
 
@@ -104,9 +107,8 @@ class Proxy:
     """A port in front of a database: it counts the connections, can refuse them, and can cut one as
     it stores an event.
 
-    ``cut`` is "before" or "after": the next INSERT of an event never reaches the database, or its
-    answer never reaches the client. It is None again once that has happened. An event that came
-    alone is stored in autocommit: its INSERT is also its commit.
+    ``cut`` is "before" or "after": the next INSERT of an event never reaches the database, or the
+    answer to its commit never reaches the client. It is None again once that has happened.
     """
 
     def __init__(self, host, port):
@@ -159,6 +161,11 @@ class Proxy:
             finally:
                 self.open.difference_update(pair)
 
+    def find_cut(self, data):
+        """Return where the connection is to be cut, if it is by what the client says here."""
+        last = {"before": STORE, "after": COMMIT}.get(self.cut)
+        return self.cut if last and last.search(data) else None
+
     def pass_on(self, pair, client, server):
         """Pass on what each side says to the other."""
         while True:
@@ -166,8 +173,7 @@ class Proxy:
                 data = source.recv(65536)
                 if not data:
                     return
-                is_stored = source is client and STORE.search(data)
-                cut = self.cut if is_stored else None
+                cut = self.find_cut(data) if source is client else None
                 if cut != "before":
                     pair[source].sendall(data)
                 if cut:
