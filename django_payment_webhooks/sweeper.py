@@ -49,12 +49,12 @@ def release(event: Event, **_: Any) -> None:
     """
     if not event.order_key:
         return
-    waiting = Event.objects.filter(order_key=event.order_key, status=Event.WAITING)
+    values = [event.order_key, Event.WAITING, time.time()]
+    condition = f"order_key = %s AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
     try:
-        # Of most orders nothing waits, so that the question is to cost little.
-        keys = waiting.filter(due_at__gt=time.time()).values_list("pk", flat=True)[:MAX_RELEASED]
+        keys = [other.pk for other in Event.objects.look_up(condition, values)]
         if keys:
-            release_all(list(keys), event)
+            release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
 
