@@ -102,8 +102,8 @@ def store_event(draft: Event) -> Event:
     Looked for first: for an ordinary repetition an INSERT would write an error into the database's
     log. Whoever was first in between makes it fail, and the next look sees its row.
     """
-    for found in Event.objects.look_up("dedup_key = %s", [draft.dedup_key]):
-        known: Event = Event.objects.defer("body").get(pk=found.pk)
+    known: Event
+    for known in Event.objects.look_up("dedup_key = %s", [draft.dedup_key]):
         return known
     draft.pk = None  # an earlier try may have been undone
     draft.save(force_insert=True)

@@ -52,7 +52,7 @@ def release(event: Event, **_: Any) -> None:
     values = [event.order_key, Event.WAITING, time.time()]
     condition = f"order_key = %s AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
     try:
-        keys = [other.pk for other in Event.objects.look_up(condition, values)]
+        keys = [other.pk for other in Event.objects.look_up(condition, values, "id")]
         if keys:
             release_all(keys, event)
     except Exception:
