@@ -148,7 +148,7 @@ class RetryPolicy:
 
 def pause(error: DatabaseError, *_: Any) -> float:
     """Return how many seconds to pause. Raises an error that is here to stay."""
-    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in str(error):
+    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in describe(error):
         raise error
     return random.uniform(0.01, 0.1)
 
@@ -158,10 +158,12 @@ def pause_unless_lost(error: DatabaseError, *_: Any) -> float:
     return 0.01 if isinstance(error, IntegrityError) else pause(error)
 
 
-def find_codes(error: DatabaseError) -> set[Any]:
+def find_codes(error: DatabaseError) -> set[int | str]:
     """Return the codes that a database's driver gave to an error."""
     cause = error.__cause__
-    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+    codes = [getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]]
+    # A handler can raise such an error, too, with arguments of any kind.
+    return {code for code in codes if isinstance(code, (int, str))}
 
 
 @contextmanager

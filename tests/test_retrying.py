@@ -8,7 +8,7 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from django_payment_webhooks.exceptions import NotReady, PermanentFailure
 from django_payment_webhooks.models import Event, digest
@@ -315,6 +315,10 @@ class NoRepr(Exception):
     __str__ = __repr__
 
 
+class NoReprDatabaseError(NoRepr, DatabaseError):
+    """A database error that can't be described."""
+
+
 class NoResponse(Exception):
     """An error whose response can't be asked for."""
 
@@ -361,6 +365,8 @@ HOSTILE = {
     "lone surrogate": lambda: ValueError("a\ud800b"),
     "emoji": lambda: ValueError("\U0001f4a5" * 1000),
     "no arguments": Exception,
+    "database error of a list": lambda: DatabaseError(["no code"]),
+    "database error without repr": NoReprDatabaseError,
     "group of itself": lambda: nest(ValueError("x")),
 }
 
