@@ -58,7 +58,15 @@ def main(folder):
         version = f"py{sys.version_info.major}{sys.version_info.minor}"
         constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
         subprocess.check_call(
-            [python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,services,tracing]"]
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                *constraints,
+                wheel + "[metrics,services,tracing]",
+            ]
         )
         subprocess.check_call([python, "-m", "pip", "check"])
         subprocess.check_call(

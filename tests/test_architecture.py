@@ -43,7 +43,7 @@ BELOW = {
     "checks": {"history", "providers"},
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
-    "monitoring": {"history", "publisher"},
+    "monitoring": {"checks", "history", "publisher"},
     "admin": {"history", "monitoring", "operations", "providers"},
     "contrib": {"monitoring", "publisher", "retrying"},
     "management": {"monitoring", "operations", "providers", "publisher", "sweeper"},
