@@ -23,6 +23,8 @@ from .conf import get_provider, settings
 from .handlers import Handler
 from .models import Event
 from .providers import Provider
+from .providers.contents import list_placeholders
+from .providers.fields import compile_field
 from .providers.signatures import DECODERS
 
 PREFIX = "payment_webhooks."
@@ -149,17 +151,19 @@ def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
 
 def check_headers(provider: Provider) -> Iterator[CheckMessage]:
     """Check that no field of a provider comes from a header which it does not sign."""
-    for field, path in provider.fields.items():
-        kind, _, header = path.partition(":")
-        if kind != "header" or f"{{{header.lower()}}}" in provider.content.lower():
-            continue
-        source = f"from the header {header}, which nobody signed"
-        text = f"The provider {provider.name!r} takes {field} {source}."
-        hint = (
-            "Whoever has seen one webhook could send it again as another. Take it from the body "
-            "if you can."
-        )
-        yield Warning(text, hint=hint, id=PREFIX + "W003")
+    signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
+    for field, reference in provider.fields.items():
+        for path in compile_field(reference).paths():
+            kind, _, header = path.partition(":")
+            if kind != "header" or header.lower() in signed:
+                continue
+            source = f"from the header {header}, which nobody signed"
+            text = f"The provider {provider.name!r} takes {field} {source}."
+            hint = (
+                "Whoever has seen one webhook could send it again as another. Take it from the "
+                "body if you can."
+            )
+            yield Warning(text, hint=hint, id=PREFIX + "W003")
 
 
 def count_groups(pattern: Any) -> int:

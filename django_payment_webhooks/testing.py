@@ -95,7 +95,8 @@ def post_body(
     webhook = make_signed(body, provider, headers, age, forged)
     client = client or Client()
     path = path or find_path(provider)
-    return client.post(path, data=body, content_type="application/json", **webhook.meta)
+    content_type = webhook.headers.get("Content-Type", "application/json")
+    return client.post(path, data=webhook.body, content_type=content_type, **webhook.meta)
 
 
 def find_path(provider: str) -> str:

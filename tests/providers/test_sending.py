@@ -146,7 +146,7 @@ def test_fields_that_come_in_headers_are_sent_in_headers():
 
 
 def test_what_a_faulty_class_can_not_read_is_not_sent(monkeypatch):
-    monkeypatch.setattr(Provider, "read_order_id", lambda *_: 1 / 0)
+    monkeypatch.setattr(Provider, "read_columns", lambda *_: 1 / 0)
     with pytest.raises(ValueError, match="can't read what was composed: .* ZeroDivisionError: "):
         compose(make(), make_values(make(), "charge.succeeded"))
 
