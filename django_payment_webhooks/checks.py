@@ -137,9 +137,9 @@ def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
             "a name that hashlib knows; TOLERANCE is a number of seconds."
         )
         yield Error(text, hint=hint, id=PREFIX + "E012")
-    patterns = {"SIGNATURE_PATTERN": provider.signature_pattern or None}
-    if provider.timestamp_pattern:
-        patterns["TIMESTAMP_PATTERN"] = provider.timestamp_pattern
+    options = ("SIGNATURE_PATTERN", "TIMESTAMP_PATTERN")
+    given = {option: getattr(provider, option.lower()) for option in options}
+    patterns = {option: pattern for option, pattern in given.items() if pattern != ""}
     for option in [option for option, pattern in patterns.items() if count_groups(pattern) != 1]:
         wrong = "is not a regular expression with one group"
         text = f"{option} of the provider {provider.name!r} {wrong}."
@@ -153,7 +153,7 @@ def check_headers(provider: Provider) -> Iterator[CheckMessage]:
     """Check that no field of a provider comes from a header which it does not sign."""
     signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
     for field, reference in provider.fields.items():
-        for path in compile_field(reference).paths():
+        for path in compile_field(reference, provider.object_path).paths():
             kind, _, header = path.partition(":")
             if kind != "header" or header.lower() in signed:
                 continue

@@ -32,14 +32,14 @@ from .pruned import PrunedPayload, is_pruned, read_pruned
 from .requests import read_body
 from .signatures import HMACSignature
 from .times import read_time
-from .types import Rule, compile_types, find_type
+from .types import compile_types, find_type
 
 # The fields that become columns of the event's row.
 ENVELOPE = ("provider_event_id", "type", "order_id", "payment_id", "occurred_at")
 # How much is kept of what is wrong with a webhook.
 MAX_REASON = 1000
 # What a class can do or say, which no setting can change.
-FLAGS = ("has_secrets", "verifies_by_options", "needs_confirmation", "title", "docs", "events")
+FLAGS = ("has_secrets", "verifies_by_options", "needs_confirmation", "docs", "events")
 # The options whose attributes have other names, as there are methods of these.
 ATTRIBUTES = {"confirm": "confirm_by"}
 # The proof of those who prove nothing.
@@ -68,6 +68,9 @@ class Provider(HMACSignature, BaseProvider):
         "amount": "data.amount",
         "currency": "data.currency",
     }
+    #: The path of the object that most events are about. In ``fields`` and ``types`` a path with a
+    #: dot before it, such as ``.id``, starts there.
+    object_path = ""
     #: What the provider's types are called in ``PAYMENT_WEBHOOKS_HANDLERS``; others keep their
     #: names. A type can have conditions: ``REFUND success=true``.
     types: Mapping[str, str] = {}
@@ -114,7 +117,6 @@ class Provider(HMACSignature, BaseProvider):
     #: a class says it.
     needs_confirmation = False
     #: What the documentation and the admin say about the provider. Not options.
-    title = ""
     docs = ""
     events: Sequence[str] = ()
     #: For how many seconds the provider may send an event again, by itself or by hand.
@@ -139,13 +141,14 @@ class Provider(HMACSignature, BaseProvider):
     def compile(self) -> None:
         """Compile the fields and the types, once. Raises ``ImproperlyConfigured``."""
         try:
-            self._fields: Mapping[str, Field] = {
-                name: compile_field(reference) for name, reference in self.fields.items()
+            self._fields: dict[str, Field] = {
+                name: compile_field(reference, self.object_path)
+                for name, reference in self.fields.items()
             }
-            self._types: Mapping[str, Sequence[Rule]] = compile_types(self.types)
+            self.rules = compile_types(self.types, self.object_path)
         except ValueError as error:
             raise ImproperlyConfigured(f"The provider {self.name}: {error}.") from error
-        conditions = [field for rules in self._types.values() for field in list_conditions(rules)]
+        conditions = [condition.field for rule in self.rules for condition in rule.conditions]
         self._outside = list_outside([*self._fields.values(), *conditions])
 
     # ---- the request
@@ -335,7 +338,7 @@ class Provider(HMACSignature, BaseProvider):
     def read_types(self, payload: Mapping[str, Any]) -> tuple[str, str]:
         """Return an event's type: our name of it, and the provider's. Raises ``ParseError``."""
         provider_type = self.read_identifier("type", payload)
-        return find_type(self._types, provider_type, payload), provider_type
+        return find_type(self.rules, provider_type, payload), provider_type
 
     def read_occurred_at(self, payload: Mapping[str, Any], types: Sequence[str]) -> Any:
         """Return when an event happened; the present if it does not say. Raises ``ParseError``."""
@@ -449,11 +452,6 @@ class Provider(HMACSignature, BaseProvider):
             return write_text(find(event.payload, found.group(1)))
 
         return ANSWER_PLACEHOLDER.sub(fill, template)
-
-
-def list_conditions(rules: Sequence[Rule]) -> list[Field]:
-    """Return the fields that the conditions of some rules read."""
-    return [condition.field for rule in rules for condition in rule.conditions]
 
 
 def is_option(provider: type[Provider], name: str) -> bool:

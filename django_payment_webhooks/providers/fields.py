@@ -156,28 +156,31 @@ class ByType(NamedTuple):
 Field = Union[Path, Constant, Pattern, Template, Alternatives, ByType]
 
 
-def compile_field(reference: Reference) -> Field:
-    """Return the field that a reference describes. Raises ``ValueError`` for what is none."""
+def compile_field(reference: Reference, base: str = "") -> Field:
+    """Return the field that a reference describes. Raises ``ValueError`` for what is none.
+
+    ``base`` is the path that a path with a dot before it starts from.
+    """
     if isinstance(reference, str):
-        return compile_text(reference)
+        return compile_text(reference, base)
     if isinstance(reference, Mapping):
-        return ByType(tuple((key, compile_field(value)) for key, value in reference.items()))
+        return ByType(tuple((key, compile_field(each, base)) for key, each in reference.items()))
     if isinstance(reference, (list, tuple)):
-        return Alternatives(tuple(compile_field(each) for each in reference))
+        return Alternatives(tuple(compile_field(each, base) for each in reference))
     raise ValueError(f"{reference!r} names no field: write a text, a tuple or a dictionary")
 
 
 @lru_cache(maxsize=None)
-def compile_text(text: str) -> Field:
+def compile_text(text: str, base: str) -> Field:
     """Return the field that a reference describes which is a text. Raises ``ValueError``."""
     if text.startswith("="):
         return Constant(text[1:])
     source, is_pattern, pattern = text.partition(" ~ ")
     if is_pattern:
-        return Pattern(compile_text(source), check_pattern(pattern))
+        return Pattern(compile_text(source, base), check_pattern(pattern))
     if "{" in text:
-        return compile_template(text)
-    return Path(text)
+        return compile_template(text, base)
+    return Path(base + text if text.startswith(".") else text)
 
 
 def check_pattern(pattern: str) -> str:
@@ -191,11 +194,11 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def compile_template(text: str) -> Template:
+def compile_template(text: str, base: str) -> Template:
     """Return the field that is composed of others."""
     parts: list[Any] = PLACEHOLDER.split(text)
     optional = tuple(part.endswith("?") for part in parts[1::2])
-    parts[1::2] = [compile_text(part.rstrip("?")) for part in parts[1::2]]
+    parts[1::2] = [compile_text(part.rstrip("?"), base) for part in parts[1::2]]
     return Template(tuple(parts), optional)
 
 

@@ -31,7 +31,7 @@ from .money import MAJOR, MINOR, read_money
 from .payloads import place, read_text
 from .signatures import DECODERS
 from .times import read_time, write_time
-from .types import Condition, compile_types
+from .types import Condition, find_rule
 
 # What an event says if nothing else is asked for. Each kind of event has ids of its own.
 DEFAULT_AMOUNT, DEFAULT_CURRENCY = "10.00", "EUR"
@@ -153,7 +153,7 @@ def compose(
             written = write_value(provider, name, value, values)
             set_field(composed, provider, name, written, [each for each in types if each])
     for condition in conditions:
-        composed.setdefault(condition.reference, condition.written)
+        composed.setdefault(condition.path, condition.values[0])
     webhook = write_webhook(provider, composed, document)
     check_composition(provider, webhook, values)
     return webhook
@@ -161,11 +161,11 @@ def compose(
 
 def name_type(provider: Provider, own_type: Any) -> tuple[Any, Sequence[Condition]]:
     """Return what the provider calls one of our types, and what else an event of it says."""
-    for provider_type, rules in compile_types(provider.types).items():
-        for rule in rules:
-            if rule.type == own_type:
-                return provider_type, rule.conditions
-    return own_type, ()
+    rule = find_rule(provider.rules, own_type)
+    if rule is None:
+        return own_type, ()
+    # Any name will do for a pattern.
+    return rule.names[0].replace("*", "created"), rule.conditions
 
 
 def set_field(
@@ -176,7 +176,7 @@ def set_field(
     ``composed`` gets each value by its path. Of a composition each part gets a value of its own,
     unless it has one.
     """
-    field = compile_field(provider.fields.get(name, name))
+    field = compile_field(provider.fields.get(name, name), provider.object_path)
     paths = list(field.paths(types))
     if isinstance(field, ByType):
         field = field.choose(types) or field
@@ -279,7 +279,7 @@ def is_readable(provider: Provider, name: str, value: Any) -> bool:
     reference = provider.fields.get(name)
     if not isinstance(reference, str):
         return name not in ("payment_id",) and reference is not None
-    field = compile_field(reference)
+    field = compile_field(reference, provider.object_path)
     if isinstance(field, Template):
         return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
     return isinstance(field, Path)
@@ -297,7 +297,7 @@ def sign_webhook(
     first usable secret signs. Raises ``ValueError`` if there is none, if the scheme has no time of
     signing that could have an age, or if the provider would not accept its own signature.
     """
-    if age and not provider.timestamp_pattern:
+    if age and not provider.has_timestamp:
         raise ValueError(
             f"The provider {provider.name} signs no time, so that a webhook has no age."
         )

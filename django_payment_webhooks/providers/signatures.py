@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import time
+import zlib
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Callable, Iterator, Mapping, Sequence
@@ -50,10 +51,22 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "base64": base64.b64encode,
     "hex_base64": lambda mac: base64.b64encode(binascii.hexlify(mac)),
 }
+# What signatures of a size in bytes look like in each encoding.
+WRITTEN: dict[str, Callable[[int], str]] = {
+    "text": lambda size: r"[^\s]+",
+    "hex": lambda size: rf"[0-9a-fA-F]{{{size * 2}}}",
+    "base64": lambda size: rf"[0-9A-Za-z+/]{{{size * 4 // 3}}}[0-9A-Za-z+/=]{{0,3}}",
+    "hex_base64": lambda size: r"[0-9A-Za-z+/]+={0,2}",
+}
 PROOFS: dict[str, Callable[[bytes, bytes, str], bytes]] = {
     "hmac": hmac.digest,
     "hash": lambda key, content, name: hashlib.new(name, content).digest(),
     "token": lambda key, content, name: key,
+}
+# What of a body can be signed in its place.
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "crc32": lambda body: str(zlib.crc32(body)).encode(),
+    "body_sha256": lambda body: hashlib.sha256(body).hexdigest().encode(),
 }
 # What `read_timestamp` accepts. No other digits than these, although Python reads others, too.
 TIMESTAMPS = {
@@ -78,28 +91,30 @@ class HMACSignature:
     #: ``{secret}`` in it; or ``token``, the secret itself.
     proof = "hmac"
     #: The header with the signatures, or a list of such headers, and a pattern whose one group
-    #: finds each of them in it.
+    #: finds each of them in it. Without a pattern they are where ``signature_template`` has them.
     signature_header: Any = "X-Signature"
-    signature_pattern = r"\A([0-9a-fA-F]{64})\Z"
+    signature_pattern = ""
     #: The path of the signature if it is in the body. If a webhook carries several events, each of
     #: them has its own there.
     signature_field = ""
-    #: What the header looks like, with ``{signature}`` and ``{timestamp}``. Only for sending, by
-    #: tests and commands.
+    #: What the header looks like, with ``{signature}`` and ``{timestamp}``, such as
+    #: ``t={timestamp},v1={signature}``.
     signature_template = "{signature}"
     #: ``hex``, ``base64``, ``hex_base64`` (the base64 of the hex), or ``text``, for a token.
     signature_encoding = "hex"
     #: The name of a digest in :mod:`hashlib`.
     digest = "sha256"
     #: What is signed: ``{body}``, ``{timestamp}``, ``{secret}``, ``{url}``, ``{header:X-Id}``,
-    #: ``{query:id}``, ``{json:amount.value}``, ``{form:name}``, or the name of a header in braces.
+    #: ``{query:id}``, ``{json:amount.value}``, ``{form:name}``, ``{crc32}`` or ``{body_sha256}`` of
+    #: the body, or the name of a header in braces.
     #: What is in brackets is left out if something in it is missing.
     content = "{body}"
     #: The address as the provider knows it, for a ``content`` with ``{url}``. Never taken from the
     #: request, as a proxy may have changed that.
     url = ""
     #: A pattern whose one group finds the time of signing in ``timestamp_header``, or in the
-    #: signature's own header. Without a pattern the scheme has no timestamp.
+    #: signature's own header. Without a pattern it is where ``signature_template`` has it; without
+    #: that either, the scheme has no timestamp.
     timestamp_pattern = ""
     timestamp_header = ""
     #: How the time of signing is written: ``s`` or ``ms`` (Unix time) or ``iso``.
@@ -184,9 +199,22 @@ class HMACSignature:
 
     def find_signatures(self, meta: Mapping[str, Any], body: bytes = b"") -> list[bytes]:
         """Return the signatures that came, each as :meth:`normalize` writes it."""
-        pattern = compile_pattern(self.signature_pattern)
+        pattern = compile_pattern(self.signature_pattern or self.derive_signature_pattern())
         found = [text for place in self.list_places(meta, body) for text in pattern.findall(place)]
         return [self.normalize(signature) for signature in found]
+
+    def derive_signature_pattern(self) -> str:
+        """Return the pattern that finds the signatures which ``signature_template`` describes."""
+        size = hashlib.new(self.digest).digest_size
+        return derive_pattern(
+            self.signature_template, "signature", WRITTEN[self.signature_encoding](size)
+        )
+
+    def derive_timestamp_pattern(self) -> str:
+        """Return the pattern that finds the time of signing, "" if the scheme has none."""
+        if self.timestamp_pattern or self.timestamp_header:
+            return self.timestamp_pattern or r"\A(.+)\Z"
+        return derive_pattern(self.signature_template, "timestamp", r"[^,;\s]+")
 
     def list_places(self, meta: Mapping[str, Any], body: bytes) -> list[str]:
         """Return the texts in which signatures can be."""
@@ -234,6 +262,8 @@ class HMACSignature:
         """
 
         def fill(name: str) -> bytes:
+            if name in DIGESTS:
+                return DIGESTS[name](body)
             kind, _, path = name.partition(":")
             if kind in ("json", "form"):
                 return write_text(find(self.read_signed(body), path)).encode("utf-8", "replace")
@@ -273,13 +303,19 @@ class HMACSignature:
 
         It is "" if the scheme has no time, and None if the time is missing or malformed.
         """
-        if not self.timestamp_pattern:
+        pattern = self.derive_timestamp_pattern()
+        if not pattern:
             return ""
         name = self.timestamp_header or list_names(self.signature_header)[0]
-        found = compile_pattern(self.timestamp_pattern).search(read_header(meta, name))
+        found = compile_pattern(pattern).search(read_header(meta, name))
         if found and TIMESTAMPS[self.timestamp_unit].fullmatch(found.group(1) or ""):
             return found.group(1)
         return None
+
+    @property
+    def has_timestamp(self) -> bool:
+        """Whether the scheme has a time of signing."""
+        return bool(self.derive_timestamp_pattern())
 
     def check_age(self, timestamp: str) -> None:
         """Raise ``WebhookRefused`` for a time of signing that is too far away. "" is no time."""
@@ -301,7 +337,7 @@ class HMACSignature:
     def write_timestamp(self, seconds: float) -> str:
         """Return a time of signing as the provider writes it. Only for sending."""
         moment = django_timezone.now().fromtimestamp(int(seconds), read_zone("UTC"))
-        return str(write_time(moment, self.timestamp_unit)) if self.timestamp_pattern else ""
+        return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp else ""
 
     def refuse(self, reason: str) -> WebhookRefused:
         """Return the refusal of a webhook that is not proved to be genuine.
@@ -321,6 +357,21 @@ class HMACSignature:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Return a regular expression, which is compiled once."""
     return re.compile(pattern)
+
+
+@lru_cache(maxsize=None)
+def derive_pattern(template: str, name: str, written: str) -> str:
+    """Return a pattern that finds what a template has under a name, "" if it has not.
+
+    Parts of a header are apart by commas, semicolons or spaces, and come in any order and number.
+    """
+    if template == f"{{{name}}}":
+        return rf"\A({written})\Z"
+    for part in re.split(r"[,;\s]+", template):
+        before, found, after = part.partition(f"{{{name}}}")
+        if found:
+            return rf"(?:^|[,;\s]){re.escape(before)}({written}){re.escape(after)}(?=$|[,;\s])"
+    return ""
 
 
 def list_names(names: Any) -> Sequence[str]:

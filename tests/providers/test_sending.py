@@ -227,7 +227,10 @@ class Own(Provider):
 @pytest.mark.parametrize(
     ("provider", "advice"),
     [
-        (make(SIGNATURE_TEMPLATE="v1={signature}"), "Set SIGNATURE_TEMPLATE to what its patterns"),
+        (
+            make(SIGNATURE_TEMPLATE="v1={signature}", SIGNATURE_PATTERN="(x)"),
+            "Set SIGNATURE_TEMPLATE to what its patterns",
+        ),
         (Own("own", SECRETS=[SECRET]), "Its class verifies in a way of its own: let it override"),
     ],
 )

@@ -15,25 +15,22 @@ nothing: set ``TYPES`` to those below without it.
 from .. import Provider
 
 SIGNED = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
-SIGNED += ("amount.value", "amount.currency", "eventCode", "success")
+AMOUNT, STATE = ("amount.value", "amount.currency"), ("eventCode", "success")
 
 
 class Preset(Provider):
     """Adyen sends a list of items and wants to read ``[accepted]``."""
 
-    title = "Adyen"
     docs = "https://docs.adyen.com/development-resources/webhooks"
     events = ("Standard webhook",)
     resends_for = 30 * 24 * 60 * 60
     dashboard = "https://ca-live.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={payment_id}"
     key_encoding = "hex"
     signature_field = "additionalData.hmacSignature"
-    signature_pattern = r"\A([0-9A-Za-z+/]{43}=)\Z"
     signature_encoding = "base64"
-    content = ":".join(f"{{json:{path}}}" for path in SIGNED)
+    content = ":".join(f"{{json:{path}}}" for path in (*SIGNED, *AMOUNT, *STATE))
     events_path = "notificationItems.*.NotificationRequestItem"
     answer_body = "[accepted]"
-    time_format = "iso"
     amount_unit = "minor"
     exponents = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
     fields = {
@@ -48,16 +45,13 @@ class Preset(Provider):
         "currency": "amount.currency",
     }
     types = {
-        "AUTHORISATION success=true": "charge.succeeded",
+        "AUTHORISATION|CAPTURE success=true": "charge.succeeded",
         "AUTHORISATION success=false": "charge.failed",
-        "CAPTURE success=true": "charge.succeeded",
         "CAPTURE_FAILED success=true": "charge.failed",
         "REFUND success=true": "refund.created",
         "REFUND success=false": "refund.failed",
-        "REFUND_FAILED success=true": "refund.failed",
-        "REFUNDED_REVERSED success=true": "refund.failed",
-        "NOTIFICATION_OF_CHARGEBACK success=true": "dispute.opened",
-        "CHARGEBACK success=true": "dispute.opened",
+        "REFUND_FAILED|REFUNDED_REVERSED success=true": "refund.failed",
+        "NOTIFICATION_OF_CHARGEBACK|CHARGEBACK success=true": "dispute.opened",
         "CHARGEBACK_REVERSED success=true": "dispute.won",
         "SECOND_CHARGEBACK success=true": "dispute.lost",
     }

@@ -8,13 +8,10 @@ are the preset ``mollie_classic``.
 
 from .. import Provider
 
-ENTITY = "_embedded.entity"
-
 
 class Preset(Provider):
     """Mollie signs the body, and sends the whole object if the webhook asks for its payload."""
 
-    title = "Mollie"
     docs = "https://docs.mollie.com/reference/webhooks-new"
     events = ("payment.paid", "payment-link.paid", "refund.*")
     resends_for = 26 * 60 * 60
@@ -22,30 +19,24 @@ class Preset(Provider):
     signature_header = "X-Mollie-Signature"
     signature_pattern = r"(?:^|[\s,])(?:sha256=)?([0-9a-f]{64})(?=$|[\s,])"
     signature_template = "sha256={signature}"
-    time_format = "iso"
+    object_path = "_embedded.entity"
     fields = {
         "provider_event_id": "id",
         "type": "type",
         "occurred_at": "createdAt",
-        "order_id": f"{ENTITY}.metadata.order_id",
-        "payment_id": {"refund.*|dispute.*": f"{ENTITY}.paymentId", "*": "entityId"},
+        "order_id": ".metadata.order_id",
+        "payment_id": {"refund.*|dispute.*": ".paymentId", "*": "entityId"},
         "refund_id": {"refund.*": "entityId"},
         "dispute_id": {"dispute.*": "entityId"},
-        "amount": f"{ENTITY}.amount.value",
-        "currency": f"{ENTITY}.amount.currency",
+        "amount": ".amount.value",
+        "currency": ".amount.currency",
     }
     types = {
-        "payment.paid": "charge.succeeded",
-        "payment-link.paid": "charge.succeeded",
-        "payment.failed": "charge.failed",
-        "payment.canceled": "charge.failed",
-        "payment.expired": "charge.failed",
+        "payment.paid|payment-link.paid": "charge.succeeded",
+        "payment.failed|payment.canceled|payment.expired": "charge.failed",
         "refund.refunded": "refund.created",
-        "refund.queued": "refund.pending",
-        "refund.pending": "refund.pending",
-        "refund.processing": "refund.pending",
-        "refund.failed": "refund.failed",
-        "refund.canceled": "refund.failed",
+        "refund.queued|refund.pending|refund.processing": "refund.pending",
+        "refund.failed|refund.canceled": "refund.failed",
         "chargeback.received": "dispute.opened",
         "chargeback.reversed": "dispute.won",
     }

@@ -13,7 +13,6 @@ from .. import Provider
 class Preset(Provider):
     """Mollie posts a form with an id. All else is in the payment that is fetched."""
 
-    title = "Mollie (classic)"
     docs = "https://docs.mollie.com/reference/webhooks"
     events = ("webhookUrl of each payment",)
     resends_for = 26 * 60 * 60
@@ -22,7 +21,6 @@ class Preset(Provider):
     needs_confirmation = True
     proof = "none"
     body_format = "form"
-    time_format = "iso"
     fields = {
         "provider_event_id": "{id}:{delivery:}",
         "type": ("status", "=payment.changed"),
@@ -34,7 +32,5 @@ class Preset(Provider):
     }
     types = {
         "paid": "charge.succeeded",
-        "failed": "charge.failed",
-        "expired": "charge.failed",
-        "canceled": "charge.failed",
+        "failed|expired|canceled": "charge.failed",
     }

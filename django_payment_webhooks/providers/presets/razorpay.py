@@ -14,24 +14,20 @@ from .. import Provider
 
 OBJECTS = ("refund", "dispute", "payment", "order", "payment_link")
 ENTITIES = [f"payload.{name}.entity" for name in OBJECTS]
+IDS = "".join(f"{{{entity}.id?}}:" for entity in ENTITIES)
 
 
 class Preset(Provider):
     """Razorpay signs the body. A refund's event has its payment beside it."""
 
-    title = "Razorpay"
     docs = "https://razorpay.com/docs/webhooks/"
-    events = ("payment.captured", "payment.failed", "refund.processed", "refund.failed")
-    events += ("payment.dispute.created", "payment.dispute.won", "payment.dispute.lost")
+    events = ("payment.captured", "payment.failed", "refund.*", "payment.dispute.*")
     resends_for = 24 * 60 * 60
     dashboard = "https://dashboard.razorpay.com/app/payments/{payment_id}"
     signature_header = "X-Razorpay-Signature"
-    time_format = "s"
     amount_unit = "minor"
     fields = {
-        "provider_event_id": "{event}:"
-        + "".join(f"{{{entity}.id?}}:" for entity in ENTITIES)
-        + "{created_at}",
+        "provider_event_id": "{event}:" + IDS + "{created_at}",
         "type": "event",
         "occurred_at": "created_at",
         "order_id": "payload.payment.entity.notes.order_id",

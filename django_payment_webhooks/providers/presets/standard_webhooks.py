@@ -1,8 +1,8 @@
 """Standard Webhooks: what many providers have agreed on.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md (b2fa7b8):
-the id and the time are in headers and signed with the body; a secret is base64 after ``whsec_``.
-The specification says nothing of payments: types and fields are usual ones, and yours to override.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, b2fa7b8.
+The id and the time are in headers, and signed with the body; a secret is base64 after ``whsec_``.
+It says nothing of payments: the types and the fields are usual ones, for you to override.
 """
 
 from .. import Provider
@@ -11,7 +11,6 @@ from .. import Provider
 class Preset(Provider):
     """Id, time and signature are in headers of their own."""
 
-    title = "Standard Webhooks"
     docs = "https://www.standardwebhooks.com"
     key_encoding = "whsec"
     signature_header = "webhook-signature"
@@ -20,19 +19,18 @@ class Preset(Provider):
     signature_encoding = "base64"
     content = "{header:webhook-id}.{timestamp}.{body}"
     timestamp_header = "webhook-timestamp"
-    timestamp_pattern = r"\A([0-9]+)\Z"
-    time_format = "iso"
+    object_path = "data"
     fields = {
         "provider_event_id": "header:webhook-id",
         "type": "type",
         "occurred_at": "timestamp",
-        "order_id": ("data.metadata.order_id", "data.order_id"),
+        "order_id": (".metadata.order_id", ".order_id"),
         "payment_id": {
-            "refund.*|dispute.*": "data.payment_id",
-            "*": ("data.payment_id", "data.id"),
+            "refund.*|dispute.*": ".payment_id",
+            "*": (".payment_id", ".id"),
         },
-        "refund_id": {"refund.*": ("data.refund_id", "data.id")},
-        "dispute_id": {"dispute.*": ("data.dispute_id", "data.id")},
-        "amount": "data.amount",
-        "currency": "data.currency",
+        "refund_id": {"refund.*": (".refund_id", ".id")},
+        "dispute_id": {"dispute.*": (".dispute_id", ".id")},
+        "amount": ".amount",
+        "currency": ".currency",
     }

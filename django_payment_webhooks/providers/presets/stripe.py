@@ -16,66 +16,45 @@ from .. import Provider
 
 
 class Preset(Provider):
-    """Stripe signs the time and the body. Its object is a charge, a session, a refund, a dispute."""
+    """Stripe signs the time and the body."""
 
-    title = "Stripe"
     docs = "https://docs.stripe.com/webhooks"
-    events = ("payment_intent.succeeded", "refund.*", "charge.dispute.created")
-    events += ("charge.dispute.closed",)
+    events = ("payment_intent.succeeded", "refund.*", "charge.dispute.created and .closed")
     resends_for = 30 * 24 * 60 * 60
     dashboard = "https://dashboard.stripe.com/payments/{payment_id}"
     signature_header = "Stripe-Signature"
-    signature_pattern = r"(?:^|,)\s*v1=([0-9A-Fa-f]+)"
     signature_template = "t={timestamp},v1={signature}"
     content = "{timestamp}.{body}"
-    timestamp_pattern = r"(?:^|,)\s*t=([0-9]+)"
-    time_format = "s"
     amount_unit = "minor"
     exponents = {"ISK": 2, "UGX": 2, "MGA": 0}
     ignored_fields = ("pending_webhooks",)
+    object_path = "data.object"
     fields = {
         "provider_event_id": "id",
         "type": "type",
         "occurred_at": "created",
-        "order_id": ("data.object.metadata.order_id", "data.object.client_reference_id"),
-        "payment_id": {
-            "payment_intent.*": "data.object.id",
-            "refund.*|dispute.*|checkout.*": ("data.object.payment_intent", "data.object.charge"),
-            "*": ("data.object.payment_intent", "data.object.id"),
-        },
-        "refund_id": {
-            "charge.refunded": "data.object.refunds.data.0.id",
-            "refund.*": "data.object.id",
-        },
-        "dispute_id": {"dispute.*": "data.object.id"},
+        "order_id": (".metadata.order_id", ".client_reference_id"),
+        "payment_id": (".payment_intent", ".charge", ".id"),
+        "refund_id": {"charge.refunded": ".refunds.data.0.id", "refund.*": ".id"},
+        "dispute_id": {"dispute.*": ".id"},
         "amount": {
-            "payment_intent.succeeded": "data.object.amount_received",
-            "charge.refunded": "data.object.refunds.data.0.amount",
-            "checkout.*": "data.object.amount_total",
-            "charge.captured": "data.object.amount_captured",
-            "*": "data.object.amount",
+            "charge.refunded": ".refunds.data.0.amount",
+            "charge.succeeded": (".amount_total", ".amount_received", ".amount_captured"),
+            "*": ".amount",
         },
-        "currency": "data.object.currency",
+        "currency": ".currency",
     }
     types = {
-        "payment_intent.succeeded": "charge.succeeded",
-        "charge.succeeded data.object.captured=true": "charge.succeeded",
-        "charge.succeeded": "charge.authorized",
-        "charge.captured": "charge.succeeded",
-        "checkout.session.completed data.object.payment_status=paid": "charge.succeeded",
+        "payment_intent.succeeded|charge.captured": "charge.succeeded",
         "checkout.session.async_payment_succeeded": "charge.succeeded",
-        "payment_intent.payment_failed": "charge.failed",
-        "checkout.session.async_payment_failed": "charge.failed",
-        "refund.created data.object.status=succeeded": "refund.created",
-        "refund.created data.object.status=failed|canceled": "refund.failed",
-        "refund.created": "refund.pending",
-        "refund.updated data.object.status=succeeded": "refund.created",
-        "refund.updated data.object.status=failed|canceled": "refund.failed",
-        "refund.updated": "refund.pending",
-        "charge.refund.updated data.object.status=succeeded": "refund.created",
-        "charge.refund.updated data.object.status=failed|canceled": "refund.failed",
-        "charge.refunded data.object.refunds.object=list": "refund.created",
+        "charge.succeeded .captured=true": "charge.succeeded",
+        "checkout.session.completed .payment_status=paid": "charge.succeeded",
+        "payment_intent.payment_failed|charge.failed": "charge.failed",
+        "refund.*|charge.refund.updated .status=succeeded": "refund.created",
+        "refund.*|charge.refund.updated .status=failed|canceled": "refund.failed",
+        "refund.*|charge.refund.updated .status=pending|requires_action": "refund.pending",
+        "charge.refunded .refunds.object=list": "refund.created",
         "charge.dispute.created": "dispute.opened",
-        "charge.dispute.closed data.object.status=won|warning_closed": "dispute.won",
-        "charge.dispute.closed data.object.status=lost": "dispute.lost",
+        "charge.dispute.closed .status=won|warning_closed": "dispute.won",
+        "charge.dispute.closed .status=lost": "dispute.lost",
     }

@@ -21,13 +21,10 @@ from ..fields import write_text
 class Preset(Provider):
     """T-Bank puts the token into the body, and wants to read ``OK``."""
 
-    title = "T-Bank"
     docs = "https://developer.tbank.ru/eacq/intro/developer/notification"
     events = ("Notifications by HTTP, in the terminal's settings",)
     resends_for = 31 * 24 * 60 * 60
-    addresses = ("91.194.226.0/23", "91.218.132.0/24", "91.218.133.0/24", "91.218.134.0/24")
-    addresses += ("91.218.135.0/24", "212.233.80.0/24", "212.233.81.0/24", "212.233.82.0/24")
-    addresses += ("212.233.83.0/24", "212.49.24.0/24")
+    addresses = ("91.194.226.0/23", "91.218.132.0/22", "212.233.80.0/22", "212.49.24.0/24")
     min_key_length = 14
     proof = "hash"
     signature_field = "Token"
@@ -44,11 +41,8 @@ class Preset(Provider):
     }
     types = {
         "CONFIRMED Success=true": "charge.succeeded",
-        "REJECTED": "charge.failed",
-        "AUTH_FAIL": "charge.failed",
-        "DEADLINE_EXPIRED": "charge.failed",
-        "REFUNDED Success=true": "refund.created",
-        "PARTIAL_REFUNDED Success=true": "refund.created",
+        "REJECTED|AUTH_FAIL|DEADLINE_EXPIRED": "charge.failed",
+        "REFUNDED|PARTIAL_REFUNDED Success=true": "refund.created",
     }
 
     def fill_content(
