@@ -10,7 +10,9 @@ import http.client
 import re
 import ssl
 import time
+import warnings
 from collections import OrderedDict
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Mapping
 from urllib.parse import urlsplit
@@ -72,6 +74,14 @@ class CertificateSignature(PublicKeySignature):
         if not re.fullmatch(self.certificate_address, url):
             return b""
         return self.find_known(url)
+
+    def sign_headers(
+        self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
+    ) -> dict[str, str]:
+        """Return the headers that prove a webhook, with the first certificate that is known."""
+        headers = super().sign_headers(key, meta, body, timestamp)
+        url = next(iter(self.certificates), "")
+        return {**headers, **self.required_headers, self.certificate_header: url}
 
     def find_known(self, url: str) -> bytes:
         """Return the key of a certificate that is known, or else fetched."""
@@ -149,5 +159,10 @@ def verify_chain(leaf: Any, others: list[Any], owner: str) -> None:
 def load_authorities() -> Any:
     """Return the authorities that this machine trusts, as Python's own TLS does."""
     load = load_crypto("x509.load_der_x509_certificate")
-    roots = ssl.create_default_context().get_ca_certs(binary_form=True)
-    return load_crypto("x509.verification.Store")([load(root) for root in roots])
+    authorities = []
+    for root in ssl.create_default_context().get_ca_certs(binary_form=True):
+        # Of an old one with a number that is none there is a warning now, and an error one day.
+        with warnings.catch_warnings(), suppress(ValueError, Warning):
+            warnings.simplefilter("error")
+            authorities.append(load(root))
+    return load_crypto("x509.verification.Store")(authorities)

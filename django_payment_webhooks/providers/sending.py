@@ -24,6 +24,7 @@ from ..conf import get_provider
 from ..exceptions import WebhookRefused
 from ..receiving import BaseProvider
 from .bodies import FORMATS
+from .contents import list_placeholders
 from .declarative import UNPROVED, Provider
 from .fields import DELIVERY, HEADER, QUERY, ByType, Path, Template, compile_field
 from .headers import find_meta_name
@@ -145,15 +146,13 @@ def compose(
     a body to start from; its first event is changed. Raises ``ValueError`` if the provider would
     not read the values back.
     """
-    composed: dict[str, Any] = {}
     provider_type, conditions = name_type(provider, values.get("type"))
-    types = [values.get("type"), provider_type]
+    types = [name for name in (values.get("type"), provider_type) if name]
+    composed: dict[str, Any] = {each.path: each.values[0] for each in conditions}
     for name, value in {**values, "type": provider_type}.items():
         if value is not None:
             written = write_value(provider, name, value, values)
-            set_field(composed, provider, name, written, [each for each in types if each])
-    for condition in conditions:
-        composed.setdefault(condition.path, condition.values[0])
+            set_field(composed, provider, name, written, types)
     webhook = write_webhook(provider, composed, document)
     check_composition(provider, webhook, values)
     return webhook
@@ -337,9 +336,22 @@ def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
 def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) -> Webhook:
     """Return a webhook that this key has signed."""
     timestamp = provider.write_timestamp(time.time() - age)
+    webhook = add_signed_headers(provider, webhook)
     body = provider.sign_body(key, webhook.meta, webhook.body, timestamp)
     proof = provider.sign_headers(key, webhook.meta, body, timestamp)
     return webhook._replace(body=body).add_headers(proof)
+
+
+def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
+    """Return a webhook with a value in each header that is signed and that it has not."""
+    names = [name.rpartition("header:")[2] for name in list_placeholders(provider.content)]
+    known = {find_meta_name(name) for name in webhook.headers}
+    made = {
+        name: make_id("header")
+        for name in names
+        if "-" in name and find_meta_name(name) not in known
+    }
+    return webhook.add_headers(made)
 
 
 def forge_webhook(provider: Provider, webhook: Webhook, age: float = 0) -> Webhook:
