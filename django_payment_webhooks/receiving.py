@@ -78,7 +78,7 @@ def receive_events(
         event.is_new = event is draft
         if event.is_new:
             event.announce()
-        elif event.fingerprint != draft.fingerprint:
+        elif event.fingerprint != draft.fingerprint and event.provider == draft.provider:
             signals.event_conflicted.send_robust(Event, event=event, other=draft)
     load(settings.PAYMENT_WEBHOOKS_PUBLISHER).publish(events)
     return events

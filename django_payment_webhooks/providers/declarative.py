@@ -132,6 +132,7 @@ class Provider(HMACSignature, BaseProvider):
             if not is_option(type(self), attribute):
                 raise ImproperlyConfigured(f"{option} is not an option of the provider {name}.")
             setattr(self, attribute, value)
+        self.says_account = bool(self.account)
         self.account = self.account or name
         if self.signature_field or self.proof != "hmac":
             self.verifies_by_options = False

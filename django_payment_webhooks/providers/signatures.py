@@ -199,8 +199,11 @@ class HMACSignature:
 
     def find_signatures(self, meta: Mapping[str, Any], body: bytes = b"") -> list[bytes]:
         """Return the signatures that came, each as :meth:`normalize` writes it."""
-        pattern = compile_pattern(self.signature_pattern or self.derive_signature_pattern())
-        found = [text for place in self.list_places(meta, body) for text in pattern.findall(place)]
+        pattern = self.signature_pattern or self.derive_signature_pattern()
+        if not pattern:
+            return []
+        find_all = compile_pattern(pattern).findall
+        found = [text for place in self.list_places(meta, body) for text in find_all(place)]
         return [self.normalize(signature) for signature in found]
 
     def derive_signature_pattern(self) -> str:
