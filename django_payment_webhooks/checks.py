@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import re
-from typing import Any, Iterator
+from contextlib import suppress
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from celery import current_app
 from django.apps import apps
@@ -23,12 +25,34 @@ from .conf import get_provider, settings
 from .handlers import Handler
 from .models import Event
 from .providers import Provider
-from .providers.signatures import DECODERS
+from .providers.addresses import read_networks
+from .providers.contents import list_placeholders
+from .providers.fields import compile_field
+from .providers.signatures import DECODERS, ENCODERS, TIMESTAMPS, list_secrets
 
 PREFIX = "payment_webhooks."
-SECRETS_HINT = (
-    "Set SECRETS to a list of secrets of 16 bytes or more, and read them from the environment."
+ACCOUNT_HINT = (
+    "If they are two endpoints of one account, such as for two versions of its API, give both the"
+    " same ACCOUNT: they share the ids of events, and effects. If they are two accounts, give each"
+    " an ACCOUNT and a secret of its own. If two shops can have the same order numbers, give each a"
+    " SHOP as well; that alone does not keep a webhook of one from the other, and a secret does."
 )
+# What nobody means to have in a secret: it came along when it was copied.
+ODD_SECRETS = {
+    "begins or ends with white space": r"\A\s|\s\Z",
+    "has a line break in it": r"[\r\n]",
+    "has quotes around it": r"\A([\"'`]).*\1\Z",
+}
+# The parts of CONTENT that are the whole body.
+BODIES = {"body", "crc32", "body_sha256"}
+# What options can be whose default does not show it.
+TYPES: dict[str, tuple[type, ...]] = {
+    "secrets": (),
+    "signature_header": (str, list, tuple),
+    "answer_body": (str, type(None)),
+    "signature_pattern": (),
+    "timestamp_pattern": (),
+}
 # Seconds, which can have fractions. Some are there only if the module is loaded that needs them.
 TIMES = [
     "BACKOFF_BASE",
@@ -74,31 +98,80 @@ def forget_providers(setting: str, **_: Any) -> None:
 def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that every provider can be loaded and has good secrets."""
     providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    if not isinstance(providers, dict) or not providers:
+    if not isinstance(providers, Mapping) or providers == {}:
         text = "PAYMENT_WEBHOOKS_PROVIDERS names no provider."
         hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
         return [Error(text, hint=hint, id=PREFIX + "E001")]
-    return [message for name in providers for message in check_provider(name)]
+    messages = [message for name in providers for message in check_provider(name)]
+    return [*messages, *check_accounts(list_providers(providers))]
 
 
-def check_provider(name: str) -> Iterator[CheckMessage]:
+def check_provider(name: Any) -> Iterator[CheckMessage]:
     """Check one provider."""
     try:
         provider = get_provider(name)
     except Exception as error:
         text = f"The provider {name!r} can't be loaded: {error}"
-        hint = "Look at its BACKEND, which is the dotted path of a class, and at its options."
-        yield Error(text, hint=hint, id=PREFIX + "E002")
+        hint = "Look at its PRESET, or its BACKEND, which is the dotted path of a class, and at"
+        yield Error(text, hint=f"{hint} its options.", id=PREFIX + "E002")
         return
     if not isinstance(provider, Provider):
         hint = "Derive its BACKEND from django_payment_webhooks.providers.Provider."
         yield Error(f"The provider {name!r} is not a Provider.", hint=hint, id=PREFIX + "E003")
         return
+    wrong = list(check_types(provider))
+    if wrong:
+        yield from wrong  # whatever is looked at next could raise
+        return
+    yield from check_name(provider)
     if provider.has_secrets:
         yield from check_secrets(provider)
     if provider.verifies_by_options:
         yield from check_scheme(provider)
+        yield from check_content(provider)
         yield from check_headers(provider)
+    yield from check_confirmation(provider)
+    yield from check_addresses(provider)
+
+
+def list_providers(names: Iterable[str]) -> list[Provider]:
+    """Return the providers that can be loaded."""
+    providers = []
+    for name in names:
+        with suppress(Exception):
+            providers.append(get_provider(name))
+    return [provider for provider in providers if isinstance(provider, Provider)]
+
+
+def check_types(provider: Provider) -> Iterator[CheckMessage]:
+    """Check that each option is of the type that its default has."""
+    for name in sorted(vars(provider)):
+        default = getattr(type(provider), name, None)
+        allowed = TYPES.get(name, find_types(default))
+        value = getattr(provider, name)
+        if not allowed or name.startswith("_") or isinstance(value, allowed):
+            continue
+        wrong = f"{name.upper()} of the provider {provider.name!r} is {value!r}"
+        names = " or ".join(sorted({each.__name__ for each in allowed}))
+        yield Error(f"{wrong}.", hint=f"It is of the type {names}.", id=PREFIX + "E012")
+
+
+def find_types(default: Any) -> tuple[type, ...]:
+    """Return the types that an option can have whose default this is; none if any will do."""
+    if isinstance(default, (list, tuple)):
+        return (list, tuple)
+    kinds = (str, dict, bool)
+    return tuple(kind for kind in kinds if isinstance(default, kind))
+
+
+def check_name(provider: Provider) -> Iterator[CheckMessage]:
+    """Check that a provider has an address, and that its name fits its column."""
+    length = Event._meta.get_field("provider").max_length
+    if len(provider.name) <= length and re.fullmatch(r"[-\w]+", provider.name):
+        return
+    text = f"No webhook can come to the provider {provider.name!r}."
+    hint = f"Its name is part of the address: letters, digits, - and _, up to {length} of them."
+    yield Error(text, hint=hint, id=PREFIX + "E020")
 
 
 def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
@@ -106,12 +179,10 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
     name = repr(provider.name)
     if not isinstance(provider.secrets, (list, tuple)) or not any(provider.secrets):
         text = f"The provider {name} has no secret: all its webhooks are refused."
-        yield Error(text, hint=SECRETS_HINT, id=PREFIX + "E004")
+        yield Error(text, hint=find_secrets_hint(provider), id=PREFIX + "E004")
         return
-    if provider.key_encoding in DECODERS and len(provider.keys()) < len(provider.secrets):
-        bad = "is blank, shorter than 16 bytes, or not encoded as it says"
-        text = f"The provider {name} has a secret that {bad}."
-        yield Error(text, hint=SECRETS_HINT, id=PREFIX + "E005")
+    for number, secret in enumerate(provider.secrets, 1):
+        yield from check_secret(provider, number, secret)
     if settings.SECRET_KEY in provider.secrets:
         danger = "whoever can sign webhooks could forge sessions"
         text = f"The provider {name} has SECRET_KEY as a secret: {danger}."
@@ -119,47 +190,156 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
         yield Error(text, hint=hint, id=PREFIX + "E006")
 
 
+def check_secret(provider: Provider, number: int, secret: Any) -> Iterator[CheckMessage]:
+    """Check one secret. Nothing of it is shown."""
+    known = provider.key_encoding in DECODERS
+    try:
+        provider.decode_secret(secret)
+    except ValueError as error:
+        if known:
+            text = f"Secret {number} of the provider {provider.name!r} {error}."
+            yield Error(text, hint=find_secrets_hint(provider), id=PREFIX + "E005")
+        return
+    odd = [what for what, pattern in ODD_SECRETS.items() if re.search(pattern, secret)]
+    if odd and not secret.startswith("-----BEGIN"):
+        text = f"Secret {number} of the provider {provider.name!r} {odd[0]}."
+        hint = "It may have come along when the secret was copied. Compare it with the provider's."
+        yield Warning(text, hint=hint, id=PREFIX + "W006")
+
+
+def find_secrets_hint(provider: Provider) -> str:
+    """Return what to do about a provider's secrets."""
+    length = f"{provider.min_key_length} bytes or more"
+    return f"Set SECRETS to a list of secrets of {length}, and read them from the environment."
+
+
 def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
     """Check what a provider says about its signatures."""
     known = {
         "KEY_ENCODING": provider.key_encoding in DECODERS,
-        "SIGNATURE_ENCODING": provider.signature_encoding in ("hex", "base64"),
+        "SIGNATURE_ENCODING": provider.signature_encoding in ENCODERS,
+        "TIMESTAMP_UNIT": provider.timestamp_unit in TIMESTAMPS,
         "DIGEST": provider.digest in hashlib.algorithms_available,
-        "TOLERANCE": is_positive(provider.tolerance),
+        "TOLERANCE": provider.tolerance is None or is_positive(provider.tolerance),
     }
     for option in [option for option, is_known in known.items() if not is_known]:
         value = getattr(provider, option.lower())
         text = f"{option} of the provider {provider.name!r} is {value!r}."
         hint = (
-            "KEY_ENCODING is text, hex or base64; SIGNATURE_ENCODING is hex or base64; DIGEST is "
-            "a name that hashlib knows; TOLERANCE is a number of seconds."
+            f"KEY_ENCODING is one of {', '.join(DECODERS)}; SIGNATURE_ENCODING of"
+            f" {', '.join(ENCODERS)}; TIMESTAMP_UNIT of {', '.join(TIMESTAMPS)}; DIGEST is a name"
+            " that hashlib knows; TOLERANCE is a number of seconds, or None."
         )
         yield Error(text, hint=hint, id=PREFIX + "E012")
-    patterns = {"SIGNATURE_PATTERN": provider.signature_pattern or None}
-    if provider.timestamp_pattern:
-        patterns["TIMESTAMP_PATTERN"] = provider.timestamp_pattern
-    for option in [option for option, pattern in patterns.items() if count_groups(pattern) != 1]:
-        wrong = "is not a regular expression with one group"
-        text = f"{option} of the provider {provider.name!r} {wrong}."
-        hint = (
-            "Put what it is to find, and nothing else, into parentheses; others can start with (?:."
-        )
-        yield Error(text, hint=hint, id=PREFIX + "E010")
+    yield from check_patterns(provider)
+
+
+def check_patterns(provider: Provider) -> Iterator[CheckMessage]:
+    """Check that a signature and a time can be found."""
+    options = ("SIGNATURE_PATTERN", "TIMESTAMP_PATTERN")
+    given = {option: getattr(provider, option.lower()) for option in options}
+    wrong = [option for option, text in given.items() if text != "" and count_groups(text) != 1]
+    if not provider.signature_pattern and "{signature}" not in provider.signature_template:
+        wrong.append("SIGNATURE_PATTERN")
+    for option in wrong:
+        text = f"{option} of the provider {provider.name!r} is not a regular expression with one"
+        hint = "Put what it is to find, and nothing else, into parentheses; others can start with"
+        yield Error(f"{text} group.", hint=f"{hint} (?:.", id=PREFIX + "E010")
+
+
+def check_content(provider: Provider) -> Iterator[CheckMessage]:
+    """Check that what a provider signs is the event, and the time that TOLERANCE relies on."""
+    names = list_placeholders(provider.content)
+    is_signed = any(name in BODIES or name.startswith(("json:", "form:")) for name in names)
+    if not is_signed and provider.proof != "token" and not provider.needs_confirmation:
+        text = f"CONTENT of the provider {provider.name!r} has no body in it: anybody who has seen"
+        text += " one webhook could send another body with it."
+        yield Error(text, hint='Write {body} into it: "{timestamp}.{body}".', id=PREFIX + "E021")
+    if "url" in names and not provider.url:
+        text = f"The provider {provider.name!r} signs the address, and URL does not say it."
+        hint = "Set URL to the address exactly as you gave it to the provider."
+        yield Error(text, hint=hint, id=PREFIX + "E022")
+    has_time = count_groups(provider.derive_timestamp_pattern() or None) == 1
+    if has_time and provider.tolerance is not None and "timestamp" not in names:
+        text = f"The time of signing of the provider {provider.name!r} is not signed: whoever has"
+        text += " seen one webhook could send it again at any time."
+        hint = "Write {timestamp} into CONTENT where the provider has it."
+        yield Error(text, hint=hint, id=PREFIX + "E023")
 
 
 def check_headers(provider: Provider) -> Iterator[CheckMessage]:
     """Check that no field of a provider comes from a header which it does not sign."""
-    for field, path in provider.fields.items():
-        kind, _, header = path.partition(":")
-        if kind != "header" or f"{{{header.lower()}}}" in provider.content.lower():
+    signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
+    for field, reference in provider.fields.items():
+        for path in compile_field(reference, provider.object_path).paths():
+            kind, _, header = path.partition(":")
+            if kind != "header" or header.lower() in signed:
+                continue
+            source = f"from the header {header}, which nobody signed"
+            text = f"The provider {provider.name!r} takes {field} {source}."
+            hint = (
+                "Whoever has seen one webhook could send it again as another. Take it from the "
+                "body if you can."
+            )
+            yield Warning(text, hint=hint, id=PREFIX + "W003")
+
+
+def check_confirmation(provider: Provider) -> Iterator[CheckMessage]:
+    """Check that what proves too little is confirmed."""
+    if not provider.confirm_by:
+        if provider.needs_confirmation:
+            text = f"Webhooks of the provider {provider.name!r} prove too little to be believed."
+            hint = (
+                "Set CONFIRM to the dotted path of your function that is given an event, asks the"
+                " provider, and returns what the event says in truth."
+            )
+            yield Error(text, hint=hint, id=PREFIX + "E024")
+        return
+    try:
+        is_function = callable(import_string(provider.confirm_by))
+    except Exception:
+        is_function = False
+    if not is_function:
+        text = f"CONFIRM of the provider {provider.name!r} is {provider.confirm_by!r}."
+        hint = "Set it to the dotted path of a function."
+        yield Error(text, hint=hint, id=PREFIX + "E024")
+
+
+def check_addresses(provider: Provider) -> Iterator[CheckMessage]:
+    """Check the networks from which a provider sends, and how many proxies stand in front."""
+    proxies = provider.trusted_proxies
+    is_count = proxies is None or (type(proxies) is int and proxies >= 0)
+    try:
+        read_networks(tuple(provider.addresses))
+    except (TypeError, ValueError) as error:
+        text = f"ADDRESSES of the provider {provider.name!r}: {error}."
+        yield Error(text, hint='They are networks: ["192.0.2.0/24"].', id=PREFIX + "E025")
+    if not is_count:
+        text = f"TRUSTED_PROXIES of the provider {provider.name!r} is {proxies!r}."
+        hint = "It is how many proxies of yours stand in front of the app: 0, 1 or 2; or None."
+        yield Error(text, hint=hint, id=PREFIX + "E025")
+
+
+def check_accounts(providers: Sequence[Provider]) -> Iterator[CheckMessage]:
+    """Check that nobody can give one webhook its effect twice, by sending it to two providers."""
+    for first, second in itertools.combinations(providers, 2):
+        if first.account == second.account:
             continue
-        source = f"from the header {header}, which nobody signed"
-        text = f"The provider {provider.name!r} takes {field} {source}."
-        hint = (
-            "Whoever has seen one webhook could send it again as another. Take it from the body "
-            "if you can."
-        )
-        yield Warning(text, hint=hint, id=PREFIX + "W003")
+        names = f"The providers {first.name!r} and {second.name!r}"
+        if set(list_secrets(first)) & set(list_secrets(second)):
+            text = f"{names} have the same secret: one webhook sent to both has its effect twice."
+        elif is_unclear(first, second):
+            text = f"{names} have one preset, and do not say whether they are one account."
+        else:
+            continue
+        yield Error(text, hint=ACCOUNT_HINT, id=PREFIX + "E026")
+
+
+def is_unclear(first: Provider, second: Provider) -> bool:
+    """Return whether two providers could be one account without saying so."""
+    if type(first) is not type(second) or not first.docs:
+        return False
+    return first.shop == second.shop and not (first.says_account and second.says_account)
 
 
 def count_groups(pattern: Any) -> int:

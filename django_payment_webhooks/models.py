@@ -70,6 +70,8 @@ class Event(models.Model):
     type = models.CharField(max_length=255)
     order_id = models.CharField(max_length=255, blank=True)
     order_key = models.CharField(max_length=32, blank=True)
+    payment_id = models.CharField(max_length=255, blank=True)
+    payment_key = models.CharField(max_length=32, blank=True)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(default=timezone.now, db_index=True)
     verified_by = models.CharField(max_length=64, blank=True)
@@ -93,6 +95,7 @@ class Event(models.Model):
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
             models.Index(fields=["order_key"], name="payment_webhooks_order_key"),
+            models.Index(fields=["payment_key"], name="payment_webhooks_payment_key"),
             # With the id, as the oldest and the newest of a status are asked for.
             models.Index(fields=["status", "id"], name="payment_webhooks_status"),
         ]

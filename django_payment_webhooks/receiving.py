@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from . import signals
 from .conf import load, settings
-from .models import Event, digest, due_in
+from .models import Event, due_in
 
 
 class BaseProvider(abc.ABC):
@@ -31,9 +31,11 @@ class BaseProvider(abc.ABC):
     def parse(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
         """Return the events that a webhook carries, not saved. Never raises.
 
-        Each has its ``provider_event_id``, ``type``, ``occurred_at``, ``order_id`` if it has one,
-        as ``body`` what :meth:`payload` reads (of several events each has its own part), and as
-        ``fingerprint`` a digest: two deliveries of an event contradict each other if it differs.
+        Each has its ``provider``, ``provider_event_id`` and ``dedup_key``, ``type``,
+        ``occurred_at``, ``order_id`` and ``order_key`` if it has an order, ``payment_id`` and
+        ``payment_key`` if it has a payment, as ``body`` what :meth:`payload` reads (of several
+        events each has its own part), and as ``fingerprint`` a digest: two deliveries of an event
+        contradict each other if it differs.
         A body that makes no sense is an event, too: one without type, that has failed already.
         """
 
@@ -68,10 +70,7 @@ def receive_events(
     drafts = provider.parse(meta, body)
     times = due_in(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
     for draft in drafts:
-        draft.provider = provider.name
         draft.verified_by = verified_by[:64]
-        draft.dedup_key = digest(provider.name, draft.provider_event_id)
-        draft.order_key = digest(draft.order_id) if draft.order_id else ""
         if draft.status == Event.RECEIVED:
             draft.__dict__.update(times)
     events: list[Event] = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).insert(store, drafts)
@@ -79,7 +78,7 @@ def receive_events(
         event.is_new = event is draft
         if event.is_new:
             event.announce()
-        elif event.fingerprint != draft.fingerprint:
+        elif event.fingerprint != draft.fingerprint and event.provider == draft.provider:
             signals.event_conflicted.send_robust(Event, event=event, other=draft)
     load(settings.PAYMENT_WEBHOOKS_PUBLISHER).publish(events)
     return events

@@ -41,6 +41,7 @@ BELOW = {
     "payments": set(),
     "history": {"providers"},
     "checks": {"history", "providers"},
+    "directory": set(),
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
     "monitoring": {"checks", "history", "publisher"},
@@ -391,9 +392,12 @@ class Partner(BaseProvider):
             name = "unparsed:" + digest(body.decode())
             failed = Event(provider_event_id=name, occurred_at=now, finished_at=now, body=body)
             failed.status = Event.FAILED
+            failed.provider, failed.dedup_key = self.name, digest(self.name, name)
             return [failed]
         name = str(payload["id"])
-        return [Event(provider_event_id=name, type=payload["kind"], occurred_at=now, body=body)]
+        event = Event(provider_event_id=name, type=payload["kind"], occurred_at=now, body=body)
+        event.provider, event.dedup_key = self.name, digest(self.name, name)
+        return [event]
 
     def payload(self, body):
         return json.loads(body.decode())

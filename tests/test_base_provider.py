@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from django_payment_webhooks.exceptions import WebhookRefused
-from django_payment_webhooks.models import Event
+from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.receiving import BaseProvider
 
@@ -28,6 +28,8 @@ class Partner(BaseProvider):
 
     def parse(self, meta, body):
         event = Event(provider_event_id="evt_1", type="charge.succeeded", body=body)
+        event.provider = self.name
+        event.dedup_key = digest(self.name, event.provider_event_id)
         event.occurred_at = timezone.now()
         event.fingerprint = body.decode()
         return [event]

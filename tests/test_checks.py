@@ -155,15 +155,15 @@ def test_e010_reports_a_pattern_without_exactly_one_group(provider, option, patt
     assert found() == ["E010"]
 
 
-@pytest.mark.parametrize("pattern", ["", None])
-def test_e010_reports_a_missing_pattern_for_signatures(provider, pattern):
-    provider(SIGNATURE_PATTERN=pattern)
+@pytest.mark.parametrize("options", [{"SIGNATURE_PATTERN": None}, {"SIGNATURE_TEMPLATE": ""}])
+def test_e010_reports_a_missing_pattern_for_signatures(provider, options):
+    provider(**options)
     assert found() == ["E010"]
 
 
 @pytest.mark.parametrize("pattern", [r"\A(.+)\Z", r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)"])
 def test_a_pattern_with_one_group_is_nothing_to_complain_of(provider, pattern):
-    provider(SIGNATURE_PATTERN=pattern, TIMESTAMP_PATTERN=pattern)
+    provider(SIGNATURE_PATTERN=pattern, TIMESTAMP_PATTERN=pattern, CONTENT="{timestamp}.{body}")
     assert found() == []
 
 
@@ -240,6 +240,138 @@ def test_every_provider_is_checked(settings):
         "c": {"SECRETS": ["short", SECRET]},
     }
     assert sorted(found()) == ["E002", "E004", "E005"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "", "x" * 65, "\u00e9.x"])
+def test_e020_reports_a_name_without_an_address(settings, name):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {name: {"SECRETS": [SECRET]}}
+    assert found() == ["E020"]
+
+
+@pytest.mark.parametrize("content", ["", "signed", "{timestamp}", "{x-id}.{timestamp}", "{url}"])
+def test_e021_reports_a_body_that_is_not_signed(provider, content):
+    provider(CONTENT=content, URL="https://shop.example/hook")
+    assert found() == ["E021"]
+
+
+def test_e022_reports_an_address_that_is_signed_and_not_known(provider):
+    provider(CONTENT="{url}{body}")
+    assert found() == ["E022"]
+    provider(CONTENT="{url}{body}", URL="https://shop.example/hook")
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"TIMESTAMP_PATTERN": "t=([0-9]+)"},
+        {"TIMESTAMP_HEADER": "X-Time"},
+        {"SIGNATURE_TEMPLATE": "t={timestamp},v1={signature}"},
+    ],
+)
+def test_e023_reports_a_time_that_is_not_signed(provider, options):
+    provider(**options)
+    assert found() == ["E023"]
+    provider(**options, CONTENT="{timestamp}.{body}")
+    assert found() == []
+    provider(**options, TOLERANCE=None)
+    assert found() == []
+
+
+def confirm(event):
+    """Ask the provider."""
+
+
+def test_e024_reports_that_a_webhook_which_proves_nothing_is_not_confirmed(provider):
+    provider(PRESET="yookassa", SECRETS=[])
+    assert found() == ["E024"]
+    provider(PRESET="yookassa", SECRETS=[], CONFIRM="tests.test_checks.nobody")
+    assert found() == ["E024"]
+    provider(PRESET="yookassa", SECRETS=[], CONFIRM="tests.test_checks.confirm")
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ADDRESSES": ["192.0.2.1/24"]},
+        {"ADDRESSES": ["shop.example"]},
+        {"TRUSTED_PROXIES": -1},
+        {"TRUSTED_PROXIES": "1"},
+        {"TRUSTED_PROXIES": True},
+    ],
+)
+def test_e025_reports_addresses_that_are_none(provider, options):
+    provider(**options)
+    assert found() == ["E025"]
+
+
+OTHER = "another-secret-of-the-partner"
+SAME, ACCOUNT, SHOP = {"SECRETS": [SECRET]}, {"ACCOUNT": "acme"}, {"SHOP": "b"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ids"),
+    [
+        (SAME, SAME, ["E026"]),
+        (SAME, {"SECRETS": [OTHER, SECRET]}, ["E026"]),
+        ({**SAME, **ACCOUNT}, {**SAME, **ACCOUNT}, []),
+        ({**SAME, **ACCOUNT}, SAME, ["E026"]),
+        # Whoever has a webhook of the one shop could pay an order of the other with it.
+        (SAME, {**SAME, **SHOP}, ["E026"]),
+        (SAME, {"SECRETS": [OTHER]}, []),
+        ({**SAME, "PRESET": "stripe"}, {"SECRETS": [OTHER], "PRESET": "stripe"}, ["E026"]),
+        (
+            {**SAME, **ACCOUNT, "PRESET": "stripe"},
+            {"SECRETS": [OTHER], **ACCOUNT, "PRESET": "stripe"},
+            [],
+        ),
+        (
+            {**SAME, **ACCOUNT, "PRESET": "stripe"},
+            {"SECRETS": [OTHER], "ACCOUNT": "other", "PRESET": "stripe"},
+            [],
+        ),
+        ({**SAME, "PRESET": "stripe"}, {"SECRETS": [OTHER], **SHOP, "PRESET": "stripe"}, []),
+        ({**SAME, "PRESET": "razorpay"}, {"SECRETS": [OTHER], "PRESET": "stripe"}, []),
+    ],
+)
+def test_e026_reports_that_one_webhook_could_have_its_effect_twice(settings, first, second, ids):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"one": first, "two": second}
+    assert found() == ids
+
+
+@pytest.mark.parametrize("secret", [" " + SECRET, SECRET + "\n", f'"{SECRET}"', f"'{SECRET}'"])
+def test_w006_reports_what_came_along_with_a_secret(provider, secret):
+    provider(SECRETS=[secret])
+    assert found() == ["W006"]
+
+
+def test_base64_of_another_alphabet_is_reported(provider):
+    provider(SECRETS=["-_-_" * 8], KEY_ENCODING="base64")
+    assert found() == ["E005"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"SIGNATURE_HEADER": 1},
+        {"SIGNATURE_TEMPLATE": 1},
+        {"CONTENT": None},
+        {"EVENTS_PATH": []},
+        {"URL": ["https://shop.example"]},
+        {"IGNORED_FIELDS": "attempts"},
+        {"ANSWER_BODY": b"OK"},
+    ],
+)
+def test_e012_reports_an_option_of_another_type(provider, options):
+    provider(**options)
+    assert found() == ["E012"]
+
+
+@pytest.mark.parametrize("options", [{"TYPES": ["paid"]}, {"TYPES": 1}, {"FIELDS": {"type": 1}}])
+def test_what_can_not_be_compiled_is_reported(provider, options):
+    provider(**options)
+    assert found() == ["E002"]
 
 
 # ---- handlers

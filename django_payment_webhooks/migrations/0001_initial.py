@@ -23,6 +23,8 @@ class Migration(migrations.Migration):
                 ("type", models.CharField(max_length=255)),
                 ("order_id", models.CharField(blank=True, max_length=255)),
                 ("order_key", models.CharField(blank=True, max_length=32)),
+                ("payment_id", models.CharField(blank=True, max_length=255)),
+                ("payment_key", models.CharField(blank=True, max_length=32)),
                 ("occurred_at", models.DateTimeField()),
                 (
                     "received_at",
@@ -52,6 +54,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="event",
             index=models.Index(fields=["order_key"], name="payment_webhooks_order_key"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["payment_key"], name="payment_webhooks_payment_key"),
         ),
         migrations.AddIndex(
             model_name="event",

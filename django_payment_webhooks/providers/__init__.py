@@ -3,6 +3,28 @@
 The settings name it, and the core knows only the methods of its interface.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.module_loading import import_string
+
 from .declarative import Provider
 
-__all__ = ["Provider"]
+__all__ = ["Provider", "make"]
+
+
+def make(name: str, PRESET: str = "", **options: Any) -> Provider:
+    """Return the provider that these options of the settings describe.
+
+    ``PRESET`` is the name of a module in ``providers/presets``. Raises ``ImportError`` if there is
+    no such preset, and ``ImproperlyConfigured`` for a wrong option.
+    """
+    provider: type[Provider] = find_preset(PRESET) if PRESET else Provider
+    return provider(name, **options)
+
+
+def find_preset(name: str) -> type[Provider]:
+    """Return the class of a preset. Raises ``ImportError``."""
+    preset: type[Provider] = import_string(f"{__name__}.presets.{name}.Preset")
+    return preset

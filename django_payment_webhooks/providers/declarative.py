@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+import re
+from contextlib import suppress
+from typing import Any, Iterator, Mapping, Sequence
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from ..models import Event, digest
 from ..receiving import BaseProvider
+from .addresses import check_address
+from .bodies import FORMATS, fold, unfold
+from .fields import Field, Reference, compile_field, list_outside, read_outside, write_text
 from .fingerprints import find_fingerprint
-from .headers import read_header
+from .money import Money, read_money
 from .payloads import (
     ParseError,
     describe_recursion,
-    dump_json,
     find,
-    load_json,
+    omit,
+    place,
     read_text,
-    read_time,
     replace_unstorable,
 )
 from .pruned import PrunedPayload, is_pruned, read_pruned
 from .requests import read_body
 from .signatures import HMACSignature
+from .times import read_time
+from .types import compile_types, find_type
 
-# The fields that become columns of the event's row. Only they can come in a header.
-ENVELOPE = ("provider_event_id", "type", "order_id", "occurred_at")
-HEADER = "header:"
+# The fields that become columns of the event's row.
+ENVELOPE = ("provider_event_id", "type", "order_id", "payment_id", "occurred_at")
 # How much is kept of what is wrong with a webhook.
 MAX_REASON = 1000
-# What a class can do, which no setting can change.
-FLAGS = ("has_secrets", "verifies_by_options")
+# What a class can do or say, which no setting can change.
+FLAGS = ("has_secrets", "verifies_by_options", "needs_confirmation", "docs", "events")
+# The options whose attributes have other names, as there are methods of these.
+ATTRIBUTES = {"confirm": "confirm_by"}
+# The proof of those who prove nothing.
+UNPROVED = "none"
+ANSWER_PLACEHOLDER = re.compile(r"\{([\w.]+)\}")
 
 
 class Provider(HMACSignature, BaseProvider):
@@ -43,59 +54,189 @@ class Provider(HMACSignature, BaseProvider):
     this class by its name in upper case.
     """
 
-    #: Where each field is: a dotted path into the event. The id, the type, the order and the time
-    #: can also come in a header, given as ``header:`` and its name; trust only a header that
-    #: ``content`` has signed.
-    fields: Mapping[str, str] = {
+    #: Where each field is: a reference, as :mod:`~django_payment_webhooks.providers.fields`
+    #: describes them. Trust only a header that ``content`` has signed.
+    fields: Mapping[str, Reference] = {
         "provider_event_id": "event_id",
         "type": "type",
         "occurred_at": "created_at",
         "order_id": "data.order_id",
+        "payment_id": "data.charge_id",
         "charge_id": "data.charge_id",
         "refund_id": "data.refund_id",
         "dispute_id": "data.dispute_id",
         "amount": "data.amount",
         "currency": "data.currency",
     }
+    #: The path of the object that most events are about. In ``fields`` and ``types`` a path with a
+    #: dot before it, such as ``.id``, starts there.
+    object_path = ""
     #: What the provider's types are called in ``PAYMENT_WEBHOOKS_HANDLERS``; others keep their
-    #: names.
+    #: names. A type can have conditions: ``REFUND success=true``.
     types: Mapping[str, str] = {}
     #: Where the events are if a webhook can carry several, with a star for the index:
     #: ``items.*.event``.
     events_path = ""
+    #: How the body is written: ``json``, ``form``, or ``query``, which is a form or the parameters
+    #: of a GET.
+    body_format = "json"
+    #: How the time of an event is written, and the zone of a time that has none: see
+    #: :mod:`~django_payment_webhooks.providers.times`.
+    time_format = "auto"
+    time_zone = "UTC"
+    #: Whether amounts are in ``major`` units (10.00) or ``minor`` ones (1000), and the exponents of
+    #: currencies for which the provider has its own: ``{"ISK": 2}``.
+    amount_unit = "major"
+    exponents: Mapping[str, int] = {}
+    #: The paths of what can differ between two deliveries of one event: counters of attempts, and
+    #: the like.
+    ignored_fields: Sequence[str] = ()
+    #: The source of event ids and effects. Providers with the same one, such as two endpoints of
+    #: one account, share them. By default it is the provider's name.
+    account = ""
+    #: The shop whose order numbers these are, if another shop could have the same numbers.
+    shop = ""
+    #: The networks from which the provider sends, and how many proxies of yours stand in front:
+    #: only with that number, which can be 0, are they checked.
+    addresses: Sequence[str] = ()
+    trusted_proxies: int | None = None
+    #: The dotted path of your function that is given an event, asks the provider, and returns what
+    #: the event says in truth. The option is called ``CONFIRM``.
+    confirm_by = ""
     #: The status that answers a signed body which can't be parsed. Some providers stop sending
     #: after errors.
     parse_error_status = 400
-    #: The text that the provider wants to read, such as ``[accepted]``; None for a JSON object.
+    #: The text that the provider wants to read, such as ``[accepted]``, and its type; None for a
+    #: JSON object. ``{InvId}`` is what the event has at this path.
     answer_body: str | None = None
+    answer_type = "text/plain"
+    #: The methods of requests that only ask whether somebody is there. They are answered with 200.
+    ping_methods: Sequence[str] = ()
+
+    #: Whether a webhook proves too little to be believed: CONFIRM must be set then. Not an option:
+    #: a class says it.
+    needs_confirmation = False
+    #: What the documentation and the admin say about the provider. Not options.
+    docs = ""
+    events: Sequence[str] = ()
+    #: For how many seconds the provider may send an event again, by itself or by hand.
+    resends_for = 90 * 24 * 60 * 60
+    #: The address of a payment in the provider's dashboard, with ``{payment_id}``.
+    dashboard = ""
 
     def __init__(self, name: str, **options: Any) -> None:
         """Set the options. Raises ``ImproperlyConfigured`` for one that the class does not have."""
         self.name = name
         for option, value in options.items():
-            if not is_option(type(self), option.lower()):
+            attribute = ATTRIBUTES.get(option.lower(), option.lower())
+            if not is_option(type(self), attribute):
                 raise ImproperlyConfigured(f"{option} is not an option of the provider {name}.")
-            setattr(self, option.lower(), value)
+            setattr(self, attribute, value)
+        self.says_account = bool(self.account)
+        self.account = self.account or name
+        if self.signature_field or self.proof != "hmac":
+            self.verifies_by_options = False
         self.fields = {**type(self).fields, **self.fields}
+        self.compile()
+
+    def compile(self) -> None:
+        """Compile the fields and the types, once. Raises ``ImproperlyConfigured``."""
+        try:
+            self._fields: dict[str, Field] = {
+                name: compile_field(reference, self.object_path)
+                for name, reference in self.fields.items()
+            }
+            self.rules = compile_types(self.types, self.object_path)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"The provider {self.name}: {error}.") from error
+        conditions = [condition.field for rule in self.rules for condition in rule.conditions]
+        self._outside = list_outside([*self._fields.values(), *conditions])
+
+    # ---- the request
+
+    def ping(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the answer to a request that carries no event; None for a webhook.
+
+        It comes before everything else, so whoever answers a challenge here proves only what the
+        challenge asks.
+        """
+        if request.method in self.ping_methods:
+            return HttpResponse(content_type="text/plain")
+        return None
 
     def read_body(self, request: HttpRequest) -> bytes:
         """Return the raw body of a webhook's request. Raises ``WebhookRefused``."""
+        if self.body_format == "query" and request.method == "GET":
+            return str(request.META.get("QUERY_STRING") or "").encode("utf-8", "replace")
         return read_body(request)
+
+    def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
+        """Return a short fingerprint of what proved a webhook. Raises ``WebhookRefused``."""
+        if not check_address(meta, self.addresses, self.trusted_proxies):
+            raise self.refuse("address")
+        return self.prove(meta, body)
+
+    def prove(self, meta: Mapping[str, Any], body: bytes) -> str:
+        """Return a short fingerprint of the key that signed a webhook: see ``HMACSignature``."""
+        if self.proof == UNPROVED:
+            return "unproved"
+        return super().verify(meta, body)
+
+    def sign_body(
+        self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
+    ) -> bytes:
+        """Return a body with the signatures that are in it: the inverse of :meth:`verify`.
+
+        Only for sending.
+        """
+        if not self.signature_field:
+            return body
+        document = self.decode(body)
+        paths = self.find_events(document) if self.events_path else [""]
+        for path in paths:
+            part = find(document, path)
+            signature = self.sign(key, meta, self.encode(part), timestamp)
+            place(part, self.signature_field, signature)
+        return self.encode(document)
+
+    def list_signed(self, body: bytes) -> Iterator[bytes]:
+        """Give each part of a body that has its own signature. Raises ``WebhookRefused``."""
+        if not (self.signature_field and self.events_path):
+            return super().list_signed(body)
+        try:
+            return iter([part for _, part in self.split(body)])
+        except (ValueError, RecursionError, ParseError):
+            raise self.refuse("malformed_signature") from None
+
+    # ---- the events
 
     def parse(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
         """Return the events that a webhook carries, not saved; one that has failed if none.
 
         ``meta`` is ``request.META``, or empty if a stored body is parsed again.
         """
+        beside = self.read_beside(meta)
+        if not meta:
+            with suppress(ValueError):
+                known, body = unfold(body)
+                beside.update(known)
         try:
-            return self.parse_events(meta, body)
+            events = self.parse_events(beside, body)
         except ParseError as error:
-            return [self.keep_unparsed(body, str(error))]
+            events = [self.keep_unparsed(beside, body, str(error))]
         except Exception as error:
             reason = f"The class of the provider raised {type(error).__name__}: {error}"
-            return [self.keep_unparsed(body, reason)]
+            events = [self.keep_unparsed(beside, body, reason)]
+        for event in events:
+            event.provider = self.name
+            event.dedup_key = digest(self.account, event.provider_event_id)
+        return events
 
-    def keep_unparsed(self, body: bytes, reason: str) -> Event:
+    def read_beside(self, meta: Mapping[str, Any]) -> dict[str, str]:
+        """Return what the fields need that is not in the body, by its reference."""
+        return {path: read_outside(path, meta) for path in self._outside}
+
+    def keep_unparsed(self, beside: Mapping[str, str], body: bytes, reason: str) -> Event:
         """Return what is stored of a webhook that makes no sense: one event that has failed."""
         now = timezone.now()
         return Event(
@@ -104,18 +245,18 @@ class Provider(HMACSignature, BaseProvider):
             finished_at=now,
             status=Event.FAILED,
             error=replace_unstorable(reason[:MAX_REASON]),
-            body=body,
+            body=fold(beside, body),
         )
 
-    def parse_events(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
+    def parse_events(self, beside: Mapping[str, str], body: bytes) -> list[Event]:
         """Return the events that a webhook carries. Raises ``ParseError``.
 
         An event of several has its own part of the body, as equal JSON; a single one has it all,
-        byte for byte.
+        byte for byte. ``beside`` is what came beside the body, by its reference.
         """
         try:
             parts = self.split(body)
-            return [self.parse_event(meta, payload, part) for payload, part in parts]
+            return [self.parse_event(beside, payload, part) for payload, part in parts]
         except ValueError as error:
             raise self.parse_error(f"The body can't be read: {error}.") from error
         except RecursionError:
@@ -137,14 +278,14 @@ class Provider(HMACSignature, BaseProvider):
 
     def encode(self, payload: Any) -> bytes:
         """Return one event of several as a body of its own, which :meth:`decode` reads."""
-        return dump_json(payload)
+        return FORMATS[self.body_format].encode(payload)
 
     def decode(self, body: bytes) -> Any:
-        """Return the document that a body is, which is a JSON object. Raises ``ValueError``.
+        """Return the document that a body is, which is an object. Raises ``ValueError``.
 
         Its numbers are int or Decimal.
         """
-        return load_json(body)
+        return FORMATS[self.body_format].decode(body)
 
     def find_events(self, document: Any) -> list[str]:
         """Return the path of each event in a webhook's document."""
@@ -165,62 +306,132 @@ class Provider(HMACSignature, BaseProvider):
             allowed = f"{limit} (PAYMENT_WEBHOOKS_MAX_EVENTS)"
             raise self.parse_error(f"The body has {len(paths)} events, more than {allowed}.")
 
-    def parse_event(self, meta: Mapping[str, Any], payload: Any, body: bytes) -> Event:
+    def parse_event(self, beside: Mapping[str, str], payload: Any, body: bytes) -> Event:
         """Return one event of a webhook, not saved. Raises ``ParseError``."""
         if not isinstance(payload, dict):
             raise self.parse_error("The event is not a JSON object.")
-        event_type = self.read_identifier("type", meta, payload)
+        payload = {**payload, **beside}
         return Event(
-            provider_event_id=self.read_identifier("provider_event_id", meta, payload),
-            type=self.types.get(event_type, event_type),
-            occurred_at=read_time(self.read_field("occurred_at", meta, payload)),
-            order_id=self.read_order_id(meta, payload),
-            fingerprint=find_fingerprint(payload),
-            body=body,
+            provider_event_id=self.read_identifier("provider_event_id", payload),
+            fingerprint=find_fingerprint(omit(payload, self.ignored_fields)),
+            body=fold(beside, body),
+            **self.read_columns(payload),
         )
 
-    def read_order_id(self, meta: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-        """Return the id of an event's order, "" for an event that is not about one."""
-        if self.read_field("order_id", meta, payload) in (None, ""):
-            return ""
-        return self.read_identifier("order_id", meta, payload)
+    def read_columns(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns of an event's row that its payload says. Raises ``ParseError``.
 
-    def read_identifier(
-        self, name: str, meta: Mapping[str, Any], payload: Mapping[str, Any]
-    ) -> str:
-        """Return a field that is an identifier. Raises ``ParseError``, which names the field."""
+        They are read again once the provider has confirmed what an event says.
+        """
+        types = self.read_types(payload)
+        order_id = self.read_optional("order_id", payload, types)
+        payment_id = self.read_optional("payment_id", payload, types)
+        shop = [self.shop] if self.shop else []
+        return {
+            "type": types[0],
+            "occurred_at": self.read_occurred_at(payload, types),
+            "order_id": order_id,
+            "order_key": digest(*shop, order_id) if order_id else "",
+            "payment_id": payment_id,
+            "payment_key": digest(self.account, payment_id) if payment_id else "",
+        }
+
+    def read_types(self, payload: Mapping[str, Any]) -> tuple[str, str]:
+        """Return an event's type: our name of it, and the provider's. Raises ``ParseError``."""
+        provider_type = self.read_identifier("type", payload)
+        return find_type(self.rules, provider_type, payload), provider_type
+
+    def read_occurred_at(self, payload: Mapping[str, Any], types: Sequence[str]) -> Any:
+        """Return when an event happened; the present if it does not say. Raises ``ParseError``."""
+        value = self.read_field("occurred_at", payload, types)
+        if value in (None, ""):
+            return timezone.now()
         try:
-            return read_text(self.read_field(name, meta, payload))
+            return read_time(value, self.time_format, self.time_zone)
         except ValueError as error:
-            raise self.parse_error(f"{self.fields.get(name, name)} {error}.") from error
+            raise self.parse_error(f"{self.describe_field('occurred_at')} {error}.") from error
 
-    def read_field(self, name: str, meta: Mapping[str, Any], payload: Mapping[str, Any]) -> Any:
-        """Return a field of an event that is being received, or None."""
-        path = self.fields.get(name, "")
-        if path.startswith(HEADER):
-            return read_header(meta, path[len(HEADER) :]) or None
-        return find(payload, path) if path else None
+    def read_optional(self, name: str, payload: Mapping[str, Any], types: Sequence[str]) -> str:
+        """Return a field that is an identifier; "" if it is missing, or can't be one.
+
+        Only a handler can know whether an event needs it.
+        """
+        try:
+            return read_text(self.read_field(name, payload, types))
+        except ValueError:
+            return ""
+
+    def read_identifier(self, name: str, payload: Mapping[str, Any]) -> str:
+        """Return a field that is an identifier. Raises ``ParseError``, which names the field."""
+        types = () if name == "type" else self.read_types(payload)
+        try:
+            return read_text(self.read_field(name, payload, types))
+        except ValueError as error:
+            raise self.parse_error(f"{self.describe_field(name)} {error}.") from error
+
+    def describe_field(self, name: str) -> str:
+        """Return what a field is called in a message: its reference, or else its name."""
+        reference = self.fields.get(name, name)
+        return reference if isinstance(reference, str) else name
+
+    def read_field(self, name: str, payload: Any, types: Sequence[str] = ()) -> Any:
+        """Return a field of an event of these types, or None."""
+        field = self._fields.get(name)
+        return field.read(payload, types) if field else None
 
     def parse_error(self, message: str) -> ParseError:
         """Return the refusal of a body that can't be parsed."""
         return ParseError(self.parse_error_status, "unparsed", message)
 
+    # ---- what a stored event says
+
     def payload(self, body: bytes) -> Any:
         """Return what an event says, from its stored body. Raises ``ValueError``.
 
-        Of a pruned body it returns a dictionary that equals the event's payload, and has nothing of
-        it.
+        What the event needs of what came beside the body is in it, by its reference. Of a pruned
+        body it returns a dictionary that equals the event's payload, and has nothing of it.
         """
         if is_pruned(body):
             return read_pruned(body, self.parse_error_status)
-        return self.decode(body)
+        beside, body = unfold(body)
+        # What a provider has confirmed is JSON, however its webhooks are written.
+        form = "json" if body[:1] == b"{" else self.body_format
+        document = FORMATS["json"].decode(body) if form != self.body_format else self.decode(body)
+        return {**document, **beside} if beside else document
 
     def read(self, payload: Any) -> dict[str, Any]:
         """Return what an event is about: the fields without a column, None for a missing one."""
         if isinstance(payload, PrunedPayload):
             return payload.data
+        types: Sequence[str] = ()
+        with suppress(ParseError):
+            types = self.read_types(payload)
         names = [name for name in self.fields if name not in ENVELOPE]
-        return {name: find(payload, self.fields[name]) for name in names}
+        return {name: self.read_field(name, payload, types) for name in names}
+
+    def read_money(self, payload: Any) -> Money | None:
+        """Return the sum of money that an event is about; None if it has none.
+
+        Raises ``ValueError`` if what the provider sent is no sum of money.
+        """
+        data = {} if isinstance(payload, PrunedPayload) else self.read(payload)
+        if data.get("amount") in (None, ""):
+            return None
+        return read_money(data["amount"], data.get("currency"), self.amount_unit, self.exponents)
+
+    def confirm(self, event: Event) -> Any:
+        """Return what the provider itself says about an event: what your function returns.
+
+        It has the form of the event, and what came beside its body. Raises ``ImproperlyConfigured``
+        if CONFIRM names no function, and whatever the function raises.
+        """
+        if not self.confirm_by:
+            raise ImproperlyConfigured(f"Set CONFIRM of the provider {self.name}.")
+        confirmed = import_string(self.confirm_by)(event)
+        beside, _ = unfold(bytes(event.body))
+        return {**confirmed, **beside} if isinstance(confirmed, dict) else confirmed
+
+    # ---- the answer
 
     def answer(self, events: Sequence[Event]) -> HttpResponse:
         """Return the 200 for a webhook whose events are stored.
@@ -230,9 +441,18 @@ class Provider(HMACSignature, BaseProvider):
         if not events[0].type:
             raise self.parse_error(events[0].error)
         if self.answer_body is not None:
-            return HttpResponse(self.answer_body, content_type="text/plain")
+            text = self.fill_answer(self.answer_body, events[0])
+            return HttpResponse(text, content_type=self.answer_type)
         answers = [describe(event) for event in events]
         return JsonResponse(answers[0] if len(answers) == 1 else {"events": answers})
+
+    def fill_answer(self, template: str, event: Event) -> str:
+        """Return the text of an answer, with what it repeats of the event in its place."""
+
+        def fill(found: re.Match[str]) -> str:
+            return write_text(find(self.payload(bytes(event.body)), found.group(1)))
+
+        return ANSWER_PLACEHOLDER.sub(fill, template)
 
 
 def is_option(provider: type[Provider], name: str) -> bool:

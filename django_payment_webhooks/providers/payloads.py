@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, Iterable, Iterator, NoReturn
+from typing import Any, Iterable, Iterator, NoReturn, Sequence
 
 from django.conf import settings
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from ..exceptions import WebhookRefused
 
@@ -181,13 +178,48 @@ def replace_unstorable(text: str) -> str:
 
 
 def find(document: Any, path: str) -> Any:
-    """Return what is at a dotted path in a JSON document, or None."""
-    for step in path.split(".") if path else ():
-        try:
-            document = document[int(step) if isinstance(document, list) else step]
-        except (LookupError, TypeError, ValueError):
-            return None
-    return document
+    """Return what is at a dotted path in a JSON document, or None.
+
+    A step is a name, the index of a list, or ``links[rel=up]``, which finds an item of a list. A
+    name can have dots itself.
+    """
+    if not path:
+        return document
+    step, _, rest = path.partition(".")
+    if step.endswith("]"):
+        return find(find_item(document, step), rest)
+    if isinstance(document, dict):
+        if step in document:
+            return find(document[step], rest)
+        return find_dotted(document, path)
+    if not isinstance(document, list):
+        return None
+    try:
+        return find(document[int(step)], rest)
+    except (LookupError, ValueError):
+        return None
+
+
+def find_dotted(document: dict[str, Any], path: str) -> Any:
+    """Return what is at a path whose first name has dots, or None."""
+    end = path.find(".")
+    while end != -1:
+        end = path.find(".", end + 1)
+        name = path if end == -1 else path[:end]
+        if name in document:
+            return find(document[name], path[len(name) + 1 :])
+    return None
+
+
+def find_item(document: Any, step: str) -> Any:
+    """Return the first item of a list that a step such as ``links[rel=up]`` describes, or None."""
+    name, _, condition = step[:-1].partition("[")
+    key, _, expected = condition.partition("=")
+    items = find(document, name)
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and item.get(key) == expected:
+            return item
+    return None
 
 
 def read_text(value: Any) -> str:
@@ -202,26 +234,46 @@ def read_text(value: Any) -> str:
     return text
 
 
-def read_time(value: Any) -> datetime.datetime:
-    """Return a moment given as ISO 8601 or as Unix seconds, the present if it can't be read."""
-    # In UTC, or naive and local, as Django is set up: the moment is to be like it.
-    now: datetime.datetime = timezone.now()
-    try:
-        seconds = read_iso(value) if isinstance(value, str) else float(value)
-        moment = datetime.datetime.fromtimestamp(seconds, now.tzinfo)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return now
-    # Not every time zone, and not every database, has a place for the first year and the last.
-    if not datetime.MINYEAR < moment.year < datetime.MAXYEAR:
-        return now
-    return moment
+def omit(document: Any, paths: Sequence[str]) -> Any:
+    """Return a JSON document without what is at these dotted paths; a star is any index."""
+    for path in paths:
+        document = omit_one(document, path)
+    return document
 
 
-def read_iso(text: str) -> float:
-    """Return a moment in Unix seconds; one without a time zone is UTC. Raises ``ValueError``."""
-    moment: datetime.datetime | None = parse_datetime(text)
-    if moment is None:
-        raise ValueError("is not ISO 8601")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return moment.timestamp()
+def omit_one(document: Any, path: str) -> Any:
+    """Return a copy of a document without what is at a path."""
+    if isinstance(document, dict) and path in document:
+        return {name: value for name, value in document.items() if name != path}
+    step, _, rest = path.partition(".")
+    if isinstance(document, list) and step == "*":
+        return [omit_one(item, rest) for item in document]
+    if isinstance(document, dict) and step in document:
+        return {**document, step: omit_one(document[step], rest)}
+    return document
+
+
+def place(document: Any, path: str, value: Any) -> None:
+    """Put a value at a dotted path into a JSON document, making what is missing on the way.
+
+    A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and
+    the step is no index.
+    """
+    step, _, rest = path.partition(".")
+    key: Any = find_index(document, step, path) if isinstance(document, list) else step
+    if not rest:
+        document[key] = value
+        return
+    known = document[key] if isinstance(document, list) else document.get(key)
+    if not isinstance(known, (dict, list)):
+        document[key] = [] if rest.partition(".")[0].isdecimal() else {}
+    place(document[key], rest, value)
+
+
+def find_index(items: list[Any], step: str, path: str) -> int:
+    """Return the index that a step in a path is, and make the list long enough for it."""
+    if not step.isdecimal() or int(step) > settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES:
+        raise ValueError(f"{path!a} can't be set: there is a list, which has no {step!a}.")
+    index = int(step)
+    items.extend([None] * (index + 1 - len(items)))
+    return index

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import re
 import secrets
 import time
 import uuid
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -23,26 +23,34 @@ from django.utils import timezone
 from ..conf import get_provider
 from ..exceptions import WebhookRefused
 from ..receiving import BaseProvider
-from .declarative import HEADER, Provider
+from .bodies import FORMATS
+from .contents import list_placeholders
+from .declarative import UNPROVED, Provider
+from .fields import DELIVERY, HEADER, QUERY, ByType, Path, Template, compile_field
 from .headers import find_meta_name
-from .payloads import read_text
-from .signatures import DECODERS, MIN_KEY_LENGTH
+from .money import MAJOR, MINOR, read_money
+from .payloads import place
+from .signatures import DECODERS
+from .times import read_time, write_time
+from .types import Condition, find_rule
 
-# What an event says if nothing else is asked for. Each kind of event has an id of its own.
-DEFAULTS = {"amount": "10.00", "currency": "EUR"}
+# What an event says if nothing else is asked for. Each kind of event has ids of its own.
+DEFAULT_AMOUNT, DEFAULT_CURRENCY = "10.00", "EUR"
 KINDS = {"charge": "charge_id", "refund": "refund_id", "dispute": "dispute_id"}
 
 
 class Webhook(NamedTuple):
-    """What is sent: the raw body, and the headers by their usual names."""
+    """What is sent: the raw body, the headers by their usual names, and the address's query."""
 
     body: bytes
     headers: dict[str, str]
+    query: str = ""
 
     @property
     def meta(self) -> dict[str, str]:
-        """The headers as ``request.META`` has them."""
-        return {find_meta_name(name): value for name, value in self.headers.items()}
+        """The headers as ``request.META`` has them, and the query."""
+        meta = {find_meta_name(name): value for name, value in self.headers.items()}
+        return {**meta, "QUERY_STRING": self.query} if self.query else meta
 
     def add_headers(self, headers: Mapping[str, str]) -> Webhook:
         """Return the same webhook with more headers."""
@@ -95,16 +103,38 @@ def make_id(kind: str) -> str:
 def make_values(provider: Provider, event_type: str, **values: Any) -> dict[str, Any]:
     """Return the fields of a new event, by their names in the provider's ``fields``.
 
-    A charge gets a new ``charge_id``, a refund a ``refund_id``, a dispute a ``dispute_id``, and all
-    of them 10.00 EUR. ``values`` replace some of the fields, or add others.
+    A charge gets a new ``payment_id``, a refund a ``refund_id``, a dispute a ``dispute_id``, and
+    all of them 10.00 EUR, or as much in the provider's only currency. ``values`` replace some of
+    the fields, or add others.
     """
     made = {"provider_event_id": make_id("evt"), "occurred_at": timezone.now().isoformat()}
     kind = event_type.partition(".")[0]
     if kind in KINDS:
-        made.update(DEFAULTS)
         made[KINDS[kind]] = make_id(kind)
+        made.update(amount=DEFAULT_AMOUNT, currency=find_currency(provider))
+    if kind == "charge" and "charge_id" not in provider.fields:
+        made["payment_id"] = made["charge_id"]
     known = {name: value for name, value in made.items() if name in provider.fields}
     return {**known, **values, "type": event_type}
+
+
+def find_currency(provider: Provider) -> str:
+    """Return the currency of a made event: the provider's only one, if it has only one."""
+    reference = provider.fields.get("currency")
+    is_constant = isinstance(reference, str) and reference.startswith("=")
+    return str(reference)[1:] if is_constant else DEFAULT_CURRENCY
+
+
+def write_value(provider: Provider, name: str, value: Any, values: Mapping[str, Any]) -> Any:
+    """Return a value as a provider writes it: times in its format, amounts in its unit."""
+    if name == "occurred_at" and provider.time_format not in ("auto", "iso"):
+        moment = read_time(value) if isinstance(value, str) else value
+        return write_time(moment, provider.time_format, provider.time_zone)
+    if name == "amount" and provider.amount_unit == MINOR:
+        money = read_money(value, values.get("currency"), MAJOR, provider.exponents)
+        exponent = money.amount.as_tuple().exponent
+        return int(money.amount.scaleb(-int(exponent)))
+    return value
 
 
 def compose(
@@ -116,68 +146,102 @@ def compose(
     a body to start from; its first event is changed. Raises ``ValueError`` if the provider would
     not read the values back.
     """
-    document = copy.deepcopy(document) if document else {}
-    for name, value in name_type(provider, values).items():
-        if not is_header(provider, name):
-            place(document, find_path(provider, name), value)
-    webhook = Webhook(json.dumps(document).encode(), compose_headers(provider, values))
+    provider_type, conditions = name_type(provider, values.get("type"))
+    types = [name for name in (values.get("type"), provider_type) if name]
+    composed: dict[str, Any] = {each.path: each.values[0] for each in conditions}
+    for name, value in {**values, "type": provider_type}.items():
+        if value is not None:
+            written = write_value(provider, name, value, values)
+            set_field(composed, provider, name, written, types)
+    webhook = write_webhook(provider, composed, document)
     check_composition(provider, webhook, values)
     return webhook
 
 
+def name_type(provider: Provider, own_type: Any) -> tuple[Any, Sequence[Condition]]:
+    """Return what the provider calls one of our types, and what else an event of it says."""
+    rule = find_rule(provider.rules, own_type)
+    if rule is None:
+        return own_type, ()
+    # Any name will do for a pattern.
+    return rule.names[0].replace("*", "created"), rule.conditions
+
+
+def set_field(
+    composed: dict[str, Any], provider: Provider, name: str, value: Any, types: Sequence[str]
+) -> None:
+    """Set a field of an event where its reference says, for an event of these types.
+
+    ``composed`` gets each value by its path. Of a composition each part gets a value of its own,
+    unless it has one.
+    """
+    field = compile_field(provider.fields.get(name, name), provider.object_path)
+    paths = list(field.paths(types))
+    if isinstance(field, ByType):
+        field = field.choose(types) or field
+    if isinstance(field, Template):
+        fill_parts(composed, field, value)
+    elif paths:
+        composed[paths[0]] = value
+
+
+def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
+    """Give each part of a composition a value: what a text of this form has there, if it has it."""
+    paths = [list(part.paths())[:1] for part in field.parts[1::2]]
+    found = match_template(field, str(value))
+    for number, path in enumerate(paths):
+        if path:
+            composed.setdefault(path[0], found[number] if found else make_id("part"))
+
+
+def match_template(field: Template, text: str) -> Sequence[str] | None:
+    """Return the parts of a text that is composed as a template says, or None."""
+    pieces = [re.escape(part) if isinstance(part, str) else "(.+?)" for part in field.parts]
+    found = re.fullmatch("".join(pieces), text)
+    return found.groups() if found else None
+
+
+def write_webhook(
+    provider: Provider, composed: Mapping[str, Any], document: dict[str, Any] | None
+) -> Webhook:
+    """Return a webhook with these values: in the body, in headers, and in the query."""
+    document = copy.deepcopy(document) if document else {}
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    for path, value in composed.items():
+        kind, _, name = path.partition(":")
+        if path == DELIVERY:
+            continue
+        if path.startswith(HEADER):
+            headers[name] = str(value)
+        elif path.startswith(QUERY):
+            query[name] = str(value)
+        else:
+            place(document, find_path(provider, path), value)
+    if provider.body_format != "json":
+        headers["Content-Type"] = FORMATS[provider.body_format].content_type
+    return Webhook(provider.encode(document), headers, urlencode(query))
+
+
 def is_header(provider: Provider, name: str) -> bool:
     """Return whether a field comes in a header."""
-    return provider.fields.get(name, "").startswith(HEADER)
-
-
-def find_path(provider: Provider, name: str) -> str:
-    """Return where a field of the first event is in a provider's document."""
-    path = provider.fields.get(name, name)
-    event_path = provider.events_path.replace("*", "0", 1)
-    return f"{event_path}.{path}" if event_path else path
+    return str(provider.fields.get(name, "")).startswith(HEADER)
 
 
 def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers that have some of these values."""
+    named = {**values, "type": name_type(provider, values.get("type"))[0]}
     return {
-        provider.fields[name][len(HEADER) :]: str(value)
-        for name, value in name_type(provider, values).items()
-        if is_header(provider, name)
+        str(provider.fields[name])[len(HEADER) :]: str(value)
+        for name, value in named.items()
+        if is_header(provider, name) and value is not None
     }
 
 
-def name_type(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with the type, if there is one, as the provider calls it."""
-    for provider_type, own_type in provider.types.items():
-        if own_type == values.get("type"):
-            return {**values, "type": provider_type}
-    return dict(values)
-
-
-def place(document: Any, path: str, value: Any) -> None:
-    """Put a value at a dotted path into a JSON document, making what is missing on the way.
-
-    A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and
-    the step is no index.
-    """
-    step, _, rest = path.partition(".")
-    key: Any = find_index(document, step, path) if isinstance(document, list) else step
-    if not rest:
-        document[key] = value
-        return
-    known = document[key] if isinstance(document, list) else document.get(key)
-    if not isinstance(known, (dict, list)):
-        document[key] = [] if rest.partition(".")[0].isdecimal() else {}
-    place(document[key], rest, value)
-
-
-def find_index(items: list[Any], step: str, path: str) -> int:
-    """Return the index that a step in a path is, and make the list long enough for it."""
-    if not step.isdecimal() or int(step) > settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES:
-        raise ValueError(f"{path!a} can't be set: there is a list, which has no {step!a}.")
-    index = int(step)
-    items.extend([None] * (index + 1 - len(items)))
-    return index
+def find_path(provider: Provider, path: str) -> str:
+    """Return where a path of the first event is in a provider's document."""
+    event_path = provider.events_path.replace("*", "0", 1)
+    return f"{event_path}.{path}" if event_path else path
 
 
 def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str, Any]) -> None:
@@ -187,20 +251,37 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
         raise ValueError(
             f"The provider {provider.name} can't read what was composed: {event.error}"
         )
-    event_type = values.get("type")
-    expected = {
-        "provider_event_id": values.get("provider_event_id"),
-        "order_id": values.get("order_id"),
-        "type": provider.types.get(event_type, event_type) if event_type else None,
-    }
-    for name, value in expected.items():
+    for name, value in find_expected(provider, values).items():
         found = getattr(event, name)
-        if value not in (None, "") and found != read_text(value):
+        if value not in (None, "") and found != str(value):
             raise ValueError(
                 f"The provider {provider.name} reads {found!a} where the {name} should be"
                 f" {value!a}: its class has rules that its FIELDS and TYPES do not say. Send a body"
                 " of your own."
             )
+
+
+def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a provider should read of some values; of a composition what has its form."""
+    expected = {
+        name: values.get(name)
+        for name in ("provider_event_id", "order_id", "payment_id")
+        if is_readable(provider, name, values.get(name))
+    }
+    event_type = values.get("type")
+    is_own = event_type in provider.types.values() or event_type not in provider.types
+    return {**expected, "type": event_type if is_own else provider.types[str(event_type)]}
+
+
+def is_readable(provider: Provider, name: str, value: Any) -> bool:
+    """Return whether a field of a provider can have this value."""
+    reference = provider.fields.get(name)
+    if not isinstance(reference, str):
+        return name not in ("payment_id",) and reference is not None
+    field = compile_field(reference, provider.object_path)
+    if isinstance(field, Template):
+        return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
+    return isinstance(field, Path)
 
 
 # ---- the signature
@@ -209,16 +290,18 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
 def sign_webhook(
     provider: Provider, webhook: Webhook, age: float = 0, key: bytes | None = None
 ) -> Webhook:
-    """Return a webhook with the headers that prove it.
+    """Return a webhook with what proves it, in its headers or its body.
 
     ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the
     first usable secret signs. Raises ``ValueError`` if there is none, if the scheme has no time of
     signing that could have an age, or if the provider would not accept its own signature.
     """
-    if age and not provider.timestamp_pattern:
+    if age and not provider.has_timestamp():
         raise ValueError(
             f"The provider {provider.name} signs no time, so that a webhook has no age."
         )
+    if provider.proof == UNPROVED:
+        return webhook
     own_key = find_key(provider)
     check_signing(provider, webhook, own_key)
     return add_proof(provider, webhook, key or own_key, age)
@@ -230,7 +313,7 @@ def find_key(provider: Provider) -> bytes:
     if not keys:
         raise ValueError(
             f"The provider {provider.name} has no usable secret: SECRETS must have one of"
-            f" {MIN_KEY_LENGTH} bytes or more."
+            f" {provider.min_key_length} bytes or more."
         )
     return keys[0]
 
@@ -252,9 +335,23 @@ def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
 
 def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) -> Webhook:
     """Return a webhook that this key has signed."""
-    timestamp = str(int(time.time() - age)) if provider.timestamp_pattern else ""
-    proof = provider.sign_headers(key, webhook.meta, webhook.body, timestamp)
-    return webhook.add_headers(proof)
+    timestamp = provider.write_timestamp(time.time() - age)
+    webhook = add_signed_headers(provider, webhook)
+    body = provider.sign_body(key, webhook.meta, webhook.body, timestamp)
+    proof = provider.sign_headers(key, webhook.meta, body, timestamp)
+    return webhook._replace(body=body).add_headers(proof)
+
+
+def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
+    """Return a webhook with a value in each header that is signed and that it has not."""
+    names = [name.rpartition("header:")[2] for name in list_placeholders(provider.content)]
+    known = {find_meta_name(name) for name in webhook.headers}
+    made = {
+        name: make_id("header")
+        for name in names
+        if "-" in name and find_meta_name(name) not in known
+    }
+    return webhook.add_headers(made)
 
 
 def forge_webhook(provider: Provider, webhook: Webhook, age: float = 0) -> Webhook:

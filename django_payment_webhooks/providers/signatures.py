@@ -1,31 +1,79 @@
 """Proves that a webhook is from whom it says.
 
-That is done by an HMAC (RFC 2104) over the raw bytes, which attributes describe.
+That is done by an HMAC (RFC 2104), a plain digest or a token, over the raw bytes, which attributes
+describe. A class that proves its webhooks otherwise overrides one of the hooks of ``verify``.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
 import time
+import zlib
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from django.utils import timezone as django_timezone
 
 from ..exceptions import WebhookRefused
+from .contents import fill_template
+from .fields import read_outside, write_text
 from .headers import read_header
+from .payloads import find
+from .times import read_moment, read_zone, write_time
 
 MIN_KEY_LENGTH = 16  # bytes
+WHSEC = "whsec_"
+
+
+def decode_base64(text: str) -> bytes:
+    """Return what is written in base64, whose padding may be missing. Raises ``ValueError``.
+
+    Strictly: a sign that is not of the alphabet would give another key without a word.
+    """
+    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+
+
 DECODERS: dict[str, Callable[[str], bytes]] = {
     "text": str.encode,
     "hex": bytes.fromhex,
-    "base64": base64.b64decode,
+    "base64": decode_base64,
+    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    "whsec": lambda text: decode_base64(cut_prefix(text, WHSEC)),
 }
-PLACEHOLDER = re.compile(rb"\{([\w-]+)\}")
+ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "text": bytes,
+    "hex": binascii.hexlify,
+    "base64": base64.b64encode,
+    "hex_base64": lambda mac: base64.b64encode(binascii.hexlify(mac)),
+}
+# What signatures of a size in bytes look like in each encoding.
+WRITTEN: dict[str, Callable[[int], str]] = {
+    "text": lambda size: r"[^\s]+",
+    "hex": lambda size: rf"[0-9a-fA-F]{{{size * 2}}}",
+    "base64": lambda size: rf"[0-9A-Za-z+/]{{{size * 4 // 3}}}[0-9A-Za-z+/=]{{0,3}}",
+    "hex_base64": lambda size: r"[0-9A-Za-z+/]+={0,2}",
+}
+PROOFS: dict[str, Callable[[bytes, bytes, str], bytes]] = {
+    "hmac": hmac.digest,
+    "hash": lambda key, content, name: hashlib.new(name, content).digest(),
+    "token": lambda key, content, name: key,
+}
+# What of a body can be signed in its place.
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "crc32": lambda body: str(zlib.crc32(body)).encode(),
+    "body_sha256": lambda body: hashlib.sha256(body).hexdigest().encode(),
+}
 # What `read_timestamp` accepts. No other digits than these, although Python reads others, too.
-TIMESTAMP = re.compile(r"[0-9]{1,12}")
+TIMESTAMPS = {
+    "s": re.compile(r"[0-9]{1,12}"),
+    "ms": re.compile(r"[0-9]{1,15}"),
+    "iso": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(?:Z|[+-][0-9:]{4,5})?"),
+}
 
 
 class HMACSignature:
@@ -33,28 +81,48 @@ class HMACSignature:
 
     #: The shared secrets, a list of texts. Each of them is accepted, so that they can be rotated.
     secrets: Any = ()
-    #: How a secret's text becomes the key: ``text``, ``hex`` or ``base64``. A ``key_prefix`` is cut
-    #: off first.
+    #: How a secret's text becomes the key: ``text``, ``hex``, ``base64``, or ``whsec``, which is
+    #: base64 after ``whsec_``. A ``key_prefix`` is cut off first.
     key_encoding = "text"
     key_prefix = ""
-    #: The header with the signatures, and a pattern whose one group finds each of them in it.
-    signature_header = "X-Signature"
-    signature_pattern = r"\A([0-9a-fA-F]{64})\Z"
-    #: What the header looks like, with ``{signature}`` and ``{timestamp}``. Only for sending, by
-    #: tests and commands.
+    #: How many bytes a key has at least. A shorter one could be guessed.
+    min_key_length = MIN_KEY_LENGTH
+    #: What proves a webhook: ``hmac``; ``hash``, a plain digest of a ``content`` that has
+    #: ``{secret}`` in it; or ``token``, the secret itself.
+    proof = "hmac"
+    #: The header with the signatures, or a list of such headers, and a pattern whose one group
+    #: finds each of them in it. Without a pattern they are where ``signature_template`` has them.
+    signature_header: Any = "X-Signature"
+    signature_pattern = ""
+    #: The path of the signature if it is in the body. If a webhook carries several events, each of
+    #: them has its own there.
+    signature_field = ""
+    #: What the header looks like, with ``{signature}`` and ``{timestamp}``, such as
+    #: ``t={timestamp},v1={signature}``.
     signature_template = "{signature}"
-    #: ``hex`` or ``base64``.
+    #: ``hex``, ``base64``, ``hex_base64`` (the base64 of the hex), or ``text``, for a token.
     signature_encoding = "hex"
     #: The name of a digest in :mod:`hashlib`.
     digest = "sha256"
-    #: What is signed: ``{body}``, ``{timestamp}`` and, in braces, the names of headers.
+    #: What is signed: ``{body}``, ``{timestamp}``, ``{secret}``, ``{url}``, ``{header:X-Id}``,
+    #: ``{query:id}``, ``{json:amount.value}``, ``{form:name}``, ``{crc32}`` or ``{body_sha256}`` of
+    #: the body, or the name of a header in braces.
+    #: What is in brackets is left out if something in it is missing.
     content = "{body}"
-    #: A pattern whose one group finds the time of signing (Unix seconds) in ``timestamp_header``,
-    #: or in the signature's own header. Without a pattern the scheme has no timestamp.
+    #: The address as the provider knows it, for a ``content`` with ``{url}``. Never taken from the
+    #: request, as a proxy may have changed that.
+    url = ""
+    #: A pattern whose one group finds the time of signing in ``timestamp_header``, or in the
+    #: signature's own header. Without a pattern it is where ``signature_template`` has it; without
+    #: that either, the scheme has no timestamp.
     timestamp_pattern = ""
     timestamp_header = ""
-    #: How far the time of signing may be from now, before or after, in seconds.
-    tolerance: float = 300
+    #: How the time of signing is written: ``s`` or ``ms`` (Unix time) or ``iso``.
+    timestamp_unit = "s"
+    #: How far the time of signing may be from now, before or after, in seconds; None for any.
+    tolerance: float | None = 300
+    #: The status that answers a webhook which is not proved to be genuine.
+    refusal_status = 401
 
     #: Whether the keys come from ``secrets``. Not an option: a class says it.
     has_secrets = True
@@ -89,15 +157,15 @@ class HMACSignature:
             encoding = self.key_encoding
             raise ValueError(f"can't be decoded as {encoding}, which KEY_ENCODING says") from None
         length = len(key.strip())
-        if length < MIN_KEY_LENGTH:
-            raise ValueError(f"has {length} bytes, and {MIN_KEY_LENGTH} are needed")
+        if length < self.min_key_length:
+            raise ValueError(f"has {length} bytes, and {self.min_key_length} are needed")
         return key
 
     def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
         """Return a short fingerprint of the key that signed exactly this body.
 
-        A class that proves its webhooks in another way overrides this, and sets
-        ``verifies_by_options`` to False. Raises
+        A class that proves its webhooks in another way overrides one of the hooks below, or this,
+        and sets ``verifies_by_options`` to False. Raises
         :class:`~django_payment_webhooks.exceptions.WebhookRefused` with the status 503 and the
         reason ``no_secret``, or with the status 401 and the reason ``no_signature``,
         ``malformed_signature``, ``mismatch``, ``stale`` or ``future``.
@@ -106,22 +174,73 @@ class HMACSignature:
         if not keys:
             text = "Webhooks of this provider can't be verified at present."
             raise WebhookRefused(503, "no_secret", text)
-        signatures = self.find_signatures(meta)
         timestamp = self.read_timestamp(meta)
-        if not signatures or timestamp is None:
-            has_header = read_header(meta, self.signature_header)
-            raise refusal("malformed_signature" if has_header else "no_signature")
-        for key in keys:
-            if is_among(self.sign(key, meta, body, timestamp), signatures):
-                self.check_age(timestamp)
-                return fingerprint(key)
-        raise refusal("mismatch")
+        if timestamp is None:
+            raise self.refuse_malformed(meta)
+        signers = [self.find_signer(keys, meta, part, timestamp) for part in self.list_signed(body)]
+        self.check_age(timestamp)
+        return fingerprint(signers[0])
 
-    def find_signatures(self, meta: Mapping[str, Any]) -> list[bytes]:
+    def list_signed(self, body: bytes) -> Iterator[bytes]:
+        """Give each part of a body that has its own signature. Most bodies have one, as a whole."""
+        yield body
+
+    def find_signer(
+        self, keys: Sequence[bytes], meta: Mapping[str, Any], body: bytes, timestamp: str
+    ) -> bytes:
+        """Return the key that signed a body. Raises ``WebhookRefused`` if none of these did."""
+        signatures = self.find_signatures(meta, body)
+        if not signatures:
+            raise self.refuse_malformed(meta)
+        for key in keys:
+            if self.matches(key, meta, body, timestamp, signatures):
+                return key
+        raise self.refuse("mismatch")
+
+    def find_signatures(self, meta: Mapping[str, Any], body: bytes = b"") -> list[bytes]:
         """Return the signatures that came, each as :meth:`normalize` writes it."""
-        header = read_header(meta, self.signature_header)
-        found = compile_pattern(self.signature_pattern).findall(header)
+        pattern = self.signature_pattern or self.derive_signature_pattern()
+        if not pattern:
+            return []
+        find_all = compile_pattern(pattern).findall
+        found = [text for place in self.list_places(meta, body) for text in find_all(place)]
         return [self.normalize(signature) for signature in found]
+
+    def derive_signature_pattern(self) -> str:
+        """Return the pattern that finds the signatures which ``signature_template`` describes."""
+        size = hashlib.new(self.digest).digest_size
+        return derive_pattern(
+            self.signature_template, "signature", WRITTEN[self.signature_encoding](size)
+        )
+
+    def derive_timestamp_pattern(self) -> str:
+        """Return the pattern that finds the time of signing, "" if the scheme has none."""
+        if self.timestamp_pattern or self.timestamp_header:
+            return self.timestamp_pattern or r"\A(.+)\Z"
+        return derive_pattern(self.signature_template, "timestamp", r"[^,;\s]+")
+
+    def list_places(self, meta: Mapping[str, Any], body: bytes) -> list[str]:
+        """Return the texts in which signatures can be."""
+        if not self.signature_field:
+            return [read_header(meta, name) for name in list_names(self.signature_header)]
+        with suppress(ValueError, RecursionError):
+            return [write_text(find(self.decode(body), self.signature_field))]
+        return []
+
+    def decode(self, body: bytes) -> Any:
+        """Return the document that a body is. Raises ``ValueError``."""
+        raise NotImplementedError
+
+    def matches(
+        self,
+        key: bytes,
+        meta: Mapping[str, Any],
+        body: bytes,
+        timestamp: str,
+        signatures: Sequence[bytes],
+    ) -> bool:
+        """Return whether a key made one of these signatures."""
+        return is_among(self.sign(key, meta, body, timestamp), signatures)
 
     def normalize(self, signature: str) -> bytes:
         """Return a received signature as :meth:`sign` writes it.
@@ -133,23 +252,36 @@ class HMACSignature:
 
     def sign(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> str:
         """Return the signature of a webhook, encoded as the provider encodes it."""
-        mac = hmac.digest(key, self.fill_content(meta, body, timestamp), self.digest)
-        if self.signature_encoding == "hex":
-            return mac.hex()
-        return base64.b64encode(mac).decode()
+        content = self.fill_content(meta, body, timestamp, key)
+        proof = PROOFS[self.proof](key, content, self.digest)
+        return ENCODERS[self.signature_encoding](proof).decode("utf-8", "replace")
 
-    def fill_content(self, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> bytes:
-        """Return what is signed: ``content``, with everything in its place."""
-        known = {b"body": body, b"timestamp": timestamp.encode()}
+    def fill_content(
+        self, meta: Mapping[str, Any], body: bytes, timestamp: str = "", key: bytes = b""
+    ) -> bytes:
+        """Return what is signed: ``content``, with everything in its place.
 
-        def fill(name: bytes) -> bytes:
-            if name in known:
-                return known[name]
-            return read_header(meta, name.decode()).encode("utf-8", "replace")
+        Raises ``WebhookRefused`` if the body can't be read and a part of it is signed.
+        """
 
-        parts = list(split_content(self.content))
-        parts[1::2] = [fill(name) for name in parts[1::2]]
-        return b"".join(parts)
+        def fill(name: str) -> bytes:
+            if name in DIGESTS:
+                return DIGESTS[name](body)
+            kind, _, path = name.partition(":")
+            if kind in ("json", "form"):
+                return write_text(find(self.read_signed(body), path)).encode("utf-8", "replace")
+            text = read_outside(name if path else f"header:{name}", meta)
+            return text.encode("utf-8", "replace")
+
+        known = {"body": body, "timestamp": timestamp.encode(), "secret": key}
+        return fill_template(self.content, {**known, "url": self.url.encode()}, fill)
+
+    def read_signed(self, body: bytes) -> Any:
+        """Return the document of a body of which parts are signed. Raises ``WebhookRefused``."""
+        try:
+            return self.decode(body)
+        except (ValueError, RecursionError):
+            raise self.refuse("malformed_signature") from None
 
     def sign_headers(
         self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
@@ -157,35 +289,70 @@ class HMACSignature:
         """Return the headers that prove a webhook, by name: the inverse of :meth:`verify`.
 
         Only for sending. ``meta`` has the other headers, some of which may be signed.
-        ``timestamp`` is the time of signing in Unix seconds.
+        ``timestamp`` is the time of signing as :meth:`read_timestamp` returns it.
         """
-        signature = self.sign(key, meta, body, timestamp)
-        header = self.signature_template.replace("{timestamp}", timestamp)
-        headers = {self.signature_header: header.replace("{signature}", signature)}
+        headers = {}
+        if not self.signature_field:
+            signature = self.sign(key, meta, body, timestamp)
+            header = self.signature_template.replace("{timestamp}", timestamp)
+            name = list_names(self.signature_header)[0]
+            headers = {name: header.replace("{signature}", signature)}
         if timestamp and self.timestamp_header:
             headers.setdefault(self.timestamp_header, timestamp)
         return headers
 
     def read_timestamp(self, meta: Mapping[str, Any]) -> str | None:
-        """Return the time of signing as it was sent, which is plain digits.
+        """Return the time of signing as it was sent.
 
         It is "" if the scheme has no time, and None if the time is missing or malformed.
         """
-        if not self.timestamp_pattern:
+        pattern = self.derive_timestamp_pattern()
+        if not pattern:
             return ""
-        header = read_header(meta, self.timestamp_header or self.signature_header)
-        found = compile_pattern(self.timestamp_pattern).search(header)
-        if found and TIMESTAMP.fullmatch(found.group(1) or ""):
+        name = self.timestamp_header or list_names(self.signature_header)[0]
+        found = compile_pattern(pattern).search(read_header(meta, name))
+        if found and TIMESTAMPS[self.timestamp_unit].fullmatch(found.group(1) or ""):
             return found.group(1)
         return None
 
+    def has_timestamp(self) -> bool:
+        """Whether the scheme has a time of signing."""
+        return bool(self.derive_timestamp_pattern())
+
     def check_age(self, timestamp: str) -> None:
         """Raise ``WebhookRefused`` for a time of signing that is too far away. "" is no time."""
-        if not timestamp:
+        if not timestamp or self.tolerance is None:
             return
-        age = time.time() - int(timestamp)
+        age = time.time() - self.read_seconds(timestamp)
         if abs(age) > self.tolerance:
-            raise refusal("stale" if age > 0 else "future")
+            raise self.refuse("stale" if age > 0 else "future")
+
+    def read_seconds(self, timestamp: str) -> float:
+        """Return a time of signing in Unix seconds. Raises ``WebhookRefused``."""
+        if self.timestamp_unit != "iso":
+            return int(timestamp) / (1000 if self.timestamp_unit == "ms" else 1)
+        try:
+            return read_moment(timestamp, "iso", read_zone("UTC")).timestamp()
+        except ValueError:
+            raise self.refuse("malformed_signature") from None
+
+    def write_timestamp(self, seconds: float) -> str:
+        """Return a time of signing as the provider writes it. Only for sending."""
+        moment = django_timezone.now().fromtimestamp(int(seconds), read_zone("UTC"))
+        return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp() else ""
+
+    def refuse(self, reason: str) -> WebhookRefused:
+        """Return the refusal of a webhook that is not proved to be genuine.
+
+        The reason is not for the sender.
+        """
+        return WebhookRefused(self.refusal_status, reason, "The signature does not match.")
+
+    def refuse_malformed(self, meta: Mapping[str, Any]) -> WebhookRefused:
+        """Return the refusal of a webhook in which there is no signature, or none of this form."""
+        names = list_names(self.signature_header)
+        has_header = any(read_header(meta, name) for name in names)
+        return self.refuse("malformed_signature" if has_header else "no_signature")
 
 
 @lru_cache(maxsize=None)
@@ -195,17 +362,23 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=None)
-def split_content(content: str) -> tuple[bytes, ...]:
-    """Return the parts of an option ``content``: text and names of placeholders, by turns."""
-    return tuple(PLACEHOLDER.split(content.encode()))
+def derive_pattern(template: str, name: str, written: str) -> str:
+    """Return a pattern that finds what a template has under a name, "" if it has not.
 
-
-def refusal(reason: str) -> WebhookRefused:
-    """Return the refusal of a webhook that is not proved to be genuine.
-
-    The reason is not for the sender.
+    Parts of a header are apart by commas, semicolons or spaces, and come in any order and number.
     """
-    return WebhookRefused(401, reason, "The signature does not match.")
+    if template == f"{{{name}}}":
+        return rf"\A({written})\Z"
+    for part in re.split(r"[,;\s]+", template):
+        before, found, after = part.partition(f"{{{name}}}")
+        if found:
+            return rf"(?:^|[,;\s]){re.escape(before)}({written}){re.escape(after)}(?=$|[,;\s])"
+    return ""
+
+
+def list_names(names: Any) -> Sequence[str]:
+    """Return the names of headers, of which an option names one or several."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def is_among(expected: str, signatures: Sequence[bytes]) -> bool:

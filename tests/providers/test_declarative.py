@@ -16,7 +16,7 @@ from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.providers import Provider, declarative
+from django_payment_webhooks.providers import Provider, fields
 from django_payment_webhooks.providers.fingerprints import find_fingerprint
 from django_payment_webhooks.providers.payloads import UNSTORABLE, ParseError, dump_json
 from django_payment_webhooks.receiving import receive_events
@@ -87,7 +87,9 @@ def test_a_provider_that_says_nothing_about_a_field_has_none_of_it():
 
 def parse(payload, provider=None, meta=()):
     """Return the only event that is found in a payload. Raises ``ParseError`` for none."""
-    (event,) = (provider or make()).parse_events(dict(meta), json.dumps(payload).encode())
+    provider = provider or make()
+    beside = provider.read_beside(dict(meta))
+    (event,) = provider.parse_events(beside, json.dumps(payload).encode())
     return event
 
 
@@ -132,14 +134,34 @@ def test_an_event_needs_no_order(order_id):
     assert parse({"event_id": "e", "type": "t"}).order_id == ""
 
 
-def test_an_event_without_a_readable_time_happened_now():
+def test_an_event_that_says_no_time_happened_when_it_came():
     before = timezone.now()
-    assert before <= parse(PayloadFactory(created_at="soon")).occurred_at <= timezone.now()
+    for nothing in (None, ""):
+        event = parse(PayloadFactory(created_at=nothing))
+        assert before <= event.occurred_at <= timezone.now()
+
+
+@pytest.mark.parametrize("value", ["soon", "1712051212045", 1712051212045, 20180124, True, []])
+def test_an_event_whose_time_can_not_be_read_is_kept_as_failed_and_has_no_other_time(value):
+    body = json.dumps(PayloadFactory(created_at=value)).encode()
+    kept = parse_unparsed(make(), body)
+    assert kept.error.startswith("created_at is ")
+    assert "TIME_FORMAT" in kept.error
+
+
+ODD_ORDERS = [False, True, 1234.0, {"id": 1}, [], "  ", "x" * 300, "a\0", "\ud800"]
+
+
+@pytest.mark.parametrize("order_id", ODD_ORDERS, ids=ascii)
+def test_an_event_whose_order_is_no_identifier_is_an_event_without_order(order_id):
+    event = parse(PayloadFactory(data__order_id=order_id, data__charge_id=order_id))
+    assert (event.order_id, event.order_key) == ("", "")
+    assert (event.payment_id, event.payment_key, event.status) == ("", "", Event.RECEIVED)
 
 
 @pytest.mark.parametrize(
     ("field", "path"),
-    [("event_id", "event_id"), ("type", "type"), ("data__order_id", "data.order_id")],
+    [("event_id", "event_id"), ("type", "type")],
 )
 @pytest.mark.parametrize(
     ("value", "what"),
@@ -399,9 +421,9 @@ def batch(count):
 def decoded(monkeypatch):
     """Count how often a body is decoded."""
     bodies = []
-    load_json = declarative.load_json
+    decode = Provider.decode
     monkeypatch.setattr(
-        declarative, "load_json", lambda body: bodies.append(body) or load_json(body)
+        Provider, "decode", lambda self, body: bodies.append(body) or decode(self, body)
     )
     return bodies
 
@@ -410,8 +432,8 @@ def decoded(monkeypatch):
 def found(monkeypatch):
     """Record what is looked for in a document: the path, and where the search begins."""
     searches = []
-    find = declarative.find
-    monkeypatch.setattr(declarative, "find", lambda *args: searches.append(args) or find(*args))
+    find = fields.find
+    monkeypatch.setattr(fields, "find", lambda *args: searches.append(args) or find(*args))
     return searches
 
 
@@ -421,8 +443,8 @@ def test_a_webhook_of_a_thousand_events_is_decoded_once(decoded, found):
     events = provider.parse({}, body)
     assert len(events) == len({event.provider_event_id for event in events}) == 1000
     assert decoded == [body]
-    # The list, and of each event itself and its four fields, one of which is read twice.
-    assert len(found) == 1 + 1000 * (1 + 4 + 1)
+    # Of each event its five fields, and its type once more for the id.
+    assert len(found) == 1000 * (5 + 1)
 
 
 @pytest.mark.parametrize(("count", "limit"), [(3, 3), (1000, 1000)])

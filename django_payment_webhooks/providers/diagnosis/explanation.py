@@ -55,7 +55,7 @@ def check_signature(
     yield check_pattern(provider, meta)
     yield check_time(provider, meta)
     yield check_match(provider, meta, body)
-    if provider.timestamp_pattern:
+    if provider.has_timestamp() and provider.tolerance is not None:
         yield check_age(provider, meta, time.time() if now is None else now)
     if now is None:
         # The provider has the last word: parts of its verify may have rules of their own.
@@ -180,11 +180,12 @@ def check_match(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Che
 
 def check_age(provider: Provider, meta: Mapping[str, Any], now: float) -> Check:
     """Check that it was signed near enough to now."""
-    age = now - int(provider.read_timestamp(meta) or 0)
+    tolerance = provider.tolerance or 0
+    age = now - provider.read_seconds(provider.read_timestamp(meta) or "0")
     order = "before" if age >= 0 else "after"
     text = f"It was signed {int(abs(age))} s {order} it was received;"
-    text += f" up to {provider.tolerance:g} s are allowed."
-    if abs(age) <= provider.tolerance:
+    text += f" up to {tolerance:g} s are allowed."
+    if abs(age) <= tolerance:
         return Check("age", True, text)
     return Check("age", False, f"{text} Compare the clocks, or it was recorded and sent again.")
 

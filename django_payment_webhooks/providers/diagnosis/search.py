@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..declarative import Provider
 from ..headers import list_headers, read_header
-from ..signatures import number_keys
+from ..signatures import list_names, number_keys
 from .bodies import vary_body
 from .keys import vary_key
 from .tokens import find_macs, find_times
@@ -67,7 +67,8 @@ def find_places(provider: Provider, meta: Mapping[str, Any]) -> dict[bytes, Plac
 
 def is_own(provider: Provider, header: str) -> bool:
     """Return whether the provider's options name a header for signatures."""
-    return header.lower() == provider.signature_header.lower()
+    own = [name.lower() for name in list_names(provider.signature_header)]
+    return header.lower() in own
 
 
 def list_variations(

@@ -1,0 +1,64 @@
+"""The formats of bodies, and what is stored of a webhook: its body, with what stood beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Mapping, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from django.conf import settings
+
+from .payloads import dump_json, load_json
+
+# No JSON and no form begins like this.
+MARK = b"beside the body: "
+
+
+class Format(NamedTuple):
+    """How a body is read and written."""
+
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+    content_type: str
+
+
+def load_form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form. Raises ``ValueError`` if a name comes twice, or nothing does."""
+    text = body.decode()
+    limit = settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES
+    if text.count("&") >= limit:
+        raise ValueError(f"it has more than {limit} values (PAYMENT_WEBHOOKS_MAX_JSON_VALUES)")
+    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        # Whoever reads it next could take the other one.
+        raise ValueError("a field of the form comes twice")
+    return form
+
+
+def dump_form(fields: Mapping[str, Any]) -> bytes:
+    """Return a form with these fields."""
+    return urlencode(fields).encode()
+
+
+FORM = Format(load_form, dump_form, "application/x-www-form-urlencoded")
+FORMATS = {"json": Format(load_json, dump_json, "application/json"), "form": FORM, "query": FORM}
+
+
+def fold(beside: Mapping[str, str], body: bytes) -> bytes:
+    """Return what is stored of a body, with what stood beside it: one line before it."""
+    if not beside:
+        return body
+    line = json.dumps(beside, sort_keys=True)
+    return MARK + line.encode() + b"\n" + body
+
+
+def unfold(stored: bytes) -> tuple[dict[str, str], bytes]:
+    """Return what stood beside a body, and the body itself. Raises ``ValueError``."""
+    if not stored.startswith(MARK):
+        return {}, stored
+    line, _, body = stored[len(MARK) :].partition(b"\n")
+    beside = json.loads(line.decode())
+    if not isinstance(beside, dict):
+        raise ValueError("what stood beside the body is not an object")
+    return beside, body

@@ -1,0 +1,162 @@
+"""Certificates that a webhook names by an address: where from, by whom issued, and for whom.
+
+An address is whatever the sender wrote. So it is compared with what is allowed before anything is
+fetched, and who is asked is never more than that host.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+import time
+import warnings
+from collections import OrderedDict
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Mapping
+from urllib.parse import urlsplit
+
+from ..exceptions import WebhookRefused
+from .headers import read_header
+from .public_keys import PublicKeySignature, load_crypto
+from .signatures import HMACSignature
+
+TIMEOUT = 5  # seconds, for each step of a connection
+MAX_SIZE = 64 * 1024  # bytes; a chain has about 6 000
+MAX_KNOWN = 32
+# For so long a certificate is believed, and for so long one that can't be had is not asked for.
+KEPT, PAUSE = 24 * 60 * 60, 60
+
+
+class CertificateSignature(PublicKeySignature):
+    """How a provider signs who names the certificate of its key in a header.
+
+    SECRETS are what is signed beside the rest, such as the id of the webhook. A certificate is
+    fetched once a day from an address that fits a pattern, and checked up to an authority.
+    """
+
+    #: The header with the address, the pattern that the whole address must fit, and to whom the
+    #: certificate must be issued.
+    certificate_header = ""
+    certificate_address = ""
+    certificate_owner = ""
+    #: What other headers must say: the only algorithm that is accepted.
+    required_headers: Mapping[str, str] = {}
+    #: Certificates, or public keys, in PEM by address, which are believed without being fetched.
+    certificates: Mapping[str, str] = {}
+
+    _known: OrderedDict[str, tuple[float, bytes]] | None = None
+
+    def decode_secret(self, secret: Any) -> bytes:
+        """Return what a secret is in the signed content. Raises ``ValueError``."""
+        load_crypto("x509.Certificate")
+        return HMACSignature.decode_secret(self, secret)
+
+    def find_public_key(self, key: bytes, meta: Mapping[str, Any]) -> bytes:
+        """Return the key of the certificate that a webhook names, in PEM; none if it is not good.
+
+        Raises ``WebhookRefused`` with the status 503 if it can't be had now.
+        """
+        headers = self.required_headers.items()
+        url = read_header(meta, self.certificate_header)
+        if any(read_header(meta, name) != value for name, value in headers):
+            return b""
+        if url in self.certificates:
+            return read_public_key(self.certificates[url].encode())
+        if not re.fullmatch(self.certificate_address, url):
+            return b""
+        return self.find_known(url)
+
+    def sign_headers(
+        self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
+    ) -> dict[str, str]:
+        """Return the headers that prove a webhook, with the first certificate that is known."""
+        headers = super().sign_headers(key, meta, body, timestamp)
+        url = next(iter(self.certificates), "")
+        return {**headers, **self.required_headers, self.certificate_header: url}
+
+    def find_known(self, url: str) -> bytes:
+        """Return the key of a certificate that is known, or else fetched."""
+        known = self._known = self._known if self._known is not None else OrderedDict()
+        until, key = known.get(url, (0.0, b""))
+        if time.time() < until:
+            return key
+        key = find_key(self.fetch(url), self.certificate_owner)
+        known[url] = (time.time() + (KEPT if key else PAUSE), key)
+        while len(known) > MAX_KNOWN:
+            known.popitem(last=False)
+        return key
+
+    def fetch(self, url: str) -> bytes:
+        """Return the chain of certificates at an address. Raises ``WebhookRefused``."""
+        try:
+            return fetch_certificates(url)
+        except (OSError, http.client.HTTPException):
+            text = "It can't be verified now. Send it again."
+            raise WebhookRefused(503, "no_certificate", text) from None
+
+
+def fetch_certificates(url: str) -> bytes:
+    """Return what is at an address. Follows no redirect, and waits for a bounded time.
+
+    Raises ``OSError`` or ``http.client.HTTPException`` if nothing can be had.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(parts.netloc, timeout=TIMEOUT)
+    try:
+        connection.request("GET", parts.path)
+        response = connection.getresponse()
+        if response.status >= 500:
+            raise http.client.HTTPException("The certificate can't be had now.")
+        return response.read(MAX_SIZE) if response.status == 200 else b""
+    finally:
+        connection.close()
+
+
+def find_key(chain: bytes, owner: str) -> bytes:
+    """Return the public key of a chain's first certificate; none if it is not to be trusted.
+
+    It must lead to an authority that this machine trusts, be valid now, and be the owner's.
+    """
+    try:
+        leaf, *others = load_crypto("x509.load_pem_x509_certificates")(chain)
+        verify_chain(leaf, others, owner)
+    except (ValueError, load_crypto("x509.verification.VerificationError")):
+        return b""
+    return write_public_key(leaf)
+
+
+def read_public_key(pem: bytes) -> bytes:
+    """Return the public key of a certificate in PEM, or the public key that it is itself."""
+    if b"BEGIN CERTIFICATE" not in pem:
+        return pem
+    return write_public_key(load_crypto("x509.load_pem_x509_certificate")(pem))
+
+
+def write_public_key(certificate: Any) -> bytes:
+    """Return the public key of a certificate, in PEM."""
+    encoding = load_crypto("hazmat.primitives.serialization.Encoding").PEM
+    form = load_crypto("hazmat.primitives.serialization.PublicFormat").SubjectPublicKeyInfo
+    key: bytes = certificate.public_key().public_bytes(encoding, form)
+    return key
+
+
+def verify_chain(leaf: Any, others: list[Any], owner: str) -> None:
+    """Raise an error of ``cryptography`` if no trusted authority vouches for a certificate."""
+    builder = load_crypto("x509.verification.PolicyBuilder")().store(load_authorities())
+    name = load_crypto("x509.DNSName")(owner)
+    builder.build_server_verifier(name).verify(leaf, others)
+
+
+@lru_cache(maxsize=1)
+def load_authorities() -> Any:
+    """Return the authorities that this machine trusts, as Python's own TLS does."""
+    load = load_crypto("x509.load_der_x509_certificate")
+    authorities = []
+    for root in ssl.create_default_context().get_ca_certs(binary_form=True):
+        # Of an old one with a number that is none there is a warning now, and an error one day.
+        with warnings.catch_warnings(), suppress(ValueError, Warning):
+            warnings.simplefilter("error")
+            authorities.append(load(root))
+    return load_crypto("x509.verification.Store")(authorities)

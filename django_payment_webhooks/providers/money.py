@@ -1,0 +1,94 @@
+"""Sums of money: an amount in major units and its currency, from whatever providers write."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Mapping, NamedTuple
+
+# How many decimals a currency has by ISO 4217, if they are not two: list one of
+# https://www.six-group.com/en/products-services/financial-information/data-standards.html
+EXPONENTS = {
+    **dict.fromkeys(
+        ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"], 0
+    ),
+    **dict.fromkeys(["VND", "VUV", "XAF", "XOF", "XPF"], 0),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+    **dict.fromkeys(["CLF", "UYW"], 4),
+}
+DEFAULT_EXPONENT = 2
+MINOR, MAJOR = "minor", "major"
+# Written out: no sign, no exponent, no separators of thousands, and no digits but these ten.
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+CURRENCY = re.compile(r"[A-Z]{3}\Z")
+# A Decimal calculates with 28 digits. Nobody has paid as much.
+MAX_DIGITS = 20
+MAX_SHOWN = 40
+
+
+class Money(NamedTuple):
+    """A sum: ``amount`` in major units, ``currency`` as an upper-case code of ISO 4217."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+def read_money(
+    value: Any, currency: Any, unit: str = MINOR, exponents: Mapping[str, int] | None = None
+) -> Money:
+    """Return a sum of money as a provider writes it.
+
+    ``value`` is an int, a Decimal, or the text of a number; ``unit`` is ``"minor"`` if it counts
+    cents, ``"major"`` if it counts euros. ``exponents`` are the numbers of decimals by currency
+    where the provider deviates from ISO 4217. The amount has as many decimals as its currency.
+
+    Raises ``ValueError``, whose message says what is wrong: a number that is not written out or not
+    exact, that is negative, or that has a fraction which the currency does not.
+    """
+    code = read_currency(currency)
+    exponent = {**EXPONENTS, **(exponents or {})}.get(code, DEFAULT_EXPONENT)
+    number = read_number(value)
+    amount = number.scaleb(-exponent) if unit == MINOR else number
+    rounded = amount.quantize(Decimal(1).scaleb(-exponent))
+    if rounded != amount:
+        raise ValueError(f"the amount {show(value)} has more decimals than {code}")
+    return Money(rounded, code)
+
+
+def read_currency(value: Any) -> str:
+    """Return a currency's code in upper case. Raises ``ValueError``."""
+    if value in (None, ""):
+        raise ValueError("the currency is missing")
+    # Only ASCII: in upper case some other letters would become a code.
+    code = value.upper() if isinstance(value, str) and value.isascii() else ""
+    if not CURRENCY.match(code):
+        raise ValueError(f"the currency {show(value)} is no code of ISO 4217")
+    return code
+
+
+def read_number(value: Any) -> Decimal:
+    """Return a number that is not negative, exactly as it is written. Raises ``ValueError``."""
+    if value in (None, ""):
+        raise ValueError("the amount is missing")
+    # True is an int, too.
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+        raise ValueError(f"the amount {show(value)} is not a number")
+    text = str(value)
+    if text.startswith("-"):
+        raise ValueError(f"the amount {show(value)} is negative")
+    if not NUMBER.match(text):
+        raise ValueError(f"the amount {show(value)} is not a number that is written out")
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"the amount {show(value)} has more than {MAX_DIGITS} digits")
+    number = Decimal(text)
+    if isinstance(value, float) and Decimal(value) != number:
+        raise ValueError(f"the amount {show(value)} is a float, which is not exact")
+    return number
+
+
+def show(value: Any) -> str:
+    """Return the beginning of a value for a message."""
+    return ascii(value)[:MAX_SHOWN]

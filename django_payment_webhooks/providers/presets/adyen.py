@@ -1,0 +1,57 @@
+"""Adyen: the webhooks of payments.
+
+Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks ("Verify HMAC
+signatures") and Adyen/adyen-python-api-library b6f4979, ``Adyen/util.py``: each item has its own,
+over eight of its fields joined with colons, none of them escaped. Each item must verify. Events:
+https://docs.adyen.com/development-resources/webhooks/webhook-types. Sent again for up to 30 days:
+https://docs.adyen.com/development-resources/webhooks/troubleshoot. Currencies that Adyen counts in
+another way: https://docs.adyen.com/development-resources/currency-codes.
+
+A refused and an authorised try share their pspReference, and so do the stages of a dispute: an
+event is its reference, its code and its success. If you capture by hand, an ``AUTHORISATION`` pays
+nothing: set ``TYPES`` to those below without it.
+"""
+
+from .. import Provider
+
+SIGNED = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
+AMOUNT, STATE = ("amount.value", "amount.currency"), ("eventCode", "success")
+
+
+class Preset(Provider):
+    """Adyen sends a list of items and wants to read ``[accepted]``."""
+
+    docs = "https://docs.adyen.com/development-resources/webhooks"
+    events = ("Standard webhook",)
+    resends_for = 30 * 24 * 60 * 60
+    dashboard = "https://ca-live.adyen.com/ca/ca/accounts/showTx.shtml?pspReference={payment_id}"
+    key_encoding = "hex"
+    signature_field = "additionalData.hmacSignature"
+    signature_encoding = "base64"
+    content = ":".join(f"{{json:{path}}}" for path in (*SIGNED, *AMOUNT, *STATE))
+    events_path = "notificationItems.*.NotificationRequestItem"
+    answer_body = "[accepted]"
+    amount_unit = "minor"
+    exponents = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
+    fields = {
+        "provider_event_id": "{pspReference}:{eventCode}:{success}",
+        "type": "eventCode",
+        "occurred_at": "eventDate",
+        "order_id": "merchantReference",
+        "payment_id": ("originalReference", "pspReference"),
+        "refund_id": {"refund.*": "pspReference"},
+        "dispute_id": {"dispute.*": "pspReference"},
+        "amount": "amount.value",
+        "currency": "amount.currency",
+    }
+    types = {
+        "AUTHORISATION|CAPTURE success=true": "charge.succeeded",
+        "AUTHORISATION success=false": "charge.failed",
+        "CAPTURE_FAILED success=true": "charge.failed",
+        "REFUND success=true": "refund.created",
+        "REFUND success=false": "refund.failed",
+        "REFUND_FAILED|REFUNDED_REVERSED success=true": "refund.failed",
+        "NOTIFICATION_OF_CHARGEBACK|CHARGEBACK success=true": "dispute.opened",
+        "CHARGEBACK_REVERSED success=true": "dispute.won",
+        "SECOND_CHARGEBACK success=true": "dispute.lost",
+    }

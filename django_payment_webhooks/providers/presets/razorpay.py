@@ -1,0 +1,50 @@
+"""Razorpay.
+
+Signature: https://razorpay.com/docs/webhooks/validate-test/ and razorpay/razorpay-python,
+``razorpay/utility/utility.py``; the secret is that of the webhook, not of the API. Events:
+https://razorpay.com/docs/webhooks/payloads/ and razorpay/markdown-docs ab3bda5, ``webhooks/``. Sent
+again for 24 hours, then the webhook is switched off.
+
+Their id of an event comes in the header ``x-razorpay-event-id``, which is not signed: whoever has
+seen a webhook could send it again as another. So an event is what its signed body says: its type,
+its objects and its time. Put ``order_id`` into the notes of the payment.
+"""
+
+from .. import Provider
+
+OBJECTS = ("refund", "dispute", "payment", "order", "payment_link")
+ENTITIES = [f"payload.{name}.entity" for name in OBJECTS]
+IDS = "".join(f"{{{entity}.id?}}:" for entity in ENTITIES)
+
+
+class Preset(Provider):
+    """Razorpay signs the body. A refund's event has its payment beside it."""
+
+    docs = "https://razorpay.com/docs/webhooks/"
+    events = ("payment.captured", "payment.failed", "refund.*", "payment.dispute.*")
+    resends_for = 24 * 60 * 60
+    dashboard = "https://dashboard.razorpay.com/app/payments/{payment_id}"
+    signature_header = "X-Razorpay-Signature"
+    amount_unit = "minor"
+    fields = {
+        "provider_event_id": "{event}:" + IDS + "{created_at}",
+        "type": "event",
+        "occurred_at": "created_at",
+        "order_id": "payload.payment.entity.notes.order_id",
+        "payment_id": ("payload.payment.entity.id", "payload.refund.entity.payment_id"),
+        "refund_id": "payload.refund.entity.id",
+        "dispute_id": "payload.dispute.entity.id",
+        "amount": tuple(f"{entity}.amount" for entity in ENTITIES),
+        "currency": tuple(f"{entity}.currency" for entity in ENTITIES),
+    }
+    types = {
+        "payment.captured": "charge.succeeded",
+        "payment.failed": "charge.failed",
+        "refund.created payload.refund.entity.status=processed": "refund.created",
+        "refund.created": "refund.pending",
+        "refund.processed": "refund.created",
+        "refund.failed": "refund.failed",
+        "payment.dispute.created": "dispute.opened",
+        "payment.dispute.won": "dispute.won",
+        "payment.dispute.lost": "dispute.lost",
+    }

@@ -1,0 +1,83 @@
+"""What the provider's types are called here. A type alone may not say enough.
+
+A key is the provider's name of a type, with conditions: ``REFUND success=true`` is a refund only
+if the field ``success`` is true. ``refund.*|charge.refund.updated .status=failed|canceled`` names
+several types, one of them by a pattern, and two values. The first key that fits counts.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from .fields import Field, compile_field, write_text
+
+# What stands before the name of a type that is not what its name says here.
+UNMAPPED = "unmapped:"
+
+
+class Condition(NamedTuple):
+    """A field that must have one of these values. ``path`` is where it is."""
+
+    field: Field
+    values: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """Where the field is."""
+        return next(self.field.paths(), "")
+
+    def holds(self, payload: Any) -> bool:
+        """Return whether an event fulfils it."""
+        return write_text(self.field.read(payload)) in self.values
+
+
+class Rule(NamedTuple):
+    """Which events are of one of our types."""
+
+    names: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    type: str
+
+    def fits(self, provider_type: str, payload: Any) -> bool:
+        """Return whether an event is of this type."""
+        is_named = any(fnmatchcase(provider_type, name) for name in self.names)
+        return is_named and all(condition.holds(payload) for condition in self.conditions)
+
+
+def compile_types(types: Mapping[str, str], base: str = "") -> list[Rule]:
+    """Return the rules that a provider's option says. Raises ``ValueError``."""
+    return [compile_rule(key, own_type, base) for key, own_type in types.items()]
+
+
+def compile_rule(key: str, own_type: str, base: str) -> Rule:
+    """Return the rule for one of our types."""
+    words = key.split()
+    names = [word for word in words if "=" not in word]
+    conditions = [word.rpartition("=") for word in words if "=" in word]
+    return Rule(
+        tuple(" ".join(names).split("|")),
+        tuple(
+            Condition(compile_field(reference, base), tuple(values.split("|")))
+            for reference, _, values in conditions
+        ),
+        own_type,
+    )
+
+
+def find_type(rules: Sequence[Rule], provider_type: str, payload: Any) -> str:
+    """Return our name of an event's type; the provider's own if no rule fits.
+
+    A name of ours that no rule gives the event is marked, so that nobody takes it for ours: a
+    ``refund.created`` that is not a refund yet.
+    """
+    for rule in rules:
+        if rule.fits(provider_type, payload):
+            return rule.type
+    is_ours = any(rule.type == provider_type for rule in rules)
+    return UNMAPPED + provider_type if is_ours else provider_type
+
+
+def find_rule(rules: Sequence[Rule], own_type: str) -> Rule | None:
+    """Return the first rule for one of our types, or None."""
+    return next((rule for rule in rules if rule.type == own_type), None)

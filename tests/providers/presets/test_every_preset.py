@@ -1,0 +1,52 @@
+"""No preset is without vectors, a contract and a short module."""
+
+import importlib
+import os
+import pkgutil
+
+import pytest
+
+from django_payment_webhooks.providers import Provider, find_preset, presets
+from django_payment_webhooks.providers.declarative import UNPROVED
+
+from ...test_architecture import SOURCES, count_code_lines
+from .contract import Contract, load_vectors
+
+NAMES = sorted(module.name for module in pkgutil.iter_modules(presets.__path__))
+# The types of the largest have their conditions, which are lines of data.
+MAX_LINES = 45
+
+
+def test_there_are_presets():
+    assert "stripe" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_has_a_contract(name):
+    module = importlib.import_module(f"{__package__}.test_{name}")
+    contracts = [
+        each for each in vars(module).values() if isinstance(each, type) and each is not Contract
+    ]
+    assert any(issubclass(each, Contract) and each.events for each in contracts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_that_proves_something_has_vectors_of_both_kinds(name):
+    vectors = load_vectors(name)
+    assert all(vector["source"] for vector in vectors)
+    if find_preset(name).proof != UNPROVED:
+        assert any(vector["expect_valid"] for vector in vectors)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_short_and_never_writes_the_loop_again(name):
+    assert issubclass(find_preset(name), Provider)
+    own = set(vars(find_preset(name)))
+    assert not own & {"verify", "parse", "parse_events", "parse_event", "answer", "read"}
+    assert count_code_lines(SOURCES[f"providers.presets.{name}"]) <= MAX_LINES
+
+
+def test_no_vectors_are_left_over():
+    folder = os.path.dirname(__file__)
+    names = os.listdir(os.path.join(os.path.dirname(folder), "vectors"))
+    assert {name[: -len(".json")] for name in names} <= set(NAMES)
