@@ -23,7 +23,7 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from . import history, processing, publisher
+from . import history, publisher, retrying
 from .conf import get_handler
 from .handlers import Handler
 from .models import Event
@@ -232,7 +232,7 @@ def crash_after_effect() -> Iterator[None]:
             vars(handler)["apply"] = die_after(handler.apply)
         return handler
 
-    with mock.patch.object(processing, "get_handler", find_doomed):
+    with mock.patch.object(retrying, "get_handler", find_doomed):
         try:
             yield
         except Crash:

@@ -36,9 +36,9 @@ BELOW = {
     "providers": set(),
     "retrying": {"providers"},
     "publisher": set(),
-    "sweeper": {"publisher", "retrying"},
+    "sweeper": {"providers", "publisher", "retrying"},
     "worker": {"sweeper"},
-    "payments": set(),
+    "payments": {"providers"},
     "history": {"providers"},
     "checks": {"history", "providers"},
     "directory": set(),
@@ -48,7 +48,7 @@ BELOW = {
     "admin": {"history", "monitoring", "operations", "providers"},
     "contrib": {"monitoring", "publisher", "retrying"},
     "management": {"monitoring", "operations", "providers", "publisher", "sweeper"},
-    "testing": {"history", "providers", "publisher", "sweeper"},
+    "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},
 }
 # The core's modules that are nobody's business but Django's.
@@ -364,6 +364,7 @@ import json
 from django.http import HttpResponse
 from django.utils import timezone
 
+from django_payment_webhooks.conf import get_handler
 from django_payment_webhooks.exceptions import NothingToDo, Overtaken, WebhookRefused
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.models import Event, digest
@@ -426,6 +427,18 @@ class Policy:
         return method(event)
 
     call_guarded = call
+
+    def find_handler(self, event):
+        handler = get_handler(event.type)
+        if handler is None:
+            raise NothingToDo("Nobody handles it.")
+        return handler
+
+    def prepare(self, handler, event):
+        handler.prepare(event)
+
+    def is_ready(self, handler, event):
+        return handler.is_ready(event)
 
     def deliver(self, handler, event):
         handler.deliver(event)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Iterator, Tuple
 
 from ..models import Event
+from .confirmed import read_sent
 from .escaping import escape
 from .fingerprints import find_fingerprint, normalize
 from .pruned import Pruned
@@ -47,7 +48,7 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
 def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
     """Return what of two events is compared."""
     if later.pk is None:
-        return earlier.payload, later.payload
+        return read_sent(earlier), later.payload
     return earlier.data, later.data
 
 
