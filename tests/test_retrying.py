@@ -553,7 +553,7 @@ def test_two_events_that_say_the_same_have_one_effect(
     assert row.error == "charge.succeeded evt_1 had this effect already."
     assert received_signals.of("event_conflicted") == []
     assert (row.idempotency_key, row.due_at, row.enqueue_at) == (None, None, None)
-    assert read(first).idempotency_key == digest("order-paid:A1")
+    assert read(first).idempotency_key == digest(f"order-paid:{row.order_key}")
     assert shop_state()["ledger"] == [("payment", "A1")]
     assert received_signals.names() == ["event_applied", "event_processed", "event_duplicate"]
     assert published() == []
