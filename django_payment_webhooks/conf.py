@@ -10,7 +10,6 @@ from django.conf import settings as settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from .handlers import Handler
     from .receiving import BaseProvider
 
 
@@ -46,9 +45,3 @@ def get_provider(name: str) -> BaseProvider:
     backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.make"))
     provider: BaseProvider = backend(name, **options)
     return provider
-
-
-def get_handler(event_type: str) -> Handler | None:
-    """Return the handler of a type of event, or None."""
-    path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
-    return import_string(path)() if path else None

@@ -3,8 +3,7 @@
 import abc
 from typing import Sequence
 
-from django.db.models import Q
-
+from .conf import load, settings
 from .models import Event
 
 
@@ -16,7 +15,7 @@ class Handler(abc.ABC):
     where the event alone shows it, as nothing has been claimed by then.
     """
 
-    #: The types of event that must have been applied to the same order before.
+    #: The types of event that must have been applied to the same order, or payment, before.
     requires: Sequence[str] = ()
 
     @property
@@ -35,15 +34,11 @@ class Handler(abc.ABC):
         """Return whether the event can be applied; until then it waits.
 
         Called in the transaction. A type that is required counts if another event of it, of the
-        same order, has its effect committed, or if that effect was had under another event's name.
+        same order or of the same payment, has its effect committed, or if that effect was had under
+        another event's name.
         """
-        if not self.requires:
-            return True
-        others = Event.objects.filter(order_key=event.order_key).exclude(pk=event.pk)
-        done = others.exclude(order_key="").filter(
-            Q(idempotency_key__isnull=False) | Q(status=Event.DUPLICATE)
-        )
-        return set(self.requires) <= set(done.values_list("type", flat=True))
+        policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
+        return not self.requires or policy.has_had(self.requires, event) is True
 
     def prepare(self, event: Event) -> None:
         """Read what takes long, such as the provider's own view. Called without a transaction."""

@@ -85,6 +85,7 @@ class Event(models.Model):
     finished_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=32, null=True)
     error = models.TextField(blank=True)
+    confirmation = models.BinaryField(null=True)
     body = models.BinaryField()
 
     objects = EventManager()
@@ -105,16 +106,24 @@ class Event(models.Model):
 
     @cached_property
     def payload(self) -> Any:
-        """The event as the provider sent it, its numbers as int or Decimal.
+        """The event as the provider confirmed it, or else sent it; its numbers as int or Decimal.
 
         Raises ``ValueError`` if it could not be parsed.
         """
-        return get_provider(self.provider).payload(bytes(self.body))
+        return get_provider(self.provider).payload(bytes(self.confirmation or self.body))
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """The fields that the provider finds in the payload, such as ``charge_id``, by name."""
         return get_provider(self.provider).read(self.payload)
+
+    @cached_property
+    def money(self) -> Any:
+        """The sum that the event is about: ``amount``, a Decimal in major units, and ``currency``.
+
+        None if it has none. Raises ``ValueError`` if what the provider sent is no sum of money.
+        """
+        return get_provider(self.provider).read_money(self.payload)
 
     def change(self, cause: Exception | None = None, **values: Any) -> None:
         """Change the row, and announce a new status. Raises ``Overtaken`` if it is not as read."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db import router, transaction
 
-from .conf import get_handler, load, settings
-from .exceptions import NothingToDo, NotReady
+from .conf import load, settings
+from .exceptions import NotReady
 from .handlers import Handler
 from .models import Event
 
@@ -22,9 +22,7 @@ def process_event(event: Event) -> None:
 
 def advance(event: Event) -> None:
     """Bring an event that is ours to its end, or as far as it can go now."""
-    handler = get_handler(event.type)
-    if handler is None:
-        raise NothingToDo("There is no handler for its type.")
+    handler = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).find_handler(event)
     if event.status != Event.APPLIED:
         apply_or_wait(event, handler)
     if event.status == Event.APPLIED:
@@ -47,7 +45,7 @@ def apply_or_wait(event: Event, handler: Handler) -> None:
 def prepare_and_apply(event: Event, handler: Handler) -> None:
     """Prepare an event, then apply it; at once again if only the database asks for that."""
     policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
-    policy.call(handler.prepare, event)
+    policy.prepare(handler, event)
     policy.run(apply, policy, event, handler)
 
 
@@ -59,7 +57,7 @@ def apply(policy: Any, event: Event, handler: Handler) -> None:
     event.claimed = key
     with transaction.atomic(using=router.db_for_write(Event)):
         written = claimed.claim(key, handler.delivers)
-        if not policy.call(handler.is_ready, claimed):
+        if not policy.is_ready(handler, claimed):
             raise NotReady(f"It waits for {', '.join(handler.requires) or 'its handler'}.")
         policy.call_guarded(handler.apply, claimed)
         claimed.confirm(written)

@@ -18,6 +18,8 @@ class BaseProvider(abc.ABC):
     """Who sends webhooks: how they are read, proved and answered."""
 
     name: str
+    #: The source of ids and effects; several providers in the settings can share one.
+    account: str
 
     @abc.abstractmethod
     def read_body(self, request: HttpRequest) -> bytes:
@@ -36,7 +38,9 @@ class BaseProvider(abc.ABC):
         ``payment_key`` if it has a payment, as ``body`` what :meth:`payload` reads (of several
         events each has its own part), and as ``fingerprint`` a digest: two deliveries of an event
         contradict each other if it differs.
-        A body that makes no sense is an event, too: one without type, that has failed already.
+        A body that makes no sense is an event, too: one without type, that has failed already. An
+        event whose webhook proves less than it says has an empty ``confirmation``: :meth:`confirm`
+        is asked about it before it counts.
         """
 
     @abc.abstractmethod
@@ -46,6 +50,12 @@ class BaseProvider(abc.ABC):
     @abc.abstractmethod
     def read(self, payload: Any) -> dict[str, Any]:
         """Return what an event is about: ``event.data``."""
+
+    def read_money(self, payload: Any) -> Any:
+        """Return the sum that an event is about; None if it has none. Raises ``ValueError``."""
+
+    def confirm(self, event: Event) -> Any:
+        """Return what the provider itself says about an event, as values of JSON."""
 
     @abc.abstractmethod
     def answer(self, events: Sequence[Event]) -> HttpResponse:

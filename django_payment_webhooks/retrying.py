@@ -7,20 +7,23 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, IntegrityError, connections, router
 from django.utils.http import parse_http_date_safe
+from django.utils.module_loading import import_string
 from kombu.utils.functional import retry_over_time
 
 from . import signals
-from .conf import get_handler, settings
+from .conf import get_provider, settings
 from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
 from .providers.comparison import find_difference
+from .providers.confirmed import accept, is_unconfirmed
+from .providers.subject import find_order, has_had, learn_order
 
 # MySQL's and PostgreSQL's codes of what passes by itself: a lock that somebody else has for too
 # long, a row that changed, a deadlock.
@@ -103,6 +106,32 @@ class RetryPolicy:
             raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
         return result
 
+    def find_handler(self, event: Event) -> Handler:
+        """Return the handler of an event's type, which its provider may have to confirm first.
+
+        Raises ``NothingToDo`` if there is none, and what asking the provider raises.
+        """
+        if is_unconfirmed(event):
+            accept(event, self.call(get_provider(event.provider).confirm, event))
+        handler = get_handler(event.type)
+        if handler is None:
+            raise NothingToDo("There is no handler for its type.")
+        return handler
+
+    def prepare(self, handler: Handler, event: Event) -> None:
+        """Let an event learn its order, and its handler read what takes long."""
+        learn_order(event)
+        self.call(handler.prepare, event)
+
+    def is_ready(self, handler: Handler, event: Event) -> bool:
+        """Return whether an event can be applied: its handler says so, and its order is learned."""
+        # Asked last: what the event has waited for may have told the order since it was prepared.
+        return bool(self.call(handler.is_ready, event)) and find_order(event) is None
+
+    def has_had(self, types: Sequence[str], event: Event) -> bool:
+        """Return whether other events of these types, of the same subject, had their effects."""
+        return has_had(types, event)
+
     def deliver(self, handler: Handler, event: Event) -> None:
         """Have a handler call other systems, with at least half a lease to go."""
         lease = settings.PAYMENT_WEBHOOKS_LEASE
@@ -144,6 +173,12 @@ class RetryPolicy:
         if isinstance(error, NotReady) and event.status != Event.APPLIED:
             return decide_wait(event, error)
         return decide_retry(event, error)
+
+
+def get_handler(event_type: str) -> Handler | None:
+    """Return the handler of a type of event, or None."""
+    path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
+    return import_string(path)() if path else None
 
 
 def pause(error: DatabaseError, *_: Any) -> float:

@@ -19,6 +19,7 @@ from . import signals
 from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
+from .providers.confirmed import UNCONFIRMED
 from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause
 
@@ -26,6 +27,18 @@ logger = getLogger(__name__)
 
 # How many waiting events one event releases. Once applied, each of them releases as many.
 MAX_RELEASED = 100
+# An event that has an effect is confirmed for good.
+UNSETTLED = {Event.RECEIVED, Event.WAITING, Event.IGNORED, Event.FAILED}
+# What the row of an event has that has just come.
+FRESH = {
+    "status": Event.RECEIVED,
+    "confirmation": UNCONFIRMED,
+    "attempts": 0,
+    "error": "",
+    "waiting_since": None,
+    "finished_at": None,
+}
+MAX_TRIES = 5
 
 
 class SweeperConf(AppConf):
@@ -42,21 +55,33 @@ class SweeperConf(AppConf):
 
 
 def release(event: Event, **_: Any) -> None:
-    """Make the events due that wait for this one's order, now that its type counts.
+    """Make the events due that wait for this one's order or payment, now that its type counts.
 
     A receiver of signals, which ``worker`` connects.
     An error is left to the next sweep: the event's own effects are committed.
     """
-    if not event.order_key:
+    if not event.order_key and not event.payment_key:
         return
-    values = [event.order_key, Event.WAITING, time.time()]
-    condition = f"order_key = %s AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
     try:
-        keys = [other.pk for other in Event.objects.look_up(condition, values, "id")]
+        keys = find_waiting(event)
         if keys:
             release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
+
+
+def find_waiting(event: Event) -> list[int]:
+    """Return the keys of the events that wait for an event's order or payment.
+
+    Of most nothing waits, so that the question is to cost little. A blank key would find all
+    events without one.
+    """
+    subject = {"order_key": event.order_key, "payment_key": event.payment_key}
+    known = {column: key for column, key in subject.items() if key}
+    either = " OR ".join(f"{column} = %s" for column in known)
+    condition = f"({either}) AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
+    values = [*known.values(), Event.WAITING, time.time()]
+    return [other.pk for other in Event.objects.look_up(condition, values, "id")]
 
 
 def release_all(keys: Sequence[int], by: Event) -> None:
@@ -74,6 +99,35 @@ def release_one(event: Event, by: Event) -> bool:
         return False
     signals.event_released.send_robust(Event, event=event, by=by)
     return True
+
+
+# ---- ask again
+
+
+def ask_again(events: Sequence[Event], **_: Any) -> None:
+    """Have a provider asked again about events that it sends again.
+
+    Its answer may have been another then: a forged webhook can come before the payment, and many
+    providers send the same body for each change. A receiver of a signal, which ``worker`` connects.
+    """
+    for event in events:
+        if not event.is_new and event.confirmation is not None:
+            restart(event.pk)
+
+
+def restart(key: int) -> None:
+    """Make an event due as if it had just come, unless it has its effect.
+
+    A worker that asks about it is overtaken: what it is told may be older than the webhook.
+    """
+    for _ in range(MAX_TRIES):
+        event = Event.objects.defer("body").get(pk=key)
+        if event.status not in UNSETTLED or event.idempotency_key:
+            return
+        with suppress(Overtaken), unless_locked(event):
+            event.reschedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE, **FRESH)
+            enqueue([event])
+            return
 
 
 # ---- sweep

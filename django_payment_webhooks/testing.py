@@ -23,8 +23,7 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from . import history, processing, publisher
-from .conf import get_handler
+from . import history, publisher, retrying
 from .handlers import Handler
 from .models import Event
 from .providers.sending import (
@@ -35,6 +34,7 @@ from .providers.sending import (
     make_values,
     sign_webhook,
 )
+from .retrying import get_handler
 from .sweeper import release
 
 __all__ = [
@@ -245,7 +245,7 @@ def crash_after_effect() -> Iterator[None]:
             vars(handler)["apply"] = die_after(handler.apply)
         return handler
 
-    with mock.patch.object(processing, "get_handler", find_doomed):
+    with mock.patch.object(retrying, "get_handler", find_doomed):
         try:
             yield
         except Crash:

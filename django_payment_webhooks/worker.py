@@ -13,12 +13,13 @@ from django.db import connections
 
 from . import signals
 from .conf import settings
-from .sweeper import release, sweep_events
+from .sweeper import ask_again, release, sweep_events
 
 # Here, and not where it is written: this module is the last to be loaded, and so the log reports
 # an event before those that it releases.
 for fulfils in (signals.event_applied, signals.event_processed, signals.event_duplicate):
     fulfils.connect(release, dispatch_uid="payment_webhooks.release")
+signals.webhook_received.connect(ask_again, dispatch_uid="payment_webhooks.ask_again")
 
 
 class SweepStep(bootsteps.StartStopStep):

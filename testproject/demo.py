@@ -126,9 +126,10 @@ class Demo:
         self.note("answered", f"{summarize(answers)} after {slowest(answers)}{reason}")
         return event
 
-    def charge(self, order_id, remark="", **options):
+    def charge(self, order_id, remark="", amount="10.00", **options):
         """Post that an order was paid, and return the event."""
-        event = make_event("charge.succeeded", order_id, charge_id="ch_" + order_id)
+        charge_id = "ch_" + order_id
+        event = make_event("charge.succeeded", order_id, charge_id=charge_id, amount=amount)
         return self.send(f"charge for {order_id}{remark}", event, **options)
 
     def expect(self, event, status, effect=None):
@@ -142,7 +143,7 @@ class Demo:
             self.surprises.append(f"{name} is not {status}")
         seconds = time.monotonic() - answered
         row = self.find(event)
-        facts = self.describe(event["data"]["order_id"])
+        facts = self.describe(row.get("order_id", ""))
         self.note("became", f"{name}: {row['status']} {seconds:.1f} s later. {facts}")
         return row
 
@@ -275,12 +276,30 @@ class Demo:
             self.note("became", f"{row['status']}, kept as {row['provider_event_id']}")
 
         self.scene(
-            "The shop has no such order. The payment fails at once, with the reason, and is kept. "
-            "The operator creates the order, and replays the event in the admin."
+            "A customer pays less than the order costs. The payment fails at once, and says both."
+        )
+        cheap = self.charge(self.order("cheap"), ", 1.00 EUR", amount="1.00")
+        self.note("because", self.expect(cheap, "failed").get("error"))
+
+        self.scene(
+            "A refund names only the payment, as most providers' refunds do. It finds its order by "
+            "the charge, which comes later."
+        )
+        order = self.order("payment")
+        refund = make_event("refund.created", "", refund_id="re_p_" + self.run, amount="3.00")
+        refund["data"]["charge_id"] = "ch_" + order
+        self.expect(self.send("refund of ch_" + order, refund), "waiting")
+        self.expect(self.charge(order), "processed", "payment")
+        self.expect(refund, "processed")
+        self.effects["refund", order] += 1
+
+        self.scene(
+            "The shop has no such order yet. The payment waits for it, and says so. The operator "
+            "creates the order, and does not want to wait: a replay in the admin."
         )
         order = "lost-" + self.run
         lost = self.charge(order, ", an unknown order")
-        self.note("because", self.expect(lost, "failed").get("error"))
+        self.note("because", self.expect(lost, "waiting").get("error"))
         self.order("lost")
         self.replay(order)
         self.expect(lost, "processed", "payment")

@@ -89,6 +89,10 @@ class EventFactory(factory.django.DjangoModelFactory):
     order_key = factory.LazyAttribute(
         lambda event: digest(event.order_id) if event.order_id else ""
     )
+    payment_id = ""
+    payment_key = factory.LazyAttribute(
+        lambda event: digest(event.provider, event.payment_id) if event.payment_id else ""
+    )
     occurred_at = factory.LazyFunction(timezone.now)
     received_at = factory.LazyFunction(timezone.now)
     body = factory.LazyAttribute(lambda event: json.dumps(event.payload).encode())

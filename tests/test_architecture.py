@@ -36,9 +36,9 @@ BELOW = {
     "providers": set(),
     "retrying": {"providers"},
     "publisher": set(),
-    "sweeper": {"publisher", "retrying"},
+    "sweeper": {"providers", "publisher", "retrying"},
     "worker": {"sweeper"},
-    "payments": set(),
+    "payments": {"providers"},
     "history": {"providers"},
     "checks": {"history", "providers"},
     "logging": {"providers"},
@@ -47,7 +47,7 @@ BELOW = {
     "admin": {"history", "monitoring", "operations", "providers"},
     "contrib": {"monitoring", "publisher", "retrying"},
     "management": {"monitoring", "operations", "providers", "publisher", "sweeper"},
-    "testing": {"history", "providers", "publisher", "sweeper"},
+    "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},
 }
 # The core's modules that are nobody's business but Django's.
@@ -362,7 +362,9 @@ import json
 
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
+from django_payment_webhooks.conf import settings
 from django_payment_webhooks.exceptions import NothingToDo, Overtaken, WebhookRefused
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.models import Event, digest
@@ -425,6 +427,17 @@ class Policy:
         return method(event)
 
     call_guarded = call
+
+    def find_handler(self, event):
+        if event.type not in settings.PAYMENT_WEBHOOKS_HANDLERS:
+            raise NothingToDo("Nobody handles it.")
+        return import_string(settings.PAYMENT_WEBHOOKS_HANDLERS[event.type])()
+
+    def prepare(self, handler, event):
+        handler.prepare(event)
+
+    def is_ready(self, handler, event):
+        return handler.is_ready(event)
 
     def deliver(self, handler, event):
         handler.deliver(event)

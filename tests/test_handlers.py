@@ -10,10 +10,9 @@ from shop.models import Order
 from django_payment_webhooks.exceptions import NothingToDo, PermanentFailure
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.resolve import resolve
-from django_payment_webhooks.payments import OrderPaidHandler
 from django_payment_webhooks.publisher import process
 
-from .doubles import Effect, OneEffect, effect, handle
+from .doubles import Effect, OneEffect, PaidInFull, effect, handle
 from .factories import EventFactory
 from .rows import columns, effects, read
 
@@ -103,11 +102,11 @@ def test_an_event_does_not_make_itself_ready(settings, order):
 def shop_that_is_told_twice(settings, order):
     """Two types that say that an order is paid, and a refund that requires one of them."""
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         effect(event)
 
     for name in ("charge.succeeded", "checkout.completed"):
-        handle(settings, name, parent=OrderPaidHandler, order_paid=order_paid)
+        handle(settings, name, parent=PaidInFull, order_paid=order_paid)
     handle(settings, "refund.created", parent=Effect, requires=("charge.succeeded",))
 
 

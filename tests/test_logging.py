@@ -465,6 +465,7 @@ def test_identifiers_can_not_forge_a_line(webhook, run_due, lines, received_sign
     webhook(event_id="1" + FORGERY, type=FORGERY, order_id=FORGERY)
     webhook(event_id="2" + FORGERY, type="charge.succeeded", order_id=FORGERY)
     webhook(event_id="3" + FORGERY, type="refund.created", order_id=FORGERY, refund_id=FORGERY)
+    webhook(event_id="4" + FORGERY, type="refund.created", order_id=FORGERY, refund_id=None)
     run_due()
     webhook(event_id="2" + FORGERY, charge_id="ch_other", order_id=FORGERY)
     records = lines()

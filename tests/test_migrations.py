@@ -34,7 +34,8 @@ def test_each_indexed_column_has_one_index(db):
         tuple(found["columns"]) for found in constraints if found["index"] or found["unique"]
     )
     indexes.pop(("id",), None)
-    columns = ["dedup_key", "idempotency_key", "enqueue_at", "order_key", "received_at"]
+    columns = ["dedup_key", "idempotency_key", "enqueue_at", "order_key", "payment_key"]
+    columns += ["received_at"]
     assert indexes == {("status", "id"): 1, **{(column,): 1 for column in columns}}
     unique = {
         tuple(found["columns"])

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
+from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.exceptions import NotReady, PermanentFailure
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.publisher import process
-from django_payment_webhooks.retrying import RetryPolicy, pause
+from django_payment_webhooks.retrying import RetryPolicy, get_handler, pause
 
 from .database_errors import TRANSIENT, caused_by
 from .doubles import (
@@ -559,7 +560,7 @@ def test_two_events_that_say_the_same_have_one_effect(
     assert row.error == "charge.succeeded evt_1 had this effect already."
     assert received_signals.of("event_conflicted") == []
     assert (row.idempotency_key, row.due_at, row.enqueue_at) == (None, None, None)
-    assert read(first).idempotency_key == digest("order-paid:A1")
+    assert read(first).idempotency_key == digest(f"order-paid:{row.order_key}")
     assert shop_state()["ledger"] == [("payment", "A1")]
     assert received_signals.names() == ["event_applied", "event_processed", "event_duplicate"]
     assert published() == []
@@ -775,3 +776,22 @@ def test_a_schema_change_that_can_be_undone_is_undone(settings, order):
     event = EventFactory()
     process([event.pk])
     assert (read(event).status, read(event).attempts, effects()) == ("received", 1, [])
+
+
+# ---- the handler
+
+
+def test_a_handler_is_made_for_the_type_that_the_settings_name():
+    assert type(get_handler("charge.succeeded")) is MarkOrderPaid
+    assert get_handler("charge.succeeded") is not get_handler("charge.succeeded")
+
+
+@pytest.mark.parametrize("event_type", ["payout.paid", "", "Charge.Succeeded", "charge.succeeded "])
+def test_a_type_that_the_settings_do_not_name_has_no_handler(event_type):
+    assert get_handler(event_type) is None
+
+
+def test_a_handler_that_can_not_be_imported_raises(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.handlers.NoSuchClass"}
+    with pytest.raises(ImportError):
+        get_handler("charge.succeeded")

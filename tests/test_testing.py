@@ -298,8 +298,8 @@ def test_a_crash_between_the_effect_and_the_commit_has_no_effect_and_the_next_at
 def test_the_handler_has_done_its_work_before_the_crash(payment_webhooks, order, monkeypatch):
     seen, real = [], MarkOrderPaid.order_paid
 
-    def order_paid(handler, event):
-        real(handler, event)
+    def order_paid(handler, event, order):
+        real(handler, event, order)
         seen.append(Order.objects.get().status)
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)

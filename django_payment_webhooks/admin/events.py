@@ -18,6 +18,7 @@ from django.utils.timesince import timesince
 from ..models import Event
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
+from ..providers.confirmed import read_sent
 from .actions import OperationsMixin
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ProviderFilter, TypeFilter, search
@@ -29,6 +30,18 @@ UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin
 
 MAX_ERROR = 100
+
+
+def show_json(payload):
+    """Return a payload for reading, without what is to be redacted."""
+    return show_text(json.dumps(redact(payload), indent=2, ensure_ascii=False, default=str))
+
+
+def show_text(text):
+    """Return a text for a page, as it is written."""
+    # JSON can have half a character, a page can't.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return format_html('<pre class="pw-text">{}</pre>', text)
 
 
 @admin.register(Event)
@@ -57,12 +70,18 @@ class EventAdmin(OperationsMixin, ModelAdmin):
     search_fields = ["order_id"]
     ordering = ["-id"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
-    identity = [("provider", "provider_event_id"), ("type", "order_id"), "shown_status", "error"]
+    identity = [
+        ("provider", "provider_event_id"),
+        ("type", "order_id"),
+        ("shown_money", "payment_id"),
+        "shown_status",
+        "error",
+    ]
     times = [
         ("occurred_at", "received_at", "shown_waiting_since"),
         ("shown_due_at", "finished_at", "attempts"),
     ]
-    proof = ["verified_by", "dedup_key", "idempotency_key", "shown_payload"]
+    proof = ["verified_by", "dedup_key", "idempotency_key", "shown_confirmation", "shown_payload"]
     fieldsets: Any = [
         (None, {"fields": [*identity, "operations"]}),
         ("What happened", {"fields": ["timeline", "order_timeline"]}),
@@ -90,10 +109,10 @@ class EventAdmin(OperationsMixin, ModelAdmin):
 
     def get_queryset(self, request):
         """Return all events, without their bodies: fifty of them can be fifty megabytes."""
-        return super().get_queryset(request).defer("body")
+        return super().get_queryset(request).defer("body", "confirmation")
 
     def get_search_results(self, request, queryset, search_term):
-        """Find events by their exact id or their order's."""
+        """Find events by their exact id, their order's or their payment's."""
         term = search_term.strip()
         return queryset.filter(pk__in=search(term)) if term else queryset, False
 
@@ -158,17 +177,36 @@ class EventAdmin(OperationsMixin, ModelAdmin):
 
     shown_due_at.short_description = "due at"
 
+    def shown_money(self, event):
+        """Return the sum that the event is about, or why it can't be read."""
+        try:
+            return str(event.money) if event.money else None
+        except (KeyError, ValueError) as error:
+            return f"It can't be read: {error}."
+
+    shown_money.short_description = "money"
+
     def shown_payload(self, event):
         """Return the payload for reading, or what was received if it can't be parsed."""
         try:
-            text = json.dumps(redact(event.payload), indent=2, ensure_ascii=False, default=str)
+            return show_json(read_sent(event))
         except (KeyError, ValueError):
-            text = bytes(event.body).decode("utf-8", "backslashreplace")
-        # JSON can have half a character, a page can't.
-        text = text.encode("utf-8", "backslashreplace").decode()
-        return format_html('<pre class="pw-text">{}</pre>', text)
+            return show_text(bytes(event.body).decode("utf-8", "backslashreplace"))
 
     shown_payload.short_description = "payload"
+
+    def shown_confirmation(self, event):
+        """Return what the provider answered about the event, or that it is still to be asked."""
+        if event.confirmation is None:
+            return None
+        if not event.confirmation:
+            return "The provider is still to be asked."
+        try:
+            return show_json(event.payload)
+        except (KeyError, ValueError):
+            return show_text(bytes(event.confirmation).decode("utf-8", "backslashreplace"))
+
+    shown_confirmation.short_description = "confirmed by the provider"
 
     def timeline(self, event):
         """Return what happened to the event, as a table."""

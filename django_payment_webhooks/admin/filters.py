@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 from ..conf import settings
-from ..models import Event, digest
+from ..providers.subject import find_by_event, find_by_order, find_by_payment
 
 MAX_COUNT = 1000
 MAX_FOUND = 500
@@ -65,13 +65,12 @@ class TypeFilter(ChoiceFilter):
 
 
 def search(term: str) -> list[int]:
-    """Return the primary keys of the events that have a text as their id, or as their order's.
+    """Return the primary keys of the events of an id: their own, their order's, their payment's.
 
     By the keys, which have indexes. And first the primary keys alone: asked for all in one, a
     database may go through the whole table in their order.
     """
-    dedup_keys = [digest(provider, term) for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS]
-    found = list(Event.objects.filter(dedup_key__in=dedup_keys).values_list("pk", flat=True))
-    of_order = Event.objects.filter(order_key=digest(term)).order_by("-pk")
-    found += of_order.values_list("pk", flat=True)[:MAX_FOUND]
+    found = list(find_by_event(term).values_list("pk", flat=True))
+    for related in (find_by_order(term), find_by_payment(term)):
+        found += related.order_by("-pk").values_list("pk", flat=True)[:MAX_FOUND]
     return found

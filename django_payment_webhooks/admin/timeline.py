@@ -10,6 +10,7 @@ from django.utils import timezone
 from .. import history
 from ..conf import settings
 from ..models import Event
+from ..providers.subject import find_related
 from .redaction import redact_difference
 
 MAX_EVENTS = 50
@@ -42,14 +43,12 @@ def read_timeline(event: Event) -> list[Step]:
 
 
 def read_order_timeline(event: Event) -> list[Step]:
-    """Return the steps of all events of an event's order, the oldest first.
+    """Return the steps of all events of an event's order or payment, the oldest first.
 
     If they are many, only the newest events are among them.
     """
-    if not event.order_id:
-        return read_timeline(event)
-    events = Event.objects.filter(order_key=event.order_key).defer("body").order_by("-pk")
-    return read_steps(list(events[:MAX_EVENTS]))
+    events = find_related(event).defer("body", "confirmation").order_by("-pk")
+    return read_steps(list(events[:MAX_EVENTS]) or [event])
 
 
 def read_steps(events: Sequence[Event]) -> list[Step]:

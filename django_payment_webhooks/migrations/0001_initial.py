@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(null=True)),
                 ("idempotency_key", models.CharField(max_length=32, null=True)),
                 ("error", models.TextField(blank=True)),
+                ("confirmation", models.BinaryField(null=True)),
                 ("body", models.BinaryField()),
             ],
             options={"base_manager_name": "objects"},

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, NoReturn
 from django.db import connections, router, transaction
 from django.test.utils import CaptureQueriesContext
 
-from ..conf import get_handler, get_provider, load, settings
-from ..exceptions import NothingToDo, NotReady, Overtaken
-from ..models import Event, digest
+from ..conf import get_provider, load, settings
+from ..exceptions import NotReady, Overtaken
+from ..models import Event
 from ..processing import apply
 from ..providers.pruned import is_pruned
 from ..publisher import unless_locked
@@ -97,12 +97,10 @@ def describe_end(event: Event, error: Exception) -> DryRun:
 
 def apply_and_undo(event: Event) -> NoReturn:
     """Do what a worker does. Raises ``Undone``, or what the handler raises."""
-    handler = get_handler(event.type)
-    if handler is None:
-        raise NothingToDo("There is no handler for its type.")
     policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
     with transaction.atomic(using=router.db_for_write(Event)):
-        policy.call(handler.prepare, event)
+        handler = policy.find_handler(event)
+        policy.prepare(handler, event)
         apply(policy, event, handler)
         delivery = " Then it would be delivered." if handler.delivers else ""
         raise Undone(f"Its effects would be committed.{delivery}")
@@ -116,15 +114,14 @@ def parse_again(event: Event) -> DryRun:
         return DryRun(Event.FAILED, f"Its provider can't parse it: {describe(error)}", [])
     if drafts and not drafts[0].type:
         return DryRun(Event.FAILED, f"It still can't be parsed. {drafts[0].error}", [])
-    texts = [describe_draft(event.provider, draft) for draft in drafts]
+    texts = [describe_draft(draft) for draft in drafts]
     return DryRun(Event.PROCESSED, f"It can be parsed by now. {' '.join(texts)}", [])
 
 
-def describe_draft(provider: str, draft: Event) -> str:
+def describe_draft(draft: Event) -> str:
     """Say whether an event of a body would be stored."""
     order = f" of order {draft.order_id}" if draft.order_id else ""
-    key = digest(provider, draft.provider_event_id)
-    if Event.objects.filter(dedup_key=key).exists():
+    if Event.objects.filter(dedup_key=draft.dedup_key).exists():
         return f"{draft}{order} is stored already."
     return f"{draft}{order} would be stored."
 

@@ -17,8 +17,10 @@ from django.db.models.functions import Substr
 from .. import history
 from ..conf import settings
 from ..exceptions import Overtaken
-from ..models import Event, digest
+from ..models import Event
+from ..providers.confirmed import forget_cached, read_sent
 from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_body
+from ..providers.subject import find_by_order, find_related
 
 # Replayed, an ignored event may have its effect after all: until it is pruned, which is what its
 # age is for.
@@ -56,6 +58,8 @@ def find_unpruned(events: models.QuerySet) -> models.QuerySet:
 def prune(event: Event) -> bool:
     """Put digests in the place of a final event's body, and return whether it was done.
 
+    What its provider confirmed goes, too.
+
     It is not done if the event is not final, was pruned before, or changed since it was read.
     Raises ``PruneError`` if a repetition of the event would not be recognized any more.
     """
@@ -63,7 +67,7 @@ def prune(event: Event) -> bool:
         return False
     body = find_pruned_body(event)
     with transaction.atomic(using=router.db_for_write(Event)):
-        if not change(event, body=body):
+        if not change(event, body=body, confirmation=None):
             return False
         history.forget_differences(event)
     return True
@@ -77,12 +81,6 @@ def change(event: Event, **values: Any) -> bool:
         return False
     forget_cached(event)
     return True
-
-
-def forget_cached(event: Event) -> None:
-    """Forget what was read from an event's body before it changed."""
-    event.__dict__.pop("payload", None)
-    event.__dict__.pop("data", None)
 
 
 # ---- what takes the place of a body
@@ -103,8 +101,11 @@ def find_pruned_body(event: Event) -> bytes:
 
 
 def prune_parsed(event: Event) -> bytes:
-    """Return digests of what an event says. Raises ``PruneError`` if nobody would compare them."""
-    payload, data = read_with(event, event.body)
+    """Return digests of what an event says. Raises ``PruneError`` if nobody would compare them.
+
+    A repetition is compared with what was sent, another event with what was confirmed.
+    """
+    payload, data = read_sent(event), event.data
     body = prune_body(payload, data)
     left, left_data = read_with(event, body)
     # Not by !=: what is left knows when it is the same.
@@ -131,10 +132,11 @@ def describe_ignorance(event: Event) -> str:
 
 
 def read_with(event: Event, body: Any) -> tuple[Any, Any]:
-    """Return the payload and the data that an event would have with a body."""
+    """Return the payload and the data that an event would have with a body alone."""
     other = copy(event)
     forget_cached(other)
     other.body = body
+    other.confirmation = None
     return other.payload, other.data
 
 
@@ -146,11 +148,11 @@ def delete(event: Event) -> bool:
 
     From then on nothing shows that it was here: sent again, it is stored and applied again, and
     what requires it waits in vain. It is not done if the event is not final, if another event of
-    its order is not, or if it changed since it was read.
+    its order or payment is not, or if it changed since it was read.
     """
     if event.status not in FINAL:
         return False
-    if event.order_id and find_unfinished(event.order_id):
+    if find_related(event).exclude(pk=event.pk).exclude(status__in=FINAL).exists():
         return False
     with transaction.atomic(using=router.db_for_write(Event)):
         # As in the core: the first statement locks the row, and proves that it is as it was read.
@@ -163,14 +165,9 @@ def delete(event: Event) -> bool:
 # ---- one order
 
 
-def find_of_order(order_id: str) -> models.QuerySet:
-    """Return the events of an order."""
-    return Event.objects.filter(order_key=digest(order_id)).exclude(order_id="")
-
-
 def find_unfinished(order_id: str) -> dict[int, str]:
     """Return the events of an order that are not final: the status of each, by its primary key."""
-    return dict(find_of_order(order_id).exclude(status__in=FINAL).values_list("pk", "status"))
+    return dict(find_by_order(order_id).exclude(status__in=FINAL).values_list("pk", "status"))
 
 
 def erase(event: Event) -> bool:
@@ -179,7 +176,8 @@ def erase(event: Event) -> bool:
     Returns whether it was done: not if the event is not final, or changed since it was read. Raises
     ``PruneError`` as :func:`prune` does.
 
-    The body, the order's id, the event's id and the error go. What deduplicates stays: the keys and
+    The body, what was confirmed, the ids of the order, the payment and the event, and the error go.
+    What deduplicates stays: the keys and
     the fingerprint are digests of ids and of a whole payload, which nobody can guess who does not
     have them.
     """
@@ -187,11 +185,15 @@ def erase(event: Event) -> bool:
         return False
     values = {
         "body": find_pruned_body(event),
+        "confirmation": None,
         "provider_event_id": ERASED,
         "order_id": "",
+        "payment_id": "",
         # Whoever guesses the order's id must not find the event by it. It knows no order any more:
-        # it no longer counts for what requires it, and contradicts no order of another event.
+        # it no longer counts for what requires it, and contradicts no order of another event. By
+        # the payment, too, the order's other events could be found.
         "order_key": "",
+        "payment_key": "",
         "error": "",
     }
     with transaction.atomic(using=router.db_for_write(Event)):

@@ -11,6 +11,7 @@ from .. import signals
 from ..conf import get_provider, settings
 from ..exceptions import Overtaken
 from ..models import Event
+from ..providers.confirmed import UNCONFIRMED
 from ..providers.payloads import ParseError
 from ..providers.pruned import is_pruned
 from ..publisher import enqueue
@@ -56,6 +57,8 @@ def make_due(event: Event) -> None:
         error="",
         waiting_since=None,
         finished_at=None,
+        # What the provider confirmed may have changed: it is asked again.
+        confirmation=None if event.confirmation is None else UNCONFIRMED,
     )
     enqueue([event])
 

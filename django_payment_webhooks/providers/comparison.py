@@ -8,6 +8,7 @@ from typing import Any, Iterator, Tuple
 
 from ..conf import get_provider
 from ..models import Event
+from .confirmed import read_sent
 from .escaping import escape
 from .fingerprints import find_fingerprint, normalize
 from .payloads import omit
@@ -54,9 +55,9 @@ def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
 
 
 def read_sameness(event: Event) -> Any:
-    """Return what an event says, without what can differ between two deliveries of it."""
+    """Return what an event said, without what can differ between two deliveries of it."""
     ignored = getattr(get_provider(event.provider), "ignored_fields", ())
-    return omit(event.payload, ignored)
+    return omit(read_sent(event), ignored)
 
 
 def describe_difference(first: Any, second: Any) -> str:

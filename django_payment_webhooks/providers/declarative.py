@@ -16,6 +16,7 @@ from ..models import Event, digest
 from ..receiving import BaseProvider
 from .addresses import check_address
 from .bodies import FORMATS, fold, unfold
+from .confirmed import UNCONFIRMED
 from .fields import Field, Reference, compile_field, list_outside, read_outside, write_text
 from .fingerprints import find_fingerprint
 from .money import Money, read_money
@@ -101,7 +102,8 @@ class Provider(HMACSignature, BaseProvider):
     addresses: Sequence[str] = ()
     trusted_proxies: int | None = None
     #: The dotted path of your function that is given an event, asks the provider, and returns what
-    #: the event says in truth. The option is called ``CONFIRM``.
+    #: the event says in truth. The option is called ``CONFIRM``. If it is there, it is called for
+    #: every event before that counts.
     confirm_by = ""
     #: The status that answers a signed body which can't be parsed. Some providers stop sending
     #: after errors.
@@ -230,6 +232,8 @@ class Provider(HMACSignature, BaseProvider):
         for event in events:
             event.provider = self.name
             event.dedup_key = digest(self.account, event.provider_event_id)
+            if self.confirm_by or self.needs_confirmation:
+                event.confirmation = UNCONFIRMED
         return events
 
     def read_beside(self, meta: Mapping[str, Any]) -> dict[str, str]:

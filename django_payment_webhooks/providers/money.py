@@ -8,13 +8,13 @@ from typing import Any, Mapping, NamedTuple
 
 # How many decimals a currency has by ISO 4217, if they are not two: list one of
 # https://www.six-group.com/en/products-services/financial-information/data-standards.html
+NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+FOUR_DECIMALS = "CLF UYW"
 EXPONENTS = {
-    **dict.fromkeys(
-        ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"], 0
-    ),
-    **dict.fromkeys(["VND", "VUV", "XAF", "XOF", "XPF"], 0),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-    **dict.fromkeys(["CLF", "UYW"], 4),
+    **dict.fromkeys(NO_DECIMALS.split(), 0),
+    **dict.fromkeys(THREE_DECIMALS.split(), 3),
+    **dict.fromkeys(FOUR_DECIMALS.split(), 4),
 }
 DEFAULT_EXPONENT = 2
 MINOR, MAJOR = "minor", "major"

@@ -1,67 +1,43 @@
 """What the shop does with the events of its payment provider."""
 
-from decimal import Decimal, InvalidOperation
-
 import requests
 from django.conf import settings
 
-from django_payment_webhooks.exceptions import PermanentFailure
 from django_payment_webhooks.payments import (
     DisputeOpenedHandler,
     OrderPaidHandler,
     RefundCreatedHandler,
+    RefundFailedHandler,
 )
 
 from .models import Dispute, LedgerEntry, Order, Refund
 
 
-def lock_order(event):
-    """Return the event's order, locked.
+class ShopOrder:
+    """How all handlers find the order."""
 
-    All handlers lock the order first, so that none waits for another in vain.
-    """
-    order = Order.objects.select_for_update().filter(pk=event.order_id).first()
-    # Compared once more, because a database may find "a1" when it is asked for "A1".
-    if order is None or order.pk != event.order_id:
-        raise PermanentFailure(f"There is no order {event.order_id}.")
-    return order
+    def get_order(self, event):
+        """Return the event's order, locked; None if the shop does not have it yet."""
+        order = Order.objects.select_for_update().filter(pk=event.order_id).first()
+        # Compared once more, because a database may find "a1" when it is asked for "A1".
+        return order if order and order.pk == event.order_id else None
 
 
-def read_money(event, order):
-    """Return the event's amount: a positive number of cents, in the order's currency."""
-    amount = read_amount(event.data["amount"])
-    if amount is None:
-        raise PermanentFailure("The amount is not a positive sum of money.")
-    if event.data["currency"] != order.currency:
-        raise PermanentFailure(f"The currency is not the order's, which is {order.currency}.")
-    return amount
-
-
-def read_amount(value):
-    """Return a positive sum of money, None if a value is none."""
-    try:
-        amount = Decimal(str(value))
-        # Compared, not multiplied: a product is rounded, and can overflow.
-        is_sum = amount > 0 and amount == amount.quantize(Decimal("0.01"))
-    except InvalidOperation:
-        return None
-    return amount if is_sum else None
-
-
-class MarkOrderPaid(OrderPaidHandler):
+class MarkOrderPaid(ShopOrder, OrderPaidHandler):
     """An order was paid: mark it, and have it shipped."""
 
-    def order_paid(self, event):
-        """Mark the order as paid if what was paid is what it costs."""
-        order = lock_order(event)
-        amount = read_money(event, order)
-        if amount != order.amount:
-            raise PermanentFailure(f"{amount} was paid, but the order costs {order.amount}.")
+    def get_price(self, order):
+        """Return what the order costs."""
+        return order.amount, order.currency
+
+    def order_paid(self, event, order):
+        """Mark the order as paid."""
         order.status = Order.PAID
         order.paid_at = event.occurred_at
         order.save()
+        charge_id = event.data["charge_id"] or ""
         LedgerEntry.objects.create(
-            kind="payment", order=order, reference=event.data["charge_id"] or "", amount=amount
+            kind="payment", order=order, reference=charge_id, amount=event.money.amount
         )
 
     def deliver(self, event):
@@ -77,29 +53,38 @@ class MarkOrderPaid(OrderPaidHandler):
         answer.raise_for_status()
 
 
-class RecordRefund(RefundCreatedHandler):
+class RecordRefund(ShopOrder, RefundCreatedHandler):
     """Money went back: record it."""
 
-    def refund_created(self, event):
-        """Record the refund if no more goes back than was paid."""
-        order = lock_order(event)
-        amount = read_money(event, order)
+    def get_refundable(self, order):
+        """Return what of the order's price has not been refunded."""
         # Locked, because a plain read under REPEATABLE READ does not see what was committed before
         # the order's lock.
         refunded = sum(refund.amount for refund in order.refunds.select_for_update())
-        if refunded + amount > order.amount:
-            raise PermanentFailure("More would be refunded than was paid.")
-        refund_id = str(event.data["refund_id"])
+        return order.amount - refunded, order.currency
+
+    def refund_created(self, event, order):
+        """Record the refund."""
+        refund_id, amount = str(event.data["refund_id"]), event.money.amount
         Refund.objects.create(order=order, refund_id=refund_id, amount=amount)
         LedgerEntry.objects.create(kind="refund", order=order, reference=refund_id, amount=amount)
 
 
-class OpenDispute(DisputeOpenedHandler):
+class UndoRefund(ShopOrder, RefundFailedHandler):
+    """The money did not go back after all."""
+
+    def refund_failed(self, event, order):
+        """Forget the refund, if it is recorded."""
+        refund_id = str(event.data["refund_id"])
+        order.refunds.filter(refund_id=refund_id).delete()
+        LedgerEntry.objects.create(kind="refund failed", order=order, reference=refund_id)
+
+
+class OpenDispute(ShopOrder, DisputeOpenedHandler):
     """The buyer disputes the payment: note it."""
 
-    def dispute_opened(self, event):
+    def dispute_opened(self, event, order):
         """Note the dispute."""
-        order = lock_order(event)
         dispute_id = str(event.data["dispute_id"])
         Dispute.objects.create(order=order, dispute_id=dispute_id)
         LedgerEntry.objects.create(kind="dispute", order=order, reference=dispute_id)

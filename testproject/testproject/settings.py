@@ -160,6 +160,7 @@ PAYMENT_WEBHOOKS_HANDLERS = {
     # By the environment, so that another one can be deployed.
     "charge.succeeded": env.str("CHARGE_HANDLER", "shop.handlers.MarkOrderPaid"),
     "refund.created": "shop.handlers.RecordRefund",
+    "refund.failed": "shop.handlers.UndoRefund",
     "dispute.opened": "shop.handlers.OpenDispute",
 }
 # Metrics for Prometheus, at /metrics.

@@ -78,6 +78,47 @@ def test_the_page_shows_the_payload_for_reading(operator):
         assert text in html
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ({"amount": 10, "currency": "eur"}, "10.00 EUR"),
+        ({"amount": "ten"}, "It can&#39;t be read: the amount &#39;ten&#39; is not a number"),
+    ],
+)
+def test_the_page_shows_the_money_and_the_payment(operator, data, shown):
+    event = EventFactory(payment_id="pay_1", data=data)
+    html = read(operator, page_of(event)).replace("&#x27;", "&#39;")
+    assert shown in html
+    assert "pay_1" in html
+
+
+def test_the_page_shows_what_was_sent_and_what_was_confirmed_without_what_is_personal(operator):
+    event = EventFactory(
+        payload={"event_id": "evt_1", "sent": "by somebody", "email": "sent@example.com"},
+        confirmation=b'{"event_id": "evt_1", "said": "by the provider", "email": "x@example.com"}',
+    )
+    html = read(operator, page_of(event))
+    assert "by somebody" in html
+    assert "by the provider" in html
+    assert html.count("[redacted]") == 2
+    assert "example.com" not in html
+
+
+def test_the_page_says_that_a_provider_is_still_to_be_asked(operator):
+    assert "The provider is still to be asked." in read(
+        operator, page_of(EventFactory(confirmation=b""))
+    )
+    assert "The provider is still to be asked." not in read(operator, page_of(EventFactory()))
+
+
+def test_the_search_finds_an_event_by_its_payment(operator):
+    EventFactory(provider_event_id="evt_found", payment_id="pay_1")
+    EventFactory(provider_event_id="evt_other", payment_id="pay_2")
+    html = read(operator, LIST, q="pay_1")
+    assert "evt_found" in html
+    assert "evt_other" not in html
+
+
 def test_numbers_are_shown_as_they_were_sent(operator):
     event = EventFactory(payload={})
     Event.objects.filter(pk=event.pk).update(body=b'{"amount": 10.10, "big": 12345678901234567890}')

@@ -17,10 +17,10 @@ from shop.handlers import MarkOrderPaid as Fixed
 
 
 class MarkOrderPaid(Fixed):
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         if zlib.crc32(event.order_id.encode()) % 3 == 0:
             event.data["warehouse"]["id"]
-        super().order_paid(event)
+        super().order_paid(event, order)
 """
 FIXED = "from shop.handlers import MarkOrderPaid\n"
 MAKE_OPERATOR = """

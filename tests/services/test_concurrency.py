@@ -384,8 +384,8 @@ def test_lease_that_ends_while_the_effects_are_written_gives_no_second_effect(
     settings.PAYMENT_WEBHOOKS_LEASE = 0
     event, others, pay = EventFactory(), [], MarkOrderPaid.order_paid
 
-    def order_paid(self, event):
-        pay(self, event)
+    def order_paid(self, event, order):
+        pay(self, event, order)
         if not others:
             others.append(Thread(work_on(event)))
             time.sleep(0.3)
@@ -413,8 +413,8 @@ def test_two_events_that_say_the_same_have_one_effect(order, isolation, monkeypa
             threading.Timer(0.3, looks.set).start()  # it looks, and then it claims the effect
         return name(self, event)
 
-    def order_paid(self, event):
-        pay(self, event)
+    def order_paid(self, event, order):
+        pay(self, event, order)
         inside.set()
         assert looks.wait(PATIENCE)
 
@@ -445,8 +445,8 @@ def test_events_of_two_orders_do_not_wait_for_each_other(isolation, monkeypatch)
     held, other = EventFactory(order_id=new_order().pk), EventFactory(order_id=new_order().pk)
     inside, go_on, pay = threading.Event(), threading.Event(), MarkOrderPaid.order_paid
 
-    def order_paid(self, event):
-        pay(self, event)
+    def order_paid(self, event, order):
+        pay(self, event, order)
         if event.pk == held.pk:
             inside.set()
             assert go_on.wait(PATIENCE)
@@ -471,10 +471,10 @@ def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(
     than was paid.
     """
     order, inside, most = new_order(amount="1000.00"), set(), []
-    lock_order = handlers.lock_order
+    get_order = handlers.ShopOrder.get_order
 
-    def lock_and_count(event):
-        order = lock_order(event)
+    def lock_and_count(self, event):
+        order = get_order(self, event)
         inside.add(threading.get_ident())
         most.append(len(inside))
         return order
@@ -488,7 +488,7 @@ def test_two_hundred_events_of_one_order_are_applied_one_at_a_time_and_add_up(
 
         return call
 
-    monkeypatch.setattr(handlers, "lock_order", lock_and_count)
+    monkeypatch.setattr(handlers.ShopOrder, "get_order", lock_and_count)
     for handler in (MarkOrderPaid, RecordRefund, handlers.OpenDispute):
         monkeypatch.setattr(handler, "apply", leaving(handler.apply))
     events = [
@@ -912,9 +912,9 @@ def test_handlers_that_deadlock_are_tried_again_at_once(isolation, monkeypatch, 
         MarkOrderPaid.order_paid,
     )
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         lock_in_turn(event.order_id, right if event.order_id == left else left, meet)
-        pay(self, event)
+        pay(self, event, order)
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
     together(*map(work_on, events))
@@ -935,11 +935,11 @@ def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkey
         MarkOrderPaid.order_paid,
     )
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
         try:
-            pay(self, event)
+            pay(self, event, order)
         except OperationalError:
             end.set()
             holder.finish()
@@ -962,7 +962,7 @@ def test_handler_whose_snapshot_is_old_is_tried_again_at_once(
 ):
     event, pay = EventFactory(), MarkOrderPaid.order_paid
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         Order.objects.get(pk=order.pk)  # so the snapshot is of before
         if not retried:
             Thread(
@@ -970,7 +970,7 @@ def test_handler_whose_snapshot_is_old_is_tried_again_at_once(
                     currency="EUR", paid_at=timezone.now()
                 )
             ).finish()
-        pay(self, event)
+        pay(self, event, order)
 
     monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
     process([event.pk])
@@ -986,7 +986,7 @@ def test_handler_that_hides_a_deadlock_commits_nothing_by_half(isolation, monkey
     left, right = new_order().pk, new_order().pk
     event, meet, hidden = EventFactory(order_id=left), meet_once(), []
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         LedgerEntry.objects.create(kind="first half", order_id=left)
         if not hidden:
             try:
@@ -1038,7 +1038,7 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
     )
     locked, end, hidden = threading.Event(), threading.Event(), []
 
-    def order_paid(self, event):
+    def order_paid(self, event, order):
         LedgerEntry.objects.create(kind="first half", order_id=event.order_id)
         try:
             with connection.cursor() as cursor:
@@ -1089,8 +1089,8 @@ def test_event_of_a_worker_that_froze_is_applied_once_after_the_database_has_end
         "idle_transaction_timeout" if VENDOR == "mysql" else "idle_in_transaction_session_timeout"
     )
 
-    def order_paid(self, event):
-        pay(self, event)
+    def order_paid(self, event, order):
+        pay(self, event, order)
         if not frozen.is_set():
             with connection.cursor() as cursor:
                 cursor.execute("SET SESSION %s = %s" % (name, "1" if VENDOR == "mysql" else "'1s'"))
@@ -1198,8 +1198,8 @@ def test_effect_happens_once_though_the_answer_to_the_commit_is_lost(
 ):
     event, pay = EventFactory(), MarkOrderPaid.order_paid
 
-    def order_paid(self, event):
-        pay(self, event)
+    def order_paid(self, event, order):
+        pay(self, event, order)
         commit = connection.commit
 
         def commit_and_fail():
@@ -1332,7 +1332,7 @@ def test_handler_that_hides_a_deadlock_while_a_release_moved_its_row_commits_not
     def is_ready(self, event):
         return True
 
-    def refund_created(self, event):
+    def refund_created(self, event, order):
         if not hidden:
             try:
                 lock_in_turn(left, right, meet)

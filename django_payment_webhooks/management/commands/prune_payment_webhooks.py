@@ -20,11 +20,11 @@ from ...operations.pruning import (
     delete,
     erase,
     find_final,
-    find_of_order,
     find_unfinished,
     find_unpruned,
     prune,
 )
+from ...providers.subject import find_by_order
 
 
 class Action(NamedTuple):
@@ -152,7 +152,7 @@ def check(options: dict[str, Any]) -> None:
 def find_events_to_erase(options: dict[str, Any]) -> QuerySet:
     """Return the events of an order, once it is sure that they are to be erased."""
     order = options["erase_order"]
-    events = find_of_order(order)
+    events = find_by_order(order)
     unfinished = find_unfinished(order)
     if not options["include_failed"]:
         unfinished.update(events.filter(status=Event.FAILED).values_list("pk", "status"))

@@ -19,6 +19,7 @@ from ...models import Event, digest
 from ...operations.batches import Progress, iterate
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
+from ...providers.subject import find_by_order, list_providers
 
 FILTERS = ("status", "type", "provider", "order", "since", "until", "error")
 # After how many events, and how long at most, the messages get time to be sent.
@@ -179,12 +180,13 @@ def find_events(options: dict[str, Any]) -> Choice:
         "status__in": statuses,
         "type": options["type"],
         "provider": options["provider"],
-        "order_key": options["order"] and digest(options["order"]),
         "received_at__gte": options["since"],
         "received_at__lt": options["until"],
         "error__contains": options["error"],
     }
     given = {name: value for name, value in conditions.items() if value}
+    if options["order"]:
+        given["pk__in"] = list(find_by_order(options["order"]).values_list("pk", flat=True))
     return choice._replace(events=choice.events.filter(**given))
 
 
@@ -192,8 +194,8 @@ def find_named(options: dict[str, Any]) -> Choice:
     """Return the events that are named, all events if none is."""
     if not options["ids"] and not options["key"]:
         return Choice(Event.objects.all(), [])
-    providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    names = {digest(provider, name): name for name in options["ids"] for provider in providers}
+    accounts = {provider.account for provider in list_providers()}
+    names = {digest(account, name): name for name in options["ids"] for account in accounts}
     found = dict(Event.objects.filter(pk__in=options["key"]).values_list("pk", "dedup_key"))
     found.update(Event.objects.filter(dedup_key__in=list(names)).values_list("pk", "dedup_key"))
     there = {names.get(dedup_key) for dedup_key in found.values()}

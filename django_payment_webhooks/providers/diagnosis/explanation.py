@@ -199,7 +199,18 @@ def check_events(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Ch
 
 
 def describe_events(events: list[Event]) -> str:
-    """Return the type and the id of each event, up to a number of them."""
-    names = [f"{event.type} {event.provider_event_id}" for event in events[:SHOWN_EVENTS]]
+    """Return what each event is and is about, up to a number of them."""
+    names = [f"{event}{describe_subject(event)}" for event in events[:SHOWN_EVENTS]]
     more = len(events) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def describe_subject(event: Event) -> str:
+    """Return which order, payment and money an event is about, in brackets; "" if none."""
+    known = {"order": event.order_id, "payment": event.payment_id}
+    facts = [f"{name} {value}" for name, value in known.items() if value]
+    try:
+        facts += [str(event.money)] if event.money else []
+    except ValueError as error:
+        facts.append(f"no sum of money: {error}")
+    return f" ({', '.join(facts)})" if facts else ""

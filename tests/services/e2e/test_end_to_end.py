@@ -312,8 +312,8 @@ class Dangerous(MarkOrderPaid):
         die(event, "fence")
         return super().is_ready(event)
 
-    def order_paid(self, event):
-        super().order_paid(event)
+    def order_paid(self, event, order):
+        super().order_paid(event, order)
         die(event, "apply")
         if FATES.get(event.order_id) == "limit" and event.attempts == 1:
             try:

@@ -1,0 +1,89 @@
+"""What an event is about: an order, a payment, or both. Events that share one belong together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import reduce
+from operator import or_
+from typing import Iterable, Iterator
+
+from django.db.models import Q, QuerySet
+
+from ..conf import get_provider, settings
+from ..models import Event, digest
+from ..receiving import BaseProvider
+
+
+def find_related(event: Event) -> QuerySet:
+    """Return the events of an event's order or payment, itself among them; none if it has none."""
+    keys = {"order_key": event.order_key, "payment_key": event.payment_key}
+    # Each condition has an index of its own. A blank key would find all events without one.
+    known = [Q(**{name: key}) for name, key in keys.items() if key]
+    return Event.objects.filter(reduce(or_, known)) if known else Event.objects.none()
+
+
+def has_had(types: Iterable[str], event: Event) -> bool:
+    """Return whether another event of each type, of the same order or payment, had its effect.
+
+    So has one whose effect was had under another event's name.
+    """
+    others = find_related(event).exclude(pk=event.pk)
+    done = others.filter(Q(idempotency_key__isnull=False) | Q(status=Event.DUPLICATE))
+    return set(types) <= set(done.values_list("type", flat=True))
+
+
+def find_order(event: Event) -> tuple[str, str] | None:
+    """Return the id and the key of the order that an event has yet to learn.
+
+    Refunds and disputes often name the payment alone: its other events tell the order, most often
+    its charge. None if the event has an order already, and if none of them tells one.
+    """
+    if event.order_key or not event.payment_key:
+        return None
+    others = Event.objects.filter(payment_key=event.payment_key).exclude(order_key="")
+    # Not by first(): a database may go through the whole table in the order of the primary key.
+    found = min(others.values_list("pk", "order_id", "order_key"), default=None)
+    return found and found[1:]
+
+
+def learn_order(event: Event) -> None:
+    """Write into an event's row which order it is about, if another event of its payment tells."""
+    found = find_order(event)
+    if found:
+        order_id, order_key = found
+        event.change(order_id=order_id, order_key=order_key)
+
+
+# ---- what somebody looks for
+
+
+def find_by_order(order_id: str) -> QuerySet:
+    """Return the events of an order, and of its payments.
+
+    They are of several orders if several shops have this number.
+    """
+    shops = {str(getattr(provider, "shop", "")) for provider in list_providers()}
+    keys = [digest(*filter(None, [shop]), order_id) for shop in {*shops, ""}]
+    of_order = Q(order_key__in=keys)
+    payments = set(Event.objects.filter(of_order).values_list("payment_key", flat=True)) - {""}
+    return Event.objects.filter(of_order | Q(payment_key__in=sorted(payments)))
+
+
+def find_by_payment(payment_id: str) -> QuerySet:
+    """Return the events of a payment, whichever provider's it is."""
+    keys = [digest(provider.account, payment_id) for provider in list_providers()]
+    return Event.objects.filter(payment_key__in=keys)
+
+
+def find_by_event(event_id: str) -> QuerySet:
+    """Return the events that have an id, whichever provider's it is."""
+    keys = [digest(provider.account, event_id) for provider in list_providers()]
+    return Event.objects.filter(dedup_key__in=keys)
+
+
+def list_providers() -> Iterator[BaseProvider]:
+    """Give the providers of the settings, those that can be loaded."""
+    for name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        # What is wrong with another is an error of the system check.
+        with suppress(Exception):
+            yield get_provider(name)
