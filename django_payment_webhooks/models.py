@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from functools import partial
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from django.db import models, router, transaction
 from django.utils import timezone
@@ -37,13 +37,13 @@ class EventManager(models.Manager):
         """Return all events."""
         return super().get_queryset().using(router.db_for_write(self.model))
 
-    def look_up(self, condition: str, values: Sequence[Any], columns: str = "*") -> Any:
-        """Return events by a condition in SQL, with these columns.
+    def look_up(self, condition: str, values: Sequence[Any], columns: str = "*") -> Iterator[Event]:
+        """Give events by a condition in SQL, with these columns.
 
         For what is asked for each event: a queryset costs three times as much as its question.
         """
         table = self.model._meta.db_table
-        return self.raw(f"SELECT {columns} FROM {table} WHERE {condition}", values)
+        yield from self.raw(f"SELECT {columns} FROM {table} WHERE {condition}", values)
 
 
 class Event(models.Model):
