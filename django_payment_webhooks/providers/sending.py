@@ -149,7 +149,9 @@ def compose(
     provider_type, conditions = name_type(provider, values.get("type"))
     types = [name for name in (values.get("type"), provider_type) if name]
     composed: dict[str, Any] = {each.path: each.values[0] for each in conditions}
-    for name, value in {**values, "type": provider_type}.items():
+    given = {**values, "type": provider_type}
+    # The type first: an id may be composed of the same parts.
+    for name, value in sorted(given.items(), key=lambda item: item[0] != "type"):
         if value is not None:
             written = write_value(provider, name, value, values)
             set_field(composed, provider, name, written, types)

@@ -254,3 +254,14 @@ def test_a_provider_is_found_by_its_name():
         find_provider("nobody")
     text = "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed."
     assert str(raised.value) == text
+
+
+def test_a_type_and_an_id_can_be_composed_of_the_same_parts():
+    provider = Provider(
+        "composed",
+        FIELDS={"type": "{object}.{event}", "provider_event_id": "{object}:{id}:{event}"},
+        TYPES={"payment_order.completed": "charge.succeeded"},
+    )
+    webhook = compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
+    (event,) = provider.parse(webhook.meta, webhook.body)
+    assert (event.type, event.order_id) == ("charge.succeeded", "A1")
