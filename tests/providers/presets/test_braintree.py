@@ -102,6 +102,11 @@ class TestBraintree(Contract):
         assert (parsed.type, parsed.payment_id, parsed.order_id) == ("charge.succeeded", "t1", "A1")
         assert str(provider.read_money(provider.payload(parsed.body))) == "10.00 USD"
 
+    def test_the_address_is_verified_by_a_challenge(self, db, installed, client):
+        answer = client.get("/v1/webhooks/payment/made", {"bt_challenge": CHALLENGE})
+        assert (answer.status_code, answer.content) == (200, ANSWER)
+        assert client.get("/v1/webhooks/payment/made", {"bt_challenge": "x"}).status_code == 405
+
 
 # braintree/braintree_python 80b03f4, tests/unit/test_webhooks.py
 CHALLENGE = "20f9f8ed05f77439fe955c977e4c8a53"

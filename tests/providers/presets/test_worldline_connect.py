@@ -71,3 +71,12 @@ class TestWorldlineConnect(Contract):
         header = {"HTTP_X_GCS_WEBHOOKS_ENDPOINT_VERIFICATION": value}
         response = make().ping(RequestFactory().get("/", **header))
         assert (response and response.content) == answer
+
+    def test_nothing_else_than_a_challenge_is_answered(self, db, installed, client):
+        address = "/v1/webhooks/payment/made"
+        header = {"HTTP_X_GCS_WEBHOOKS_ENDPOINT_VERIFICATION": "a0-9f.b"}
+        answer = client.get(address, **header)
+        assert (answer.status_code, answer.content) == (200, b"a0-9f.b")
+        assert answer["Content-Type"].startswith("text/plain")
+        assert client.get(address).status_code == 405
+        assert client.post(address, b"{}", "application/json", **header).status_code == 401
