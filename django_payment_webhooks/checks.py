@@ -274,6 +274,8 @@ def check_content(provider: Provider) -> Iterator[CheckMessage]:
 def check_headers(provider: Provider) -> Iterator[CheckMessage]:
     """Check that no field of a provider comes from a header which it does not sign."""
     signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
+    if "timestamp" in signed:
+        signed.add(provider.timestamp_header.lower())
     for field, reference in provider.fields.items():
         for path in compile_field(reference, provider.object_path).paths():
             kind, _, header = path.partition(":")

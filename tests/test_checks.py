@@ -196,6 +196,15 @@ def test_a_header_that_is_signed_is_nothing_to_complain_of(provider, header):
     assert found() == []
 
 
+def test_the_header_with_the_time_of_signing_is_signed(provider):
+    provider(
+        FIELDS={"occurred_at": "header:X-Time"},
+        CONTENT="{timestamp}.{body}",
+        TIMESTAMP_HEADER="X-Time",
+    )
+    assert found() == []
+
+
 class KeysFromElsewhere(Provider):
     """A provider whose keys come from elsewhere, but that signs as its options say."""
 

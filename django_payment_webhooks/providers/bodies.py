@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 
+from .elements import dump_xml, load_xml
 from .payloads import dump_json, load_json
 
 # No JSON and no form begins like this.
@@ -42,7 +43,12 @@ def dump_form(fields: Mapping[str, Any]) -> bytes:
 
 
 FORM = Format(load_form, dump_form, "application/x-www-form-urlencoded")
-FORMATS = {"json": Format(load_json, dump_json, "application/json"), "form": FORM, "query": FORM}
+FORMATS = {
+    "json": Format(load_json, dump_json, "application/json"),
+    "form": FORM,
+    "query": FORM,
+    "xml": Format(load_xml, dump_xml, "application/xml"),
+}
 
 
 def fold(beside: Mapping[str, str], body: bytes) -> bytes:

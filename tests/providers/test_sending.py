@@ -258,6 +258,17 @@ def test_a_provider_is_found_by_its_name():
     assert str(raised.value) == text
 
 
+def test_a_type_and_an_id_can_be_composed_of_the_same_parts():
+    provider = Provider(
+        "composed",
+        FIELDS={"type": "{object}.{event}", "provider_event_id": "{object}:{id}:{event}"},
+        TYPES={"payment_order.completed": "charge.succeeded"},
+    )
+    webhook = compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
+    (event,) = provider.parse(webhook.meta, webhook.body)
+    assert (event.type, event.order_id) == ("charge.succeeded", "A1")
+
+
 def test_a_field_in_the_query_is_sent_in_the_query(transactional_db, settings):
     options = {"SECRETS": [SECRET], "FIELDS": {"type": "query:kind"}, "TYPES": {"pay": "paid"}}
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}

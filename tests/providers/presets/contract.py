@@ -95,8 +95,11 @@ class Contract:
         for vector in load_vectors(preset):
             secrets = vector["secret"]
             secrets = secrets if isinstance(secrets, list) else [secrets]
-            provider = make(SECRETS=secrets, **self.vector_options)
-            body, meta = vector["body"].encode(), write_meta(vector)
+            options = {**self.vector_options, **vector.get("options", {})}
+            provider = make(SECRETS=secrets, **options)
+            meta = write_meta(vector)
+            # Of a GET the query is the body.
+            body = (vector["body"] or meta["QUERY_STRING"]).encode()
             with mock.patch("time.time", return_value=find_now(vector)):
                 try:
                     is_valid = bool(provider.verify(meta, body))
@@ -117,11 +120,15 @@ class Contract:
             ({}, webhook.body),
             (webhook.meta, webhook.body),
             (forged.meta, forged.body),
-            (signed.meta, signed.body.replace(b"A1", b"B1")),
+            (signed.meta, self.tamper(signed.body)),
         ]:
             with pytest.raises(WebhookRefused) as raised:
                 provider.verify(meta, body)
             assert raised.value.status == provider.refusal_status
+
+    def tamper(self, body):
+        """Return a body that says something else, with the signature of the first."""
+        return body.replace(b"A1", b"B1")
 
     @pytest.mark.parametrize("secret", ["", " ", "x", None])
     def test_without_a_usable_secret_nothing_is_accepted(self, make, secret):
