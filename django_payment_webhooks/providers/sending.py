@@ -148,7 +148,7 @@ def compose(
     """
     provider_type, conditions = name_type(provider, values.get("type"))
     types = [name for name in (values.get("type"), provider_type) if name]
-    composed: dict[str, Any] = {each.path: each.values[0] for each in conditions}
+    composed: dict[str, Any] = {each.path: each.example for each in conditions}
     for name, value in {**values, "type": provider_type}.items():
         if value is not None:
             written = write_value(provider, name, value, values)
