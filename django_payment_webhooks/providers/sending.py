@@ -26,7 +26,7 @@ from ..receiving import BaseProvider
 from .bodies import FORMATS
 from .contents import list_placeholders
 from .declarative import UNPROVED, Provider
-from .fields import DELIVERY, HEADER, QUERY, ByType, Path, Template, compile_field
+from .fields import DELIVERY, HEADER, QUERY, Alternatives, ByType, Path, Template, compile_field
 from .headers import find_meta_name
 from .money import MAJOR, MINOR, read_money
 from .payloads import place
@@ -179,10 +179,16 @@ def set_field(
     paths = list(field.paths(types))
     if isinstance(field, ByType):
         field = field.choose(types) or field
+    field = find_first(field)
     if isinstance(field, Template):
         fill_parts(composed, field, value)
     elif paths:
         composed[paths[0]] = value
+
+
+def find_first(field: Any) -> Any:
+    """Return the field that a value is written to: of alternatives the first."""
+    return find_first(field.fields[0]) if isinstance(field, Alternatives) else field
 
 
 def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
@@ -267,6 +273,7 @@ def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, An
         name: values.get(name)
         for name in ("provider_event_id", "order_id", "payment_id")
         if is_readable(provider, name, values.get(name))
+        and not is_overwritten(provider, name, values)
     }
     event_type = values.get("type")
     is_own = event_type in provider.types.values() or event_type not in provider.types
@@ -276,12 +283,22 @@ def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, An
 def is_readable(provider: Provider, name: str, value: Any) -> bool:
     """Return whether a field of a provider can have this value."""
     reference = provider.fields.get(name)
-    if not isinstance(reference, str):
-        return name not in ("payment_id",) and reference is not None
-    field = compile_field(reference, provider.object_path)
+    if reference is None:
+        return False
+    field = find_first(compile_field(reference, provider.object_path))
     if isinstance(field, Template):
         return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
+    if not isinstance(reference, str):
+        return name != "payment_id"
     return isinstance(field, Path)
+
+
+def is_overwritten(provider: Provider, name: str, values: Mapping[str, Any]) -> bool:
+    """Return whether another value is written to the place of this one, after it."""
+    names = list(values)
+    later = names[names.index(name) + 1 :] if name in names else []
+    reference = provider.fields[name]
+    return any(provider.fields.get(other) == reference for other in later)
 
 
 # ---- the signature
