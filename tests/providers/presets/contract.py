@@ -95,8 +95,11 @@ class Contract:
         for vector in load_vectors(preset):
             secrets = vector["secret"]
             secrets = secrets if isinstance(secrets, list) else [secrets]
-            provider = make(SECRETS=secrets, **self.vector_options)
-            body, meta = vector["body"].encode(), write_meta(vector)
+            options = {**self.vector_options, **vector.get("options", {})}
+            provider = make(SECRETS=secrets, **options)
+            meta = write_meta(vector)
+            # Of a GET the query is the body.
+            body = (vector["body"] or meta["QUERY_STRING"]).encode()
             with mock.patch("time.time", return_value=find_now(vector)):
                 try:
                     is_valid = bool(provider.verify(meta, body))
