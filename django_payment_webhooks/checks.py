@@ -10,7 +10,7 @@ import inspect
 import itertools
 import re
 from contextlib import suppress
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from celery import current_app
 from django.apps import apps
@@ -98,7 +98,7 @@ def forget_providers(setting: str, **_: Any) -> None:
 def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that every provider can be loaded and has good secrets."""
     providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    if not isinstance(providers, dict) or not providers:
+    if not isinstance(providers, Mapping) or providers == {}:
         text = "PAYMENT_WEBHOOKS_PROVIDERS names no provider."
         hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
         return [Error(text, hint=hint, id=PREFIX + "E001")]

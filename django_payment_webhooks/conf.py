@@ -39,7 +39,7 @@ def load(path: str) -> Any:
     return import_string(path)()
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1000)
 def get_provider(name: str) -> BaseProvider:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])

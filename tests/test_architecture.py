@@ -41,6 +41,7 @@ BELOW = {
     "payments": set(),
     "history": {"providers"},
     "checks": {"history", "providers"},
+    "directory": set(),
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
     "monitoring": {"history", "publisher"},

@@ -708,7 +708,8 @@ def test_every_option_of_a_provider_is_listed_with_its_default():
     assert shown.pop("FIELDS") == "see below"
     assert {name: ast.literal_eval(value) for name, value in shown.items()} == options
     assert {row[0]: row[1] for row in cells if row[0] in fields} == fields
-    assert {row[0]: row[1] for row in cells if row[0] in FLAGS} == dict.fromkeys(FLAGS, "True")
+    flags = {row[0]: ast.literal_eval(row[1]) for row in cells if row[0] in FLAGS}
+    assert flags == {name: getattr(Provider, name) for name in FLAGS}
 
 
 def test_every_method_of_a_provider_and_a_handler_is_listed():
@@ -757,7 +758,7 @@ def test_every_exception_is_listed():
 
 
 def test_every_answer_is_listed():
-    raised = re.compile(r"\b(?:WebhookRefused|ParseError|refusal)\((?:[\w.]+, )?([^)]*)\)")
+    raised = re.compile(r"\b(?:WebhookRefused|ParseError|refuse)\((?:[\w.]+, )?([^)]*)\)")
     calls = [call for source in SOURCES.values() for call in raised.findall(source)]
     reasons = {
         reason for call in calls for reason in re.findall(r'"([a-z_]+)"', call.partition(",")[0])

@@ -29,13 +29,6 @@ MAX_KNOWN = 32
 KEPT, PAUSE = 24 * 60 * 60, 60
 
 
-class Unavailable(WebhookRefused):
-    """A certificate can't be had now. The webhook is not refused for ever: it is 503."""
-
-    def __init__(self) -> None:
-        super().__init__(503, "no_certificate", "It can't be verified now. Send it again.")
-
-
 class CertificateSignature(PublicKeySignature):
     """How a provider signs who names the certificate of its key in a header.
 
@@ -63,7 +56,7 @@ class CertificateSignature(PublicKeySignature):
     def find_public_key(self, key: bytes, meta: Mapping[str, Any]) -> bytes:
         """Return the key of the certificate that a webhook names, in PEM; none if it is not good.
 
-        Raises :class:`Unavailable` if it can't be had now.
+        Raises ``WebhookRefused`` with the status 503 if it can't be had now.
         """
         headers = self.required_headers.items()
         url = read_header(meta, self.certificate_header)
@@ -96,11 +89,12 @@ class CertificateSignature(PublicKeySignature):
         return key
 
     def fetch(self, url: str) -> bytes:
-        """Return the chain of certificates at an address. Raises :class:`Unavailable`."""
+        """Return the chain of certificates at an address. Raises ``WebhookRefused``."""
         try:
             return fetch_certificates(url)
         except (OSError, http.client.HTTPException):
-            raise Unavailable from None
+            text = "It can't be verified now. Send it again."
+            raise WebhookRefused(503, "no_certificate", text) from None
 
 
 def fetch_certificates(url: str) -> bytes:

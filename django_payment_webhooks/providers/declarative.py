@@ -450,7 +450,7 @@ class Provider(HMACSignature, BaseProvider):
         """Return the text of an answer, with what it repeats of the event in its place."""
 
         def fill(found: re.Match[str]) -> str:
-            return write_text(find(event.payload, found.group(1)))
+            return write_text(find(self.payload(bytes(event.body)), found.group(1)))
 
         return ANSWER_PLACEHOLDER.sub(fill, template)
 

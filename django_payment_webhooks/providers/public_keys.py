@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Mapping, Sequence
 
 from django.utils.module_loading import import_string
@@ -19,10 +20,9 @@ def load_crypto(name: str) -> Any:
 
     Raises ``ValueError``, whose message names the extra, if it is not installed.
     """
-    try:
-        return import_string(f"cryptography.{name}")
-    except ImportError:
-        raise ValueError(MISSING) from None
+    if find_spec("cryptography") is None:
+        raise ValueError(MISSING)
+    return import_string(f"cryptography.{name}")
 
 
 class PublicKeySignature(HMACSignature):

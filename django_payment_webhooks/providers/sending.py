@@ -313,7 +313,7 @@ def sign_webhook(
     first usable secret signs. Raises ``ValueError`` if there is none, if the scheme has no time of
     signing that could have an age, or if the provider would not accept its own signature.
     """
-    if age and not provider.has_timestamp:
+    if age and not provider.has_timestamp():
         raise ValueError(
             f"The provider {provider.name} signs no time, so that a webhook has no age."
         )

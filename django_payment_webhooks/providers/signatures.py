@@ -315,7 +315,6 @@ class HMACSignature:
             return found.group(1)
         return None
 
-    @property
     def has_timestamp(self) -> bool:
         """Whether the scheme has a time of signing."""
         return bool(self.derive_timestamp_pattern())
@@ -340,7 +339,7 @@ class HMACSignature:
     def write_timestamp(self, seconds: float) -> str:
         """Return a time of signing as the provider writes it. Only for sending."""
         moment = django_timezone.now().fromtimestamp(int(seconds), read_zone("UTC"))
-        return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp else ""
+        return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp() else ""
 
     def refuse(self, reason: str) -> WebhookRefused:
         """Return the refusal of a webhook that is not proved to be genuine.

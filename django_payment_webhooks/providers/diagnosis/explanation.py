@@ -55,7 +55,7 @@ def check_signature(
     yield check_pattern(provider, meta)
     yield check_time(provider, meta)
     yield check_match(provider, meta, body)
-    if provider.has_timestamp and provider.tolerance is not None:
+    if provider.has_timestamp() and provider.tolerance is not None:
         yield check_age(provider, meta, time.time() if now is None else now)
     if now is None:
         # The provider has the last word: parts of its verify may have rules of their own.

@@ -1,8 +1,8 @@
 """Adyen: the webhooks of payments.
 
-Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures
-and Adyen/adyen-python-api-library b6f4979, ``Adyen/util.py``: each item has its own, over eight of
-its fields joined with colons, of which none is escaped. Each item must verify. Events:
+Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks ("Verify HMAC
+signatures") and Adyen/adyen-python-api-library b6f4979, ``Adyen/util.py``: each item has its own,
+over eight of its fields joined with colons, none of them escaped. Each item must verify. Events:
 https://docs.adyen.com/development-resources/webhooks/webhook-types. Sent again for up to 30 days:
 https://docs.adyen.com/development-resources/webhooks/troubleshoot. Currencies that Adyen counts in
 another way: https://docs.adyen.com/development-resources/currency-codes.

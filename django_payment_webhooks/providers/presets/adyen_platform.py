@@ -1,7 +1,7 @@
 """Adyen: the webhooks of platforms (balance accounts, transfers, management).
 
-Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures
-over the whole body, in the header ``hmacsignature``; the key is in hex. Events:
+Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks ("Verify HMAC
+signatures"), over the whole body, in the header ``hmacsignature``; the key is in hex. Events:
 https://docs.adyen.com/api-explorer/balanceplatform-webhooks/latest/overview. Payments come by the
 preset ``adyen``; here nothing is a charge, and types keep Adyen's names.
 

@@ -1,0 +1,89 @@
+"""Forms, and what is stored of what stood beside a body."""
+
+import pytest
+from django.test import RequestFactory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers.bodies import dump_form, fold, load_form, unfold
+
+
+def test_a_form_is_read_and_written():
+    assert load_form(b"OutSum=10.00&InvId=7&Shp_a=%D0%B0+b&empty=") == {
+        "OutSum": "10.00",
+        "InvId": "7",
+        "Shp_a": "\u0430 b",
+        "empty": "",
+    }
+    assert load_form(dump_form({"a": "1 &=", "b": "\u0430"})) == {"a": "1 &=", "b": "\u0430"}
+
+
+@pytest.mark.parametrize("body", [b"a=1&a=2", b"text", b"{}", b"\xff=1", b"a=%ff"])
+def test_what_is_no_form_or_says_a_thing_twice_is_an_error(body):
+    with pytest.raises(ValueError):
+        load_form(body)
+
+
+def test_a_form_is_bounded(settings):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES = 3
+    assert len(load_form(b"a=1&b=2&c=3")) == 3
+    with pytest.raises(ValueError, match="PAYMENT_WEBHOOKS_MAX_JSON_VALUES"):
+        load_form(b"a=1&b=2&c=3&d=4")
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=3), st.binary())
+def test_what_is_folded_is_unfolded(beside, body):
+    if body.startswith(b"beside the body: "):
+        return
+    assert unfold(fold(beside, body)) == (beside, body)
+
+
+def test_without_anything_beside_it_a_body_is_stored_byte_for_byte():
+    assert fold({}, b' {"a": 1} ') == b' {"a": 1} '
+
+
+FIELDS = {"provider_event_id": "InvId", "type": "=paid", "order_id": "InvId"}
+
+
+def test_a_webhook_can_come_by_get_where_the_provider_asks_with_it():
+    provider = Provider("made", BODY_FORMAT="query", FIELDS=FIELDS, ANSWER_BODY="OK{InvId}")
+    for request in (
+        RequestFactory().get("/hook?InvId=7&OutSum=10"),
+        RequestFactory().post("/hook", b"InvId=7&OutSum=10", content_type="text/plain"),
+    ):
+        body = provider.read_body(request)
+        assert body == b"InvId=7&OutSum=10"
+        (event,) = provider.parse(request.META, body)
+        assert (event.order_id, event.type) == ("7", "paid")
+        assert provider.answer([event]).content == b"OK7"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [("[accepted]", "[accepted]"), ('{"code":0}', '{"code":0}'), ("OK{a.b}{missing}", "OK1")],
+)
+def test_an_answer_repeats_what_the_provider_wants_to_read(template, text):
+    provider = Provider("made", ANSWER_BODY=template, ANSWER_TYPE="application/json")
+    (event,) = provider.parse({}, b'{"event_id": "e", "type": "t", "a": {"b": 1}}')
+    answer = provider.answer([event])
+    assert (answer.content.decode(), answer["Content-Type"]) == (text, "application/json")
+
+
+def test_a_repetition_that_counts_its_attempts_says_the_same():
+    provider = Provider("made", IGNORED_FIELDS=["attempts", "meta.sent", "list.*.n"])
+    bodies = [
+        b'{"event_id": "e", "type": "t", "attempts": 1, "meta": {"sent": 1}, "list": [{"n": 1}]}',
+        b'{"event_id": "e", "type": "t", "attempts": 2, "meta": {"sent": 2}, "list": [{"n": 2}]}',
+        b'{"event_id": "e", "type": "t", "meta": {}, "list": [{}]}',
+        b'{"event_id": "e", "type": "t", "meta": {"other": 1}, "list": [{}]}',
+    ]
+    prints = [provider.parse({}, body)[0].fingerprint for body in bodies]
+    assert prints[0] == prints[1] == prints[2] != prints[3]
+
+
+def test_a_ping_is_answered_and_a_webhook_is_none():
+    provider = Provider("made", PING_METHODS=["HEAD", "GET"])
+    assert provider.ping(RequestFactory().head("/hook")).status_code == 200
+    assert provider.ping(RequestFactory().get("/hook")).content == b""
+    assert provider.ping(RequestFactory().post("/hook")) is None
