@@ -196,8 +196,10 @@ def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
     paths = [list(part.paths())[:1] for part in field.parts[1::2]]
     found = match_template(field, str(value))
     for number, path in enumerate(paths):
-        if path:
-            composed.setdefault(path[0], found[number] if found else make_id("part"))
+        if path and found:
+            composed[path[0]] = found[number]
+        elif path:
+            composed.setdefault(path[0], make_id("part"))
 
 
 def match_template(field: Template, text: str) -> Sequence[str] | None:
@@ -245,7 +247,11 @@ def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, 
 
 
 def find_path(provider: Provider, path: str) -> str:
-    """Return where a path of the first event is in a provider's document."""
+    """Return where a path of the first event is in a provider's document.
+
+    The last item of a list is the first: there is one.
+    """
+    path = re.sub(r"(?<=\.)-1(?=\.|$)", "0", path)
     event_path = provider.events_path.replace("*", "0", 1)
     return f"{event_path}.{path}" if event_path else path
 
@@ -269,10 +275,12 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
 
 def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a provider should read of some values; of a composition what has its form."""
+    own_type = values.get("type")
+    types = [name for name in (own_type, name_type(provider, own_type)[0]) if name]
     expected = {
         name: values.get(name)
         for name in ("provider_event_id", "order_id", "payment_id")
-        if is_readable(provider, name, values.get(name))
+        if is_readable(provider, name, values.get(name), types)
         and not is_overwritten(provider, name, values)
     }
     event_type = values.get("type")
@@ -280,12 +288,15 @@ def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, An
     return {**expected, "type": event_type if is_own else provider.types[str(event_type)]}
 
 
-def is_readable(provider: Provider, name: str, value: Any) -> bool:
-    """Return whether a field of a provider can have this value."""
+def is_readable(provider: Provider, name: str, value: Any, types: Sequence[str]) -> bool:
+    """Return whether a field of a provider can have this value in an event of these types."""
     reference = provider.fields.get(name)
     if reference is None:
         return False
-    field = find_first(compile_field(reference, provider.object_path))
+    field = compile_field(reference, provider.object_path)
+    if not list(field.paths(types)):
+        return False
+    field = find_first(field)
     if isinstance(field, Template):
         return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
     if not isinstance(reference, str):
