@@ -176,19 +176,26 @@ def set_field(
     unless it has one.
     """
     field = compile_field(provider.fields.get(name, name), provider.object_path)
-    paths = list(field.paths(types))
     if isinstance(field, ByType):
         field = field.choose(types) or field
-    field = find_first(field)
+    field = find_first(field, value)
+    paths = list(field.paths(types))
     if isinstance(field, Template):
         fill_parts(composed, field, value)
     elif paths:
         composed[paths[0]] = value
 
 
-def find_first(field: Any) -> Any:
-    """Return the field that a value is written to: of alternatives the first."""
-    return find_first(field.fields[0]) if isinstance(field, Alternatives) else field
+def find_first(field: Any, value: Any) -> Any:
+    """Return the field that a value is written to: of alternatives the first that can have it."""
+    if not isinstance(field, Alternatives):
+        return field
+    able = [
+        each
+        for each in field.fields
+        if not isinstance(each, Template) or match_template(each, str(value))
+    ]
+    return find_first((able or field.fields)[0], value)
 
 
 def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
@@ -296,7 +303,9 @@ def is_readable(provider: Provider, name: str, value: Any, types: Sequence[str])
     field = compile_field(reference, provider.object_path)
     if not list(field.paths(types)):
         return False
-    field = find_first(field)
+    if isinstance(field, ByType):
+        field = field.choose(types)
+    field = find_first(field, value)
     if isinstance(field, Template):
         return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
     if not isinstance(reference, str):
