@@ -79,8 +79,9 @@ class Provider(HMACSignature, BaseProvider):
     #: Where the events are if a webhook can carry several, with a star for the index:
     #: ``items.*.event``.
     events_path = ""
-    #: How the body is written: ``json``, ``form``, ``xml`` (which needs ``[xml]``), or ``query``,
-    #: which is a form or the parameters of a GET.
+    #: How the body is written: ``json``, ``form``, ``nested``, which is a form whose names have
+    #: brackets, ``xml`` (which needs ``[xml]``), or ``query``, which is a form or the parameters of
+    #: a GET.
     body_format = "json"
     #: How the time of an event is written, and the zone of a time that has none: see
     #: :mod:`~django_payment_webhooks.providers.times`.
