@@ -275,10 +275,10 @@ def test_tutorial_and_guides_work_as_they_stand(reader):
 
 
 def find_pages():
-    """Return the path of every page, from the root."""
+    """Return the path of every page that is written by hand, from the root."""
     pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
     for folder, folders, names in os.walk(DOCS):
-        folders[:] = [name for name in folders if not name.startswith("_")]
+        folders[:] = [name for name in folders if name not in ("_build", "providers")]
         pages += [
             os.path.relpath(os.path.join(folder, name), ROOT)
             for name in names
