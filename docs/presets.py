@@ -14,7 +14,9 @@ from django_payment_webhooks.providers import Provider, presets
 from django_payment_webhooks.providers.certificates import CertificateSignature
 from django_payment_webhooks.providers.contents import list_placeholders
 from django_payment_webhooks.providers.declarative import UNPROVED
+from django_payment_webhooks.providers.jws import JWSSignature
 from django_payment_webhooks.providers.public_keys import PublicKeySignature
+from django_payment_webhooks.providers.sending import compose, make_values
 
 HOST = "https://shop.example.com"
 PATH = "/v1/webhooks/payment/"
@@ -57,7 +59,7 @@ class Preset:
         title, *self.paragraphs = self.doc.split("\n\n")
         name, _, kind = title.rstrip(".").partition(": ")
         self.brand, self.kind = name.split(",")[0], kind.split(",")[0]
-        self.about = type(self.provider).__doc__.split("\n\n")[0]
+        self.about = write_text(type(self.provider).__doc__.split("\n\n")[0])
 
     # ---- the facts
 
@@ -69,7 +71,7 @@ class Preset:
     @property
     def is_played(self):
         """Whether its secrets can sign: a public key can not."""
-        return not isinstance(self.provider, PublicKeySignature)
+        return not isinstance(self.provider, (JWSSignature, PublicKeySignature))
 
     @property
     def needs_secrets(self):
@@ -89,6 +91,8 @@ class Preset:
             return "nothing"
         if isinstance(provider, CertificateSignature):
             return f"certificate, {digest}"
+        if isinstance(provider, JWSSignature):
+            return f"JWS, {', '.join(provider.algorithms)}"
         if isinstance(provider, PublicKeySignature):
             return f"public key, {digest}"
         kinds = {"hmac": f"HMAC with {digest}", "hash": digest, "token": "token"}
@@ -222,8 +226,8 @@ class Preset:
         if provider.proof != UNPROVED and provider.has_timestamp() and provider.tolerance:
             yield f"A webhook is refused {provider.tolerance} seconds after it was signed."
         yield (
-            f"The body is {self.body}. Amounts are in {provider.amount_unit} units; `event.money` is"
-            " in major ones."
+            f"The body is {self.body}. Amounts are in {provider.amount_unit} units; `event.money`"
+            " is in major ones."
         )
         yield self.write_answer()
         yield self.write_resending()
@@ -280,7 +284,8 @@ class Preset:
     def write_trial(self):
         """Return how to play the provider."""
         event_type = (self.types or ["charge.succeeded"])[0]
-        arguments = f"--provider {self.name} {event_type} --order A1"
+        subject = "--order A1" if self.takes_order(event_type) else "--set payment_id=P1"
+        arguments = f"--provider {self.name} {event_type} {subject}"
         command = fence("console", f"$ python manage.py send_payment_webhook {arguments}")
         text = (
             f"With the settings above, a running server and a worker:\n\n{command}\n\n"
@@ -294,6 +299,14 @@ class Preset:
         program = dedent(PROGRAMS.get(self.name, "")).format(path=PATH + self.name)
         refused = "If a webhook is refused, {doc}`../howto/401` says why."
         return "\n\n".join(filter(None, [text, program.strip(), refused]))
+
+    def takes_order(self, event_type):
+        """Return whether a webhook itself can name the order."""
+        try:
+            compose(self.provider, make_values(self.provider, event_type, order_id="A1"))
+        except ValueError:
+            return False
+        return True
 
 
 # ---- how it is written
