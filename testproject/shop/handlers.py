@@ -35,9 +35,8 @@ class MarkOrderPaid(ShopOrder, OrderPaidHandler):
         order.status = Order.PAID
         order.paid_at = event.occurred_at
         order.save()
-        charge_id = event.data["charge_id"] or ""
         LedgerEntry.objects.create(
-            kind="payment", order=order, reference=charge_id, amount=event.money.amount
+            kind="payment", order=order, reference=event.payment_id, amount=event.money.amount
         )
 
     def deliver(self, event):

@@ -155,6 +155,8 @@ PAYMENT_WEBHOOKS_PROVIDERS = {
         "TIMESTAMP_PATTERN": r"(?:\A|,)t=([^,]*)",
         "CONTENT": "{timestamp}.{body}",
     },
+    # Real providers, by their presets: as JSON, so that each place has those that it needs.
+    **env.json("PAYMENT_WEBHOOKS_PRESETS", default={}),
 }
 PAYMENT_WEBHOOKS_HANDLERS = {
     # By the environment, so that another one can be deployed.
@@ -193,6 +195,11 @@ for name, read in [
 # The warehouse that ships paid orders. Without an address it is not called.
 DOWNSTREAM_URL = env.str("DOWNSTREAM_URL", "")
 DOWNSTREAM_TIMEOUT = env.float("DOWNSTREAM_TIMEOUT", 5)
+# Where providers are asked whose webhooks prove too little, and as whom: see shop/confirmations.py.
+YOOKASSA_URL = env.str("YOOKASSA_URL", "https://api.yookassa.ru/v3")
+YOOKASSA_AUTHORIZATION = env.str("YOOKASSA_AUTHORIZATION", "")
+MOLLIE_URL = env.str("MOLLIE_URL", "https://api.mollie.com/v2")
+MOLLIE_AUTHORIZATION = env.str("MOLLIE_AUTHORIZATION", "")
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOGGING = {
