@@ -74,8 +74,13 @@ def make_signed(
     body: bytes, provider: str, headers: Mapping[str, str] | None, age: float, forged: bool
 ) -> Webhook:
     """Return a signed webhook."""
+    return prove(provider, Webhook(body, dict(headers or {})), age, forged)
+
+
+def prove(provider: str, webhook: Webhook, age: float, forged: bool) -> Webhook:
+    """Return a webhook with its signature, or a forged one."""
     make = forge_webhook if forged else sign_webhook
-    return make(find_provider(provider), Webhook(body, dict(headers or {})), age)
+    return make(find_provider(provider), webhook, age)
 
 
 def post_body(
@@ -93,10 +98,18 @@ def post_body(
     provider's own. The rest is as in :func:`sign`.
     """
     webhook = make_signed(body, provider, headers, age, forged)
-    client = client or Client()
+    return post_webhook(webhook, provider, client, path)
+
+
+def post_webhook(
+    webhook: Webhook, provider: str, client: Client | None = None, path: str = ""
+) -> HttpResponse:
+    """Post a signed webhook to the project, and return the answer."""
     path = path or find_path(provider)
+    path = f"{path}?{webhook.query}" if webhook.query else path
+    meta = {name: value for name, value in webhook.meta.items() if name != "QUERY_STRING"}
     content_type = webhook.headers.get("Content-Type", "application/json")
-    return client.post(path, data=webhook.body, content_type=content_type, **webhook.meta)
+    return (client or Client()).post(path, data=webhook.body, content_type=content_type, **meta)
 
 
 def find_path(provider: str) -> str:
@@ -125,7 +138,7 @@ def post_event(
     """
     sender = find_provider(provider)
     webhook = compose(sender, make_values(sender, type, **values))
-    return post_body(webhook.body, provider, client, path, webhook.headers, age, forged)
+    return post_webhook(prove(provider, webhook, age, forged), provider, client, path)
 
 
 # ---- the worker and the clock

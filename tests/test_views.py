@@ -164,7 +164,8 @@ def test_a_body_exactly_at_the_limit_is_accepted(webhook, stored):
         (b'"data": {"order_id": "A1", "note": "\\u0000"}', ["evt_1"]),
         (b'"data": {"order_id": "A1", "note": "\\ud800"}', ["evt_1"]),
         (b'"data": {"order_id": "A1"}, "extra": [{"deep": {}}, null, true, -1.5e3]', ["evt_1"]),
-        (b'"data": {"order_id": "A1"}, "created_at": "' + b"9" * 10000 + b'"', ["evt_1"]),
+        (b'"data": {"order_id": [1]}', ["evt_1"]),
+        (b'"data": {"order_id": "' + b"x" * 300 + b'"}', ["evt_1"]),
         (b'"data": "no object"', ["evt_1"]),
         (b'"data": [1, 2]', ["evt_1"]),
     ],
@@ -173,7 +174,8 @@ def test_a_body_exactly_at_the_limit_is_accepted(webhook, stored):
         "NUL",
         "unpaired surrogate",
         "unknown fields",
-        "odd time",
+        "order is a list",
+        "order is too long",
         "no data",
         "data is a list",
     ],
@@ -711,10 +713,10 @@ def test_a_time_of_signing_that_can_not_be_is_answered_with_401(post, no_trace, 
 def test_a_forged_webhook_costs_no_query_and_its_body_is_not_parsed(
     transactional_db, webhook, monkeypatch, django_assert_num_queries
 ):
-    def load_json(body):
+    def load_json(provider, body):
         raise AssertionError("An unverified body was parsed.")
 
-    monkeypatch.setattr("django_payment_webhooks.providers.declarative.load_json", load_json)
+    monkeypatch.setattr("django_payment_webhooks.providers.Provider.decode", load_json)
     with django_assert_num_queries(0):
         assert webhook(BODY, signature="0" * 64).status_code == 401
     assert not Event.objects.exists()
@@ -750,13 +752,13 @@ UNPARSABLE = {
         b'{"event_id": "evt_1", "type": "%s"}' % (b"x" * 256),
         "type is blank, or longer than 255",
     ),
-    "order is a list": (
-        b'{"event_id": "e", "type": "t", "data": {"order_id": [1]}}',
-        "data.order_id is missing",
+    "time is no time": (
+        b'{"event_id": "e", "type": "t", "created_at": 1712051212045}',
+        "created_at is a number that is no time of this century",
     ),
-    "order is too long": (
-        b'{"event_id": "e", "type": "t", "data": {"order_id": "%s"}}' % (b"x" * 256),
-        "data.order_id is blank",
+    "time is digits": (
+        b'{"event_id": "e", "type": "t", "created_at": "1712051212"}',
+        "created_at is no time in ISO 8601",
     ),
     "not UTF-8": (BODY.replace(b"A1", b"\xff"), "can't be read"),
     "Latin-1": (BODY.replace(b"A1", b"\xe9"), "can't be read"),

@@ -6,10 +6,12 @@ import json
 from decimal import Decimal
 from typing import Any, Iterator, Tuple
 
+from ..conf import get_provider
 from ..models import Event
 from .confirmed import read_sent
 from .escaping import escape
 from .fingerprints import find_fingerprint, normalize
+from .payloads import omit
 from .pruned import Pruned
 
 # How many values are named, and how much of each.
@@ -48,8 +50,14 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
 def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
     """Return what of two events is compared."""
     if later.pk is None:
-        return read_sent(earlier), later.payload
+        return read_sameness(earlier, read_sent(earlier)), read_sameness(later, later.payload)
     return earlier.data, later.data
+
+
+def read_sameness(event: Event, payload: Any) -> Any:
+    """Return what an event says, without what can differ between two deliveries of it."""
+    ignored = getattr(get_provider(event.provider), "ignored_fields", ())
+    return omit(payload, ignored)
 
 
 def describe_difference(first: Any, second: Any) -> str:

@@ -32,7 +32,8 @@ def post(url: str, webhook: Webhook, timeout: float) -> Answer:
     Raises ``OSError``, ``http.client.HTTPException`` or ``ValueError`` if there is no answer.
     """
     parts = urlsplit(url)
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    query = "&".join(text for text in (parts.query, webhook.query) if text)
+    path = f"{parts.path}?{query}" if query else parts.path
     connection = connect(parts.scheme, parts.netloc.rpartition("@")[2], timeout)
     started = time.monotonic()
     try:

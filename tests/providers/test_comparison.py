@@ -229,3 +229,15 @@ def test_a_repetition_contradicts_by_what_it_says_and_not_by_how_it_is_written(
     (facts,) = received_signals.of("event_conflicted")
     assert find_difference(facts["event"], facts["other"]) == "n was 1.5, here it is 1.25."
     assert Event.objects.count() == 1
+
+
+def test_what_a_repetition_counts_up_is_not_named(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"IGNORED_FIELDS": ["attempts"]}}
+    bodies = [
+        b'{"event_id": "e", "type": "t", "attempts": 1, "data": {"amount": "1.00"}}',
+        b'{"event_id": "e", "type": "t", "attempts": 2, "data": {"amount": "2.00"}}',
+    ]
+    earlier, later = [Provider("default").parse({}, body)[0] for body in bodies]
+    difference = find_difference(earlier, later)
+    assert "attempts" not in difference
+    assert "data.amount was" in difference

@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from django_payment_webhooks import testing
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import WebhookRefused
+from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.providers.sending import (
     Webhook,
@@ -269,3 +271,23 @@ def test_a_provider_is_found_by_its_name():
         find_provider("nobody")
     text = "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed."
     assert str(raised.value) == text
+
+
+def test_a_field_in_the_query_is_sent_in_the_query(transactional_db, settings):
+    options = {"SECRETS": [SECRET], "FIELDS": {"type": "query:kind"}, "TYPES": {"pay": "paid"}}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}
+    with testing.without_broker():
+        assert testing.post_event("paid", order_id="A1").status_code == 200
+    event = Event.objects.get()
+    assert (event.type, event.order_id) == ("paid", "A1")
+    assert event.payload["query:kind"] == "pay"
+
+
+def test_amounts_and_times_are_written_as_the_provider_writes_them():
+    provider = make(AMOUNT_UNIT="minor", TIME_FORMAT="ms")
+    values = make_values(provider, "charge.succeeded", amount="25.50", currency="EUR")
+    document = json.loads(compose(provider, values).body.decode())
+    assert document["data"]["amount"] == 2550
+    assert len(str(document["created_at"])) == 13
+    values = make_values(provider, "charge.succeeded", amount="25", currency="JPY")
+    assert json.loads(compose(provider, values).body.decode())["data"]["amount"] == 25
