@@ -89,7 +89,7 @@ class EventFactory(factory.django.DjangoModelFactory):
     order_key = factory.LazyAttribute(
         lambda event: digest(event.order_id) if event.order_id else ""
     )
-    payment_id = ""
+    payment_id = factory.LazyAttribute(lambda event: str(event.data.get("charge_id") or ""))
     payment_key = factory.LazyAttribute(
         lambda event: digest(event.provider, event.payment_id) if event.payment_id else ""
     )

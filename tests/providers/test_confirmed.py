@@ -292,3 +292,36 @@ def test_a_webhook_that_proves_itself_is_not_asked_about(settings, unproven, app
     event = send()
     process([event.pk])
     assert (read(event).status, read(event).confirmation, unproven.asked) == ("processed", None, [])
+
+
+# ---- a real one
+
+
+def test_a_yookassa_payment_that_is_forged_first_pays_its_order_and_is_refunded(
+    settings, order, monkeypatch, published, shop_state, post
+):
+    """The first webhook claims what is not confirmed yet; the refund names no order."""
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "yookassa": {"PRESET": "yookassa", "CONFIRM": f"{__name__}.ask"}
+    }
+    money = {"amount": {"value": "10.00", "currency": "EUR"}}
+    times = {"created_at": "2026-11-23T10:00:00.000Z"}
+    paid = {"id": "pay_1", "status": "succeeded", "metadata": {"order_id": "A1"}, **money, **times}
+    refund = {"id": "rf_1", "status": "succeeded", "payment_id": "pay_1", **money, **times}
+
+    def tell(claimed, event, true=None):
+        monkeypatch.setitem(globals(), "truth", lambda _: true or claimed)
+        body = {"type": "notification", **claimed}
+        assert post(json.dumps(body).encode(), "yookassa").status_code == 200
+        process(published())
+        return Event.objects.get(provider_event_id=event)
+
+    charge = {"event": "payment.succeeded", "object": paid}
+    pending = {"event": "payment.waiting_for_capture", "object": {**paid, "status": "pending"}}
+    forged = tell(charge, "payment.succeeded:pay_1", true=pending)
+    assert (forged.status, shop_state()["ledger"]) == ("ignored", [])
+    genuine = tell(charge, "payment.succeeded:pay_1")
+    assert (genuine.pk, genuine.status) == (forged.pk, "processed")
+    back = tell({"event": "refund.succeeded", "object": refund}, "refund.succeeded:rf_1")
+    assert (back.status, back.order_id) == ("processed", "A1")
+    assert shop_state()["ledger"] == [("payment", "A1"), ("refund", "A1")]

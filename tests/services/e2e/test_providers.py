@@ -15,7 +15,7 @@ from .stacks import PATIENCE, Shop
 # What the API of those who are asked says, by its path.
 OBJECTS = {}
 ASKED = [YooKassa(OBJECTS), MollieClassic(OBJECTS)]
-SENDERS = [Stripe(), Adyen(), PayPal(), CloudPayments(), TBank(), Mollie(), Razorpay()]
+SENDERS = [Stripe(), Adyen(), PayPal(), TBank(), Mollie(), Razorpay()]
 REFUNDING = [*SENDERS, ASKED[0]]
 
 
@@ -119,7 +119,9 @@ def test_a_forged_webhook_leaves_no_trace(shop, sender):
     assert purchase.events() == {}
 
 
-@pytest.mark.parametrize(("sender", "status"), zip(ASKED, ["pending", "open"]), ids=str)
+@pytest.mark.parametrize(
+    ("sender", "status"), [(ASKED[0], "pending"), (ASKED[1], "open")], ids=["yookassa", "mollie"]
+)
 def test_a_webhook_that_proves_nothing_pays_nothing_unless_the_provider_says_so(
     shop, sender, status
 ):
