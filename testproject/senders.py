@@ -49,7 +49,7 @@ class Sender:
 
     #: The preset, and what the provider is called in the settings and in the address.
     name = ""
-    secret = "the secret of a provider that is played"
+    secret = ""
     currency = "EUR"
     content_type = "application/json"
 
@@ -90,6 +90,7 @@ class Stripe(Sender):
     """Stripe: https://docs.stripe.com/webhooks."""
 
     name = "stripe"
+    secret = "whsec_the_secret_of_stripe"
 
     def charge(self, order_id, payment_id, amount="10.00"):
         """Return a payment intent that has succeeded."""

@@ -144,12 +144,14 @@ elif CELERY_BROKER_URL.startswith(("amqp", "pyamqp")):
 
 # ---- payment webhooks
 
+TIMED_SECRETS = env.list("PAYMENT_WEBHOOKS_SECRETS_TIMED", default=[])
 PAYMENT_WEBHOOKS_PROVIDERS = {
     "default": {"SECRETS": env.list("PAYMENT_WEBHOOKS_SECRETS", default=[])},
     # A second partner who signs the time as well, against replays.
     "timed": {
-        "SECRETS": env.list("PAYMENT_WEBHOOKS_SECRETS_TIMED", default=[])
-        or env.list("PAYMENT_WEBHOOKS_SECRETS", default=[]),
+        "SECRETS": TIMED_SECRETS or env.list("PAYMENT_WEBHOOKS_SECRETS", default=[]),
+        # With the same secrets it is the first partner, at another address.
+        "ACCOUNT": "timed" if TIMED_SECRETS else "default",
         "SIGNATURE_PATTERN": r"(?:\A|,)v1=([0-9a-f]{64})(?=,|\Z)",
         "SIGNATURE_TEMPLATE": "t={timestamp},v1={signature}",
         "TIMESTAMP_PATTERN": r"(?:\A|,)t=([^,]*)",

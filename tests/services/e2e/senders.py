@@ -66,6 +66,7 @@ class CloudPayments(Sender):
     """CloudPayments: https://developers.cloudpayments.ru/#uvedomleniya."""
 
     name = "cloudpayments"
+    secret = "the secret of cloudpayments"
     currency = "RUB"
     content_type = "application/x-www-form-urlencoded"
 
@@ -93,6 +94,7 @@ class Mollie(Sender):
     """Mollie: https://docs.mollie.com/reference/webhooks-new."""
 
     name = "mollie"
+    secret = "the secret of mollie"
 
     def charge(self, order_id, payment_id, amount="10.00"):
         """Return a payment that was paid."""
@@ -120,6 +122,7 @@ class Razorpay(Sender):
     """Razorpay: https://razorpay.com/docs/webhooks/."""
 
     name = "razorpay"
+    secret = "the secret of razorpay"
 
     def charge(self, order_id, payment_id, amount="10.00"):
         """Return a payment that was captured."""

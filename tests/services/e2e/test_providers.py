@@ -9,7 +9,7 @@ import pytest
 from processes import manage, wait_until
 from senders import Adyen, Stripe, TBank
 
-from .senders import API, CloudPayments, Mollie, MollieClassic, PayPal, Razorpay, YooKassa
+from .senders import API, Mollie, MollieClassic, PayPal, Razorpay, YooKassa
 from .stacks import PATIENCE, Shop
 
 # What the API of those who are asked says, by its path.
@@ -17,6 +17,7 @@ OBJECTS = {}
 ASKED = [YooKassa(OBJECTS), MollieClassic(OBJECTS)]
 SENDERS = [Stripe(), Adyen(), PayPal(), TBank(), Mollie(), Razorpay()]
 REFUNDING = [*SENDERS, ASKED[0]]
+PAID, REFUNDED = ("charge", "processed"), ("refund", "processed")
 
 
 def name(sender):
@@ -65,25 +66,22 @@ class Purchase:
         return self.sender.refund(self.payment, "re_" + self.payment, amount)
 
     def events(self):
-        """Return the status of each event of the payment, and its error, by type."""
-        rows = self.shop.database.execute(
+        """Return the type, the status and the error of each event of the payment."""
+        return self.shop.database.execute(
             "SELECT type, status, error FROM payment_webhooks_event WHERE payment_id = '%s'"
             % self.payment
         )
-        return {row[0]: row[1:] for row in rows}
 
-    def wait_for(self, **statuses):
-        """Wait until the payment's events have these statuses; ``charge`` is charge.succeeded."""
-        names = {"charge": "charge.succeeded", "refund": "refund.created"}
-        wanted = {names[kind]: status for kind, status in statuses.items()}
+    def statuses(self):
+        """Return the status of each event of the payment, by its type: charge or refund."""
+        return sorted((kind.split(".")[0], status) for kind, status, _ in self.events())
+
+    def wait_for(self, *statuses):
+        """Wait until the payment's events have these statuses."""
         try:
-            wait_until(
-                lambda: {kind: row[0] for kind, row in self.events().items()} == wanted,
-                PATIENCE,
-                0.05,
-            )
+            wait_until(lambda: self.statuses() == sorted(statuses), PATIENCE, 0.05)
         except TimeoutError:
-            raise AssertionError("not %s: %s" % (wanted, self.events())) from None
+            raise AssertionError("not %s: %s" % (statuses, self.events())) from None
 
     def effects(self):
         """Return how often each kind of effect happened to the order."""
@@ -95,9 +93,11 @@ def test_a_genuine_webhook_pays_an_order_of_the_right_amount_once(shop, sender):
     purchase = Purchase(shop, sender)
     charge = purchase.charge()
     assert purchase.post(charge) == 200
-    purchase.wait_for(charge="processed")
+    purchase.wait_for(PAID)
     assert purchase.post(charge) == 200
-    purchase.wait_for(charge="processed")
+    # What says no more than "look" is an event each time, and the second has nothing to do.
+    again = [("charge", "duplicate")] if sender.name == "mollie_classic" else []
+    purchase.wait_for(PAID, *again)
     assert purchase.effects() == {"payment": 1}
 
 
@@ -105,9 +105,9 @@ def test_a_genuine_webhook_pays_an_order_of_the_right_amount_once(shop, sender):
 def test_a_wrong_amount_pays_nothing_and_both_sums_are_in_the_reason(shop, sender):
     purchase = Purchase(shop, sender)
     assert purchase.post(purchase.charge(amount="9.99")) == 200
-    purchase.wait_for(charge="failed")
+    purchase.wait_for(("charge", "failed"))
     reason = f"9.99 {sender.currency} was paid, but the price is 10.00 {sender.currency}"
-    assert reason in purchase.events()["charge.succeeded"][1]
+    assert reason in purchase.events()[0][2]
     assert purchase.effects() == {}
 
 
@@ -116,7 +116,7 @@ def test_a_forged_webhook_leaves_no_trace(shop, sender):
     purchase = Purchase(shop, sender)
     secret = sender.secret[:-1] + ("0" if sender.secret[-1] != "0" else "1")
     assert purchase.post(purchase.charge(), secret=secret) == 401
-    assert purchase.events() == {}
+    assert list(purchase.events()) == []
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_webhook_that_proves_nothing_pays_nothing_unless_the_provider_says_so(
 ):
     purchase = Purchase(shop, sender)
     assert purchase.post(purchase.charge(status=status)) == 200
-    wait_until(lambda: [row[0] for row in purchase.events().values()] == ["ignored"], PATIENCE)
+    wait_until(lambda: [row[1] for row in purchase.events()] == ["ignored"], PATIENCE, 0.05)
     assert purchase.effects() == {}
 
 
@@ -135,9 +135,9 @@ def test_a_webhook_that_proves_nothing_pays_nothing_unless_the_provider_says_so(
 def test_a_refund_that_names_only_the_payment_finds_its_order_after_the_charge(shop, sender):
     purchase = Purchase(shop, sender)
     assert purchase.post(purchase.charge()) == 200
-    purchase.wait_for(charge="processed")
+    purchase.wait_for(PAID)
     assert purchase.post(purchase.refund()) == 200
-    purchase.wait_for(charge="processed", refund="processed")
+    purchase.wait_for(PAID, REFUNDED)
     assert purchase.effects() == {"payment": 1, "refund": 1}
 
 
@@ -145,7 +145,7 @@ def test_a_refund_that_names_only_the_payment_finds_its_order_after_the_charge(s
 def test_a_refund_that_names_only_the_payment_finds_its_order_before_the_charge(shop, sender):
     purchase = Purchase(shop, sender)
     assert purchase.post(purchase.refund()) == 200
-    purchase.wait_for(refund="waiting")
+    purchase.wait_for(("refund", "waiting"))
     assert purchase.post(purchase.charge()) == 200
-    purchase.wait_for(charge="processed", refund="processed")
+    purchase.wait_for(PAID, REFUNDED)
     assert purchase.effects() == {"payment": 1, "refund": 1}
