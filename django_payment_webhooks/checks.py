@@ -10,7 +10,7 @@ import inspect
 import itertools
 import re
 from contextlib import suppress
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 from celery import current_app
 from django.apps import apps
@@ -24,7 +24,7 @@ from . import history
 from .conf import get_provider, settings
 from .handlers import Handler
 from .models import Event
-from .providers import Provider
+from .providers import Provider, directory
 from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
 from .providers.fields import compile_field
@@ -101,7 +101,8 @@ def forget_providers(setting: str, **_: Any) -> None:
 def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that every provider can be loaded and has good secrets."""
     providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    if not isinstance(providers, Mapping) or providers == {}:
+    is_known = isinstance(providers, (dict, directory.Directory))
+    if not is_known or providers == {}:
         text = "PAYMENT_WEBHOOKS_PROVIDERS names no provider."
         hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
         return [Error(text, hint=hint, id=PREFIX + "E001")]

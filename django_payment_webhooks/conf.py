@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from appconf import AppConf
 from django.conf import settings as settings
@@ -44,8 +44,7 @@ def get_provider(name: str) -> BaseProvider:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
     backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.make"))
-    provider: BaseProvider = backend(name, **options)
-    return provider
+    return cast("BaseProvider", backend(name, **options))
 
 
 def get_handler(event_type: str) -> Handler | None:

@@ -15,6 +15,10 @@ class WebhookRefused(Exception):
         self.headers = headers
 
 
+class Answered(Exception):
+    """The request carries no event, and its answer is the first argument: a ping, a challenge."""
+
+
 class PermanentFailure(Exception):
     """Raised by a handler: trying again is pointless. The event becomes ``failed`` at once."""
 

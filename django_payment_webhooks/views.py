@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from . import signals
 from .conf import get_provider, settings
-from .exceptions import WebhookRefused
+from .exceptions import Answered, WebhookRefused
 from .receiving import receive_events
 
 UNAVAILABLE = WebhookRefused(503, "database", "It is not stored. Send it again.", Retry_After="10")
@@ -25,6 +25,8 @@ def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResp
         body = sender.read_body(request)
         events = receive_events(sender, request.META, body, sender.verify(request.META, body))
         response = sender.answer(events)
+    except Answered as ping:
+        return ping.args[0]
     except (WebhookRefused, Error) as error:
         return refuse(provider, error, started)
     facts = {"provider": provider, "events": events, "seconds": time.monotonic() - started}

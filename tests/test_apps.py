@@ -52,8 +52,6 @@ def test_an_extension_can_be_the_projects_own(settings, tmp_path, monkeypatch):
     assert __import__("own_extension").loaded
 
 
-@pytest.mark.parametrize(
-    "plugin", ["checks", "directory", "logging", "publisher", "sweeper", "worker"]
-)
+@pytest.mark.parametrize("plugin", ["checks", "logging", "publisher", "sweeper", "worker"])
 def test_what_a_project_can_not_do_without_is_always_loaded(plugin):
     assert f"{django_payment_webhooks.__name__}.{plugin}" in sys.modules

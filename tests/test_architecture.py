@@ -41,7 +41,6 @@ BELOW = {
     "payments": {"providers"},
     "history": {"providers"},
     "checks": {"history", "providers"},
-    "directory": set(),
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
     "monitoring": {"history", "publisher"},

@@ -50,14 +50,14 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
 def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
     """Return what of two events is compared."""
     if later.pk is None:
-        return read_sameness(earlier, read_sent(earlier)), read_sameness(later, later.payload)
+        return read_sameness(earlier), read_sameness(later)
     return earlier.data, later.data
 
 
-def read_sameness(event: Event, payload: Any) -> Any:
+def read_sameness(event: Event) -> Any:
     """Return what an event says, without what can differ between two deliveries of it."""
     ignored = getattr(get_provider(event.provider), "ignored_fields", ())
-    return omit(payload, ignored)
+    return omit(read_sent(event), ignored)
 
 
 def describe_difference(first: Any, second: Any) -> str:

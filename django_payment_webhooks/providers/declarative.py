@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from ..exceptions import Answered
 from ..models import Event, digest
 from ..receiving import BaseProvider
 from .addresses import check_address
@@ -159,18 +160,25 @@ class Provider(HMACSignature, BaseProvider):
     def ping(self, request: HttpRequest) -> HttpResponse | None:
         """Return the answer to a request that carries no event; None for a webhook.
 
-        It comes before everything else, so whoever answers a challenge here proves only what the
-        challenge asks.
+        It is asked before a webhook is verified, a POST with its body as ``request.body``. So
+        whoever answers a challenge here proves only what the challenge asks.
         """
         if request.method in self.ping_methods:
             return HttpResponse(content_type="text/plain")
         return None
 
     def read_body(self, request: HttpRequest) -> bytes:
-        """Return the raw body of a webhook's request. Raises ``WebhookRefused``."""
+        """Return the raw body of a webhook's request.
+
+        Raises ``WebhookRefused``, and ``Answered`` for a request that carries no event.
+        """
+        body = read_body(request) if request.method == "POST" else b""
+        answer = self.ping(request)
+        if answer is not None:
+            raise Answered(answer)
         if self.body_format == "query" and request.method == "GET":
             return str(request.META.get("QUERY_STRING") or "").encode("utf-8", "replace")
-        return read_body(request)
+        return body or read_body(request)
 
     def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
         """Return a short fingerprint of what proved a webhook. Raises ``WebhookRefused``."""

@@ -1,10 +1,12 @@
 """Forms, and what is stored of what stood beside a body."""
 
 import pytest
+from django.http import HttpResponse
 from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.providers.bodies import dump_form, fold, load_form, unfold
 
@@ -87,3 +89,35 @@ def test_a_ping_is_answered_and_a_webhook_is_none():
     assert provider.ping(RequestFactory().head("/hook")).status_code == 200
     assert provider.ping(RequestFactory().get("/hook")).content == b""
     assert provider.ping(RequestFactory().post("/hook")) is None
+
+
+class Pinging(Provider):
+    """A provider who asks first: with HEAD, with a challenge by GET, and with an unsigned form."""
+
+    ping_methods = ("HEAD",)
+
+    def ping(self, request):
+        """Answer a challenge and the form."""
+        if request.method == "GET":
+            return HttpResponse("answer:" + request.GET["challenge"])
+        if request.method == "POST" and request.body == b"webhook_id=7":
+            return HttpResponse("pong")
+        return super().ping(request)
+
+
+def test_whoever_asks_first_is_answered_and_nothing_is_stored(
+    db, settings, client, post, received_signals
+):
+    options = {"BACKEND": f"{__name__}.Pinging", "SECRETS": ["x" * 16]}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"made": options, "other": {"SECRETS": ["y" * 16]}}
+    path = "/v1/webhooks/payment/made"
+    assert client.head(path).status_code == 200
+    assert client.get(path + "?challenge=c1").content == b"answer:c1"
+    assert post(b"webhook_id=7", "made").content == b"pong"
+    assert client.put(path).status_code == 405
+    assert post(b"webhook_id=8", "made").status_code == 401
+    assert client.head("/v1/webhooks/payment/other").status_code == 405
+    assert post(b"webhook_id=7", "other").status_code == 401
+    assert not Event.objects.exists()
+    # What carries no event is neither received nor refused.
+    assert len(received_signals.of("webhook_rejected")) == 4

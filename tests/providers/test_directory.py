@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from django_payment_webhooks import directory
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.providers import directory
 
-from .factories import SECRET, PayloadFactory, sign
+from ..factories import SECRET, PayloadFactory, sign
 
 asked = []
 merchants = {}

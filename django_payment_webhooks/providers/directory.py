@@ -17,7 +17,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from .conf import get_provider, settings
+from ..conf import get_provider, settings
 
 NAME = "PAYMENT_WEBHOOKS_PROVIDERS"
 KEPT = 60  # seconds
