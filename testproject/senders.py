@@ -3,7 +3,7 @@
 ::
 
     stripe = Stripe()
-    env["PAYMENT_WEBHOOKS_PRESETS"] = json.dumps({stripe.name: stripe.options})
+    env["PRESETS"] = json.dumps({stripe.name: stripe.options})
     ...
     stripe.post(server.base_url, stripe.charge("A1", "pi_1"))
     stripe.post(server.base_url, stripe.refund("pi_1", "re_1", "4.00"))

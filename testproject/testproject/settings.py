@@ -158,7 +158,7 @@ PAYMENT_WEBHOOKS_PROVIDERS = {
         "CONTENT": "{timestamp}.{body}",
     },
     # Real providers, by their presets: as JSON, so that each place has those that it needs.
-    **env.json("PAYMENT_WEBHOOKS_PRESETS", default={}),
+    **env.json("PRESETS", default={}),
 }
 PAYMENT_WEBHOOKS_HANDLERS = {
     # By the environment, so that another one can be deployed.

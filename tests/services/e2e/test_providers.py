@@ -32,7 +32,7 @@ def shop(tmp_path_factory):
     options = {sender.name: sender.options for sender in [*SENDERS, *ASKED]}
     with API(OBJECTS) as api:
         shop.env.update(
-            PAYMENT_WEBHOOKS_PRESETS=json.dumps(options),
+            PRESETS=json.dumps(options),
             YOOKASSA_URL=api.base_url + "/yookassa",
             MOLLIE_URL=api.base_url + "/mollie",
         )
