@@ -7,7 +7,8 @@ from importlib import import_module
 import django
 from django.conf import settings
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(FOLDER), FOLDER]
 
 settings.configure(
     SECRET_KEY="only for reading docstrings",
@@ -16,6 +17,7 @@ settings.configure(
     USE_TZ=True,
 )
 django.setup()
+import_module("presets").write_pages(os.path.join(FOLDER, "providers"))
 
 project = "django-payment-webhooks"
 author = "The django-payment-webhooks contributors"

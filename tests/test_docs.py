@@ -21,10 +21,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import django
 import pytest
+import requests
 from appconf import AppConf
 from django.apps import apps
 from django.core.management import BaseCommand, load_command_class
@@ -34,13 +36,15 @@ from django.utils.module_loading import import_string
 
 import django_payment_webhooks
 from django_payment_webhooks import exceptions, publisher, signals, testing
+from django_payment_webhooks.checks import check_providers
+from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.history.models import Entry, Rejection, Sweep
 from django_payment_webhooks.history.receivers import VERBS
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers import Provider, find_preset
 from django_payment_webhooks.providers.declarative import FLAGS
 from django_payment_webhooks.providers.sending import (
     Webhook,
@@ -275,10 +279,10 @@ def test_tutorial_and_guides_work_as_they_stand(reader):
 
 
 def find_pages():
-    """Return the path of every page, from the root."""
+    """Return the path of every page that is written by hand, from the root."""
     pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
     for folder, folders, names in os.walk(DOCS):
-        folders[:] = [name for name in folders if not name.startswith("_")]
+        folders[:] = [name for name in folders if name not in ("_build", "providers")]
         pages += [
             os.path.relpath(os.path.join(folder, name), ROOT)
             for name in names
@@ -386,7 +390,25 @@ def recipe_batch():
     )
 
 
-@pytest.mark.parametrize("recipe", [recipe_plain, recipe_timed, recipe_standard, recipe_batch])
+def recipe_composed():
+    payment = {"id": "p1", "status": "paid", "metadata": {"order": "A1"}}
+    payment.update(amount=1000, currency="eur")
+    body = json.dumps({"event": "payment", "object": payment}).encode()
+    headers = {"HTTP_X_SIGNATURE": sign(b"a secret of sixteen bytes or more", body)}
+    return headers, body, [("payment:p1:paid", "charge.succeeded", "A1")], None
+
+
+def recipe_form():
+    content = b"7:10.00:A1:a secret of sixteen bytes or more"
+    token = hashlib.sha256(content).hexdigest()
+    body = f"Operation=7&Sum=10.00&Invoice=A1&Paid=23.11.2026+12%3A00&Sign={token}".encode()
+    return {}, body, [("7", "charge.succeeded", "A1")], b"OKA1"
+
+
+RECIPES = [recipe_plain, recipe_timed, recipe_standard, recipe_batch, recipe_composed, recipe_form]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
     provider = Provider("recipe", **evaluate("providers.md", recipe.__name__.replace("_", " ")))
     headers, body, expected, answer = recipe()
@@ -395,13 +417,113 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
     assert [(event.provider_event_id, event.type, event.order_id) for event in events] == expected
     if answer:
         assert provider.answer(events).content == answer
-    with pytest.raises(WebhookRefused):
-        provider.verify(headers, body + b" ")
+    for changed in (body + b" ", body.replace(b"A1", b"B1")):
+        with pytest.raises(WebhookRefused):
+            provider.verify(headers, changed)
     sent = sign_webhook(
         provider, compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
     )
     assert provider.verify(sent.meta, sent.body)
     assert [event.order_id for event in provider.parse(sent.meta, sent.body)] == ["A1"]
+
+
+def test_recipe_without_an_id_tells_stages_apart_and_reads_the_money():
+    provider = Provider("recipe", **evaluate("providers.md", "recipe composed"))
+    refund = {"id": "r1", "status": "queued", "payment": "p1", "amount": 400, "currency": "eur"}
+    queued, done = [
+        provider.parse({}, json.dumps({"event": "refund", "object": each}).encode())[0]
+        for each in (refund, dict(refund, status="done"))
+    ]
+    assert [queued.type, done.type] == ["refund", "refund.created"]
+    assert queued.dedup_key != done.dedup_key
+    assert (done.order_id, done.payment_id) == ("", "p1")
+    assert str(provider.read_money(provider.payload(done.body))) == "4.00 EUR"
+
+
+def test_recipe_of_a_form_reads_the_time_in_its_zone():
+    provider = Provider("recipe", **evaluate("providers.md", "recipe form"))
+    (event,) = provider.parse({}, recipe_form()[1])
+    assert event.occurred_at.isoformat() == "2026-11-23T09:00:00+00:00"
+
+
+class Environment:
+    """The environment of a project that has every secret."""
+
+    def list(self, name):
+        """Return a secret that is nobody else's."""
+        return [hashlib.sha256(name.encode()).hexdigest()]
+
+
+def read_code(caption, **variables):
+    """Return what a block of the page about providers sets."""
+    blocks = {block.caption: block for block in read_blocks("howto", "providers.md")}
+    exec(blocks[caption].text, variables)
+    return variables
+
+
+def make_shop(monkeypatch, **functions):
+    """Put functions into a module shop.<name> each."""
+    for path, function in functions.items():
+        module = ModuleType(f"shop.{path}")
+        setattr(module, function.__name__, function)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.mark.parametrize("caption", ["preset", "accounts", "confirmation", "addresses"])
+def test_settings_of_providers_pass_the_check(caption, settings, monkeypatch):
+    make_shop(monkeypatch, payments=read_code("shop/payments.py")["confirm_yookassa"])
+    shown = read_code(f"settings {caption}", env=Environment())
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = shown["PAYMENT_WEBHOOKS_PROVIDERS"]
+    assert [each.msg for each in check_providers(None) if each.level >= 40] == []
+    for name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        assert get_provider(name).name == name
+
+
+def test_the_check_refuses_two_endpoints_that_do_not_say_whose_they_are(settings):
+    shown = read_code("settings accounts", env=Environment())["PAYMENT_WEBHOOKS_PROVIDERS"]
+    for options in shown.values():
+        del options["ACCOUNT"]
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = shown
+    assert "payment_webhooks.E026" in [each.id for each in check_providers(None)]
+
+
+def test_confirmation_asks_for_the_object_and_believes_the_answer(settings, monkeypatch):
+    shown = read_code("shop/payments.py")
+    settings.YOOKASSA_SHOP, settings.YOOKASSA_KEY = "shop", "key"
+    asked = []
+
+    def get(url, auth, timeout):
+        asked.append((url, auth))
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b'{"id": "p/1", "status": "pending"}'
+        return answer
+
+    monkeypatch.setattr(requests, "get", get)
+    sent = {"event": "payment.succeeded", "object": {"id": "p/1", "status": "succeeded"}}
+    confirmed = shown["confirm_yookassa"](Event(body=json.dumps(sent).encode(), provider="default"))
+    assert asked == [("https://api.yookassa.ru/v3/payments/p%2F1", ("shop", "key"))]
+    provider = find_preset("yookassa")("yookassa")
+    assert provider.read_types(confirmed)[0] != "charge.succeeded"
+    assert provider.read_types(sent)[0] == "charge.succeeded"
+
+
+def test_providers_of_a_function_are_as_shown(settings, monkeypatch):
+    merchants = {"acme": SimpleNamespace(slug="acme", webhook_secret="whsec_of_acme_and_nobody")}
+    manager = SimpleNamespace(
+        filter=lambda slug: SimpleNamespace(first=lambda: merchants.get(slug))
+    )
+    make_shop(monkeypatch, models=type("Merchant", (), {"objects": manager}))
+    module = ModuleType("shop.merchants")
+    module.__package__ = "shop"
+    blocks = {block.caption: block for block in read_blocks("howto", "providers.md")}
+    exec(blocks["shop/merchants.py"].text, vars(module))
+    monkeypatch.setitem(sys.modules, "shop.merchants", module)
+    shown = read_code("settings function")
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = shown["PAYMENT_WEBHOOKS_PROVIDERS"]
+    provider = get_provider("acme")
+    assert (provider.shop, provider.signature_header) == ("acme", "Stripe-Signature")
+    with pytest.raises(KeyError):
+        get_provider("nobody")
 
 
 def test_provider_class_is_as_shown():
@@ -413,9 +535,12 @@ def test_provider_class_is_as_shown():
     variables = {}
     exec(block.text, variables)
     provider = variables["Odd"]("odd", SECRETS=["x" * 16])
-    body = json.dumps({"event_id": "evt_1", "kind": "charge", "state": "succeeded"}).encode()
-    assert provider.verify({"HTTP_X_ODD": sign(b"x" * 16, body)}, body)
+    body = json.dumps({"type": "charge.succeeded", "event_id": "evt_1"}).encode()
+    signature = sign(b"x" * 16, b"event_id=evt_1&type=charge.succeeded")
+    assert provider.verify({"HTTP_X_ODD": signature}, body)
     assert provider.parse({}, body)[0].type == "charge.succeeded"
+    with pytest.raises(WebhookRefused):
+        provider.verify({"HTTP_X_ODD": signature}, body.replace(b"evt_1", b"evt_2"))
     (unparsed,) = provider.parse({}, b'{"event_id": "evt_1"}')
     assert (unparsed.type, unparsed.status) == ("", "failed")
 

@@ -122,6 +122,14 @@ def test_an_event_is_made_up_signed_and_accepted(shop, order, live_server):
     assert event.payload["count"] == 3
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_type_and_the_url_are_known_by_what_they_are(send, live_server, order, is_first):
+    words = ["charge.succeeded", live_server.url]
+    send(*(words if is_first else reversed(words)), "--order", "A1")
+    event = Event.objects.get()
+    assert (event.type, event.order_id) == ("charge.succeeded", "A1")
+
+
 def test_a_field_can_be_called_as_the_commands_own_words_are(shop, order):
     shop(*CHARGE, "--set", "provider=x", "--set", "event_type=y", "--set", "values=z")
     payload = Event.objects.get().payload
@@ -490,6 +498,8 @@ def test_a_type_that_the_provider_calls_by_another_name_is_sent_by_that(shop, or
         ({"SIGNATURE_TEMPLATE": ""}, CHARGE, r"\(no_signature\). Set SIGNATURE_TEMPLATE to what"),
         ({}, [*CHARGE, "--stale"], "The provider tried signs no time"),
         ({}, [], "Give the --type of the event"),
+        ({}, ["http://a/x", "refund.created", *CHARGE], "Give one type and one URL at most"),
+        ({}, ["http://a/x", "http://b/x", *CHARGE], "Give one type and one URL at most"),
         ({}, ["--file", "/no/such/file"], "No such file"),
         ({}, ["--file", __file__, "--order", "A1"], "The template is not JSON"),
         ({}, [*CHARGE, "--set", "amount"], "--set 'amount' is not NAME=VALUE"),

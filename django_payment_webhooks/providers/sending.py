@@ -331,13 +331,15 @@ def sign_webhook(
     """Return a webhook with what proves it, in its headers or its body.
 
     ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the
-    first usable secret signs. Raises ``ValueError`` if there is none, if the scheme has no time of
-    signing that could have an age, or if the provider would not accept its own signature.
+    first usable secret signs. If the provider's addresses are checked behind proxies, it looks as
+    if it had come through them. Raises ``ValueError`` if there is no key, if the scheme has no time
+    of signing that could have an age, or if the provider would not accept its own signature.
     """
     if age and not provider.has_timestamp():
         raise ValueError(
             f"The provider {provider.name} signs no time, so that a webhook has no age."
         )
+    webhook = add_address(provider, webhook)
     if provider.proof == UNPROVED:
         return webhook
     own_key = find_key(provider)
@@ -360,7 +362,7 @@ def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
     """Raise ``ValueError`` if the provider would not accept a webhook that is signed now."""
     signed = add_proof(provider, webhook, key)
     try:
-        provider.verify(signed.meta, signed.body)
+        provider.verify({"REMOTE_ADDR": find_address(provider), **signed.meta}, signed.body)
     except WebhookRefused as error:
         advice = "Its class verifies in a way of its own: let it override sign_headers, too."
         if provider.verifies_by_options:
@@ -378,6 +380,19 @@ def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) 
     body = provider.sign_body(key, webhook.meta, webhook.body, timestamp)
     proof = provider.sign_headers(key, webhook.meta, body, timestamp)
     return webhook._replace(body=body).add_headers(proof)
+
+
+def find_address(provider: Provider) -> str:
+    """Return an address from which a provider sends."""
+    return next(iter(provider.addresses), "").partition("/")[0]
+
+
+def add_address(provider: Provider, webhook: Webhook) -> Webhook:
+    """Return a webhook as it is after the proxies that the settings count, if they count any."""
+    hops = [find_address(provider), *["127.0.0.1"] * ((provider.trusted_proxies or 0) - 1)]
+    if not provider.addresses or not provider.trusted_proxies:
+        return webhook
+    return webhook._replace(headers={"X-Forwarded-For": ", ".join(hops), **webhook.headers})
 
 
 def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:

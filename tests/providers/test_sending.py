@@ -243,6 +243,21 @@ def test_a_provider_that_refuses_its_own_signature_gets_advice(provider, advice)
     assert SECRET not in str(raised.value)
 
 
+@pytest.mark.parametrize(("proxies", "came_by"), [(1, []), (3, ["127.0.0.1", "127.0.0.1"])])
+def test_a_provider_whose_addresses_are_checked_is_played_behind_the_proxies(proxies, came_by):
+    provider = make(ADDRESSES=["192.0.2.0/28"], TRUSTED_PROXIES=proxies)
+    signed = sign_webhook(provider, Webhook(b"{}", {}))
+    assert signed.headers["X-Forwarded-For"] == ", ".join(["192.0.2.0", *came_by])
+    assert provider.verify({"REMOTE_ADDR": "127.0.0.1", **signed.meta}, signed.body)
+
+
+@pytest.mark.parametrize("options", [{}, {"TRUSTED_PROXIES": 0}])
+def test_without_proxies_an_address_is_not_made_up(options):
+    provider = make(ADDRESSES=["192.0.2.0/28"], **options)
+    signed = sign_webhook(provider, Webhook(b"{}", {}))
+    assert "X-Forwarded-For" not in signed.headers
+
+
 def test_the_time_of_signing_is_the_present():
     provider = get_provider("timed")
     before = int(time.time())

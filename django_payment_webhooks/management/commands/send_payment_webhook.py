@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import re
 import sys
 from collections import Counter
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ HINTS = {
     503: "The other side has no secret for this provider, or no database.",
 }
 USE_HTTPS = "Use https as well: whoever sees a signed webhook on its way can send it again."
+DEFAULT_URL = "http://127.0.0.1:8000"
+# What can be no URL, which has a colon or a slash.
+TYPE = re.compile(r"[^:/]+")
 REDIRECT = "A provider does not follow a redirect: give the address that it leads to."
 
 
@@ -43,11 +47,11 @@ class Command(BaseCommand):
 
     help = (
         "Play a payment provider: sign an event as the provider does, with its first secret in the"
-        " settings, and post it to a URL. The event is made from --type, --order and --set, or read"
-        " from a file. Exits with 0 if every answer is as it should be: 200, and at most the first"
-        " one new; 401 with --forge, and with --stale if the time is out of the provider's"
-        " tolerance. Example: send_payment_webhook --type charge.succeeded --order A1"
-        " --set amount=25.00 --duplicate 2"
+        " settings, and post it to a URL. The event is made from its type, --order and --set, or"
+        " read from a file. Exits with 0 if every answer is as it should be: 200, and at most the"
+        " first one new; 401 with --forge, and with --stale if the time is out of the provider's"
+        " tolerance. Example: send_payment_webhook charge.succeeded --order A1 --set amount=25.00"
+        " --duplicate 2"
     )
 
     # It helps to find mistakes in the settings, and must not be stopped by one.
@@ -56,11 +60,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         """Add the options."""
         parser.add_argument(
-            "url",
-            nargs="?",
-            default="http://127.0.0.1:8000",
-            help="where to; without a path the project's own address for the provider is added"
-            " [%(default)s]",
+            "words",
+            nargs="*",
+            metavar="TYPE|URL",
+            help="the type of the event, as --type says it; and where to: to a URL without a path"
+            f" the project's own address for the provider is added [{DEFAULT_URL}]",
         )
         parser.add_argument(
             "--provider", default="default", metavar="NAME", help="who sends [%(default)s]"
@@ -132,6 +136,7 @@ class Command(BaseCommand):
         """Send the webhook, and print what it was answered with."""
         try:
             check_numbers(options)
+            sort_words(options)
             provider = find_provider(options["provider"])
             url = complete_url(options["url"], provider.name)
             check_url(url, options)
@@ -211,6 +216,16 @@ def check_numbers(options):
     """Raise ``ValueError`` for numbers that make no sense."""
     if options["duplicate"] < 0 or options["timeout"] <= 0:
         raise ValueError("--duplicate is a number from 0 on, --timeout a number above it.")
+
+
+def sort_words(options):
+    """Set the URL and the type to the words that are one. Raises ``ValueError`` for too many."""
+    types = [word for word in options["words"] if TYPE.fullmatch(word)]
+    urls = [word for word in options["words"] if word not in types]
+    if len(urls) > 1 or len(types) + bool(options["type"]) > 1:
+        raise ValueError("Give one type and one URL at most.")
+    options["url"] = urls[0] if urls else DEFAULT_URL
+    options["type"] = types[0] if types else options["type"]
 
 
 def complete_url(url, provider):
