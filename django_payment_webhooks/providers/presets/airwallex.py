@@ -18,10 +18,10 @@ LIVE = """
     34.124.183.136 34.126.131.52 34.21.185.174 34.142.140.136 35.236.197.105 34.11.6.7
     34.145.133.253 34.182.195.122 35.186.175.150 34.85.218.163 136.107.34.62 35.186.166.138
     34.21.104.184
-""".split()
+"""
 SANDBOX = """
     35.240.211.132 35.187.239.216 34.87.139.23 136.110.35.143 34.142.189.194 35.197.128.86
-""".split()
+"""
 FAILED = "payment_intent.cancelled|payment_attempt.authorization_failed"
 ENDS = ("lost", "accepted", "expired")
 
@@ -31,7 +31,7 @@ class Preset(Provider):
 
     docs = "https://www.airwallex.com/docs/developer-tools/webhooks"
     events = ("payment_intent.succeeded", "payment_attempt.*", "refund.*", "payment_dispute.*")
-    addresses = (*LIVE, *SANDBOX)
+    addresses = (LIVE + SANDBOX).split()
     signature_header = "x-signature"
     content = "{timestamp}{body}"
     timestamp_header = "x-timestamp"

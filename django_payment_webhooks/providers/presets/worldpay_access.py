@@ -21,7 +21,7 @@ ADDRESSES = """
     52.19.45.138 3.11.50.124 3.11.213.43 3.14.190.43 3.121.172.32 3.125.11.252 3.126.98.120
     3.139.153.185 3.139.255.63 13.200.51.10 13.200.56.25 13.232.151.127 34.236.63.10
     34.253.172.98 35.170.209.108 35.177.246.6 52.4.68.25 52.51.12.88 108.129.30.203
-""".split()
+"""
 REFUSED = "refused|error|expired|cancelled|settlementFailed"
 
 
@@ -31,7 +31,7 @@ class Preset(Provider):
     docs = "https://docs.worldpay.com/access/products/events"
     events = ("sentForSettlement", "refused", "refunded", "refundFailed", "chargedBack")
     resends_for = 7 * 24 * 60 * 60
-    addresses = ADDRESSES
+    addresses = ADDRESSES.split()
     key_encoding = "hex"
     signature_header = "Event-Signature"
     signature_pattern = r"[^/,\s]+/(?i:sha-?256)/([0-9A-Fa-f]{64})(?=$|[,\s])"
