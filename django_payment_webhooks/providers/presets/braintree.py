@@ -6,9 +6,9 @@ HMAC-SHA1 by the SHA-1 of the private key. ``SECRETS`` are both keys: ``public|p
 ``[xml]``. An endpoint is verified by a GET with a challenge. Kinds:
 https://developer.paypal.com/braintree/docs/reference/general/webhooks/overview.
 
-A notification has no id: it is its kind, its objects and its time. Card payments outside of a
-subscription have no notification at all, only those of banks. A refund is a transaction, too, of
-the type ``credit``. Subjects in samples of the SDK have no currency; real ones have.
+A notification has no id: it is its kind, its objects and its time. Subscriptions and bank debits
+have notifications; a single payment by card has none. A refund is a transaction, too, of the type
+``credit``. Subjects in samples of the SDK have no currency; real ones have.
 """
 
 from __future__ import annotations

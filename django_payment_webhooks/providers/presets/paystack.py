@@ -3,7 +3,7 @@
 Signature: https://paystack.com/docs/payments/webhooks/: SHA-512 in hex over the body; the secret is
 the secret key of the API. The same page has the events, the addresses, and how often they are sent:
 every three minutes at first, then each hour for 72 hours. Objects: PaystackOSS/doc-code-snippets
-94af513.
+94af513. Every currency is counted in hundredths, also the francs, which have none.
 
 There is no id of an event: it is its name, its object, and what it says of that. So two refunds of
 one amount and one payment can't be told apart while they have no reference. A refund's event has no
@@ -28,6 +28,7 @@ class Preset(Provider):
     signature_header = "x-paystack-signature"
     digest = "sha512"
     amount_unit = "minor"
+    exponents = {"XOF": 2, "RWF": 2}
     object_path = "data"
     fields = {
         "provider_event_id": "{event}:{.id?}:{.reference?}{.transaction_reference?}:" + STATE,

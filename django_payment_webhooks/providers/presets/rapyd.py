@@ -8,7 +8,9 @@ https://docs.rapyd.net/en/refund-webhooks.html and
 https://docs.rapyd.net/en/dispute-updated-webhook.html. They can be sent again by hand at any time,
 with the time of the first: so the time of signing is not compared with the present.
 
-Give your order's number as ``merchant_reference_id`` or ``order_id`` of the metadata.
+An event is known by its ``wh_`` number, which some have as ``token`` beside another id; these have
+no time but that of signing. Give your order's number as ``merchant_reference_id`` or ``order_id``
+of the metadata.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, Mapping
 
 from .. import Provider
 
+SENT = "header:timestamp"
 DISPUTE = "PAYMENT_DISPUTE_UPDATED data.status"
 
 
@@ -31,12 +34,13 @@ class Preset(Provider):
     content = "{url}{header:salt}{timestamp}{header:access_key}{secret}{body}"
     timestamp_header = "timestamp"
     tolerance = None
-    ignored_fields = ("status",)
+    time_format = "s"
+    ignored_fields = ("status", "attempts", "last_attempt_at", "next_attempt_at", SENT)
     object_path = "data"
     fields = {
-        "provider_event_id": "id",
+        "provider_event_id": ("token", "id"),
         "type": "type",
-        "occurred_at": "created_at",
+        "occurred_at": ("created_at ~ ^([1-9].*)", SENT),
         "order_id": (".merchant_reference_id", ".metadata.order_id"),
         "payment_id": {
             "refund.*": ".payment",

@@ -8,8 +8,9 @@ apart.
 A webhook names the order of Revolut and yours, and no sum; and a refund is an order, too, which is
 completed like a payment. So ``CONFIRM`` names your function, which fetches the order of
 ``event.payment_id`` (https://developer.revolut.com/docs/merchant/retrieve-order) and returns
-``{**event.payload, "order": ...}``; of a dispute it adds the ``order_id`` of its payment. An event
-has no id and no time: it is its name and its object, and its time is that of the delivery.
+``{**event.payload, "order": ...}``; of a refund or a dispute it adds ``payment_id``, the order that
+was paid. An event has no id and no time: it is its name and its object, and its time is that of the
+delivery.
 """
 
 from .. import Provider
@@ -40,7 +41,7 @@ class Preset(Provider):
         "type": "event",
         "occurred_at": ("timestamp", DELIVERY),
         "order_id": ("merchant_order_ext_ref", "order.merchant_order_data.reference"),
-        "payment_id": ("order.related_order_id", "order_id"),
+        "payment_id": ("payment_id", "order_id"),
         "refund_id": {"refund.*": "order_id"},
         "dispute_id": "dispute_id",
         "amount": ("order.amount", "order.order_amount.value"),

@@ -4,7 +4,8 @@ Signature: https://developer.squareup.com/docs/webhooks/step3validate and square
 24302ba, ``tests/integration/test_webhooks_helper.py``: the address and the body. ``URL`` is the
 notification URL exactly as it was given to Square. Events:
 https://developer.squareup.com/reference/square/webhooks and square/connect-api-specification
-5733f66. Sent again for 24 hours: https://developer.squareup.com/docs/webhooks/overview.
+5733f66. Sent again for 24 hours, once for 72:
+https://developer.squareup.com/docs/webhooks/overview.
 
 A payment is updated for many reasons, before and after it is paid, and a refund begins as pending:
 what an event is depends on the status. Give your order's number as ``reference_id`` of the payment;
@@ -24,7 +25,7 @@ class Preset(Provider):
 
     docs = "https://developer.squareup.com/docs/webhooks/overview"
     events = ("payment.updated", "refund.updated", "dispute.created", "dispute.state.updated")
-    resends_for = 24 * 60 * 60
+    resends_for = 72 * 60 * 60
     dashboard = "https://squareup.com/dashboard/sales/transactions/{payment_id}"
     signature_header = "x-square-hmacsha256-signature"
     signature_encoding = "base64"

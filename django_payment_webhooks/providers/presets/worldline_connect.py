@@ -6,12 +6,14 @@ body; the header X-GCS-KeyId only says by which key. Events:
 https://docs.connect.worldline-solutions.com/documentation/webhooks/event-types/. An endpoint is
 verified by a GET with a value that is to be repeated.
 
-Give your order's number as ``merchantReference`` or ``merchantOrderId``; ``paymentReference`` is
-theirs. A payment is captured, and then paid: the first of the two counts. Disputes by their names
-are your objections: a chargeback is an event of the payment, without an id, and known by it.
+Amounts have two decimals, whatever the currency has (``AmountOfMoney`` in the same SDK). Give your
+order's number as ``merchantReference`` or ``merchantOrderId``; ``paymentReference`` is theirs. A
+payment is captured, and then paid: the first of the two counts. Disputes by their names are your
+objections: a chargeback is an event of the payment, without an id, and known by it.
 """
 
 from .. import Provider
+from ..money import EXPONENTS
 
 CHALLENGE = "header:X-GCS-Webhooks-Endpoint-Verification"
 REFUSED = ("rejected", "rejected_capture", "cancelled", "reversed")
@@ -26,6 +28,7 @@ class Preset(Provider):
     signature_header = "X-GCS-Signature"
     signature_encoding = "base64"
     amount_unit = "minor"
+    exponents = dict.fromkeys(EXPONENTS, 2)
     object_path = "payment.paymentOutput"
     fields = {
         "provider_event_id": "id",

@@ -69,3 +69,11 @@ def test_without_metadata_the_reference_is_the_order(metadata):
     body = provider.encode(event("charge.success", metadata=metadata, **CHARGE))
     (parsed,) = provider.parse({"REQUEST_METHOD": "POST"}, body)
     assert parsed.order_id == "R1"
+
+
+@pytest.mark.parametrize(("currency", "money"), [("XOF", "1000.00 XOF"), ("GHS", "1000.00 GHS")])
+def test_every_currency_is_counted_in_hundredths(currency, money):
+    provider = find_preset("paystack")("paystack", SECRETS=["x" * 32])
+    payload = event("charge.success", status="success", **CHARGE)
+    payload["data"]["currency"] = currency
+    assert str(provider.read_money(payload)) == money

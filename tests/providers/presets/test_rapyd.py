@@ -1,5 +1,7 @@
 """Rapyd: the access key is signed, and does not come along."""
 
+import json
+
 import pytest
 
 from django_payment_webhooks.exceptions import WebhookRefused
@@ -59,9 +61,27 @@ class TestRapyd(Contract):
             event(9, "PAYMENT_DISPUTE_UPDATED", status="RVW", **DISPUTE),
             {"type": "PAYMENT_DISPUTE_UPDATED", "payment_id": "payment_1"},
         ),
+        # Refunds come in another cover, without a time of their own.
+        (
+            {
+                **event(10, "REFUND_COMPLETED", **REFUND),
+                "token": "wh_10",
+                "id": "1",
+                "created_at": 0,
+            },
+            {
+                "type": "refund.created",
+                "provider_event_id": "wh_10",
+                "occurred_at": "2023-11-14T23:13:20+00:00",
+            },
+        ),
     ]
     # Sent again by hand, it says so.
     ignored = {"status": "RET"}
+
+    def parse(self, provider, body):
+        meta = {"HTTP_TIMESTAMP": "1700003600"}
+        return provider.parse(meta, json.dumps(body).encode())
 
     def test_the_access_key_and_the_address_are_signed(self, make):
         webhook = compose(make(), make_values(make(), "charge.succeeded", order_id="A1"))

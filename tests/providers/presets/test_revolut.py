@@ -19,12 +19,13 @@ ORDERS = {
     "ro_2": {"type": "refund", "state": "completed", "amount": 300, "currency": "GBP"},
     "ro_3": {"type": "payment", "state": "pending", "amount": 1000, "currency": "GBP"},
 }
-ORDERS["ro_2"]["related_order_id"] = "ro_1"
+PAID = {"ro_2": "ro_1"}
 
 
 def fetch(event):
     """Return an event with the order that Revolut has for it."""
-    return {**event.payload, "order": ORDERS[event.payload["order_id"]]}
+    order_id = event.payload["order_id"]
+    return {**event.payload, "order": ORDERS[order_id], "payment_id": PAID.get(order_id)}
 
 
 class TestRevolut(Contract):

@@ -19,6 +19,9 @@ REFUND = {"refund": {"id": "r1", "paymentId": "p1", "refundOutput": MONEY}}
 DISPUTE = {"dispute": {"id": "d1", "paymentId": "p1"}}
 
 
+YEN = {"amountOfMoney": {"amount": 100000, "currencyCode": "JPY"}}
+
+
 class TestWorldlineConnect(Contract):
     vector_options = {"MIN_KEY_LENGTH": 1}
     events = [
@@ -57,9 +60,15 @@ class TestWorldlineConnect(Contract):
             {"type": "dispute.won", "payment_id": "p1", "dispute_id": "p1"},
         ),
         (event(10, "dispute.created", **DISPUTE), {"type": "dispute.created", "payment_id": "p1"}),
+        # Always with two decimals.
         (
-            event(11, "payment.paid", payment={"id": "p2", "paymentOutput": MONEY}),
-            {"type": "charge.succeeded", "payment_id": "p2", "order_id": ""},
+            event(11, "payment.paid", payment={"id": "p2", "paymentOutput": YEN}),
+            {
+                "type": "charge.succeeded",
+                "payment_id": "p2",
+                "order_id": "",
+                "money": "1000.00 JPY",
+            },
         ),
     ]
 
