@@ -554,6 +554,18 @@ def check_celery(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_broker_client(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Check that the broker's client is installed: events would be stored, and no worker start."""
+    try:
+        current_app.connection_for_write().create_transport()
+    except (ImportError, KeyError) as error:
+        text = f"The broker's client can't be loaded: {error}."
+        hint = "Install what Celery needs for this broker, such as celery[redis] for Redis."
+        return [Error(text, hint=hint, id=PREFIX + "E027")]
+    return []
+
+
+@register()
 def check_database(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that the events' database can lock rows."""
     if connections[router.db_for_write(Event)].features.has_select_for_update:
