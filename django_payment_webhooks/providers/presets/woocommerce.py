@@ -8,8 +8,9 @@ deleted order, is answered with 200, and kept. When a webhook is made, ``webhook
 form that is not signed; the answer is 200, and nothing happens.
 
 ``X-WC-Webhook-Delivery-ID`` is a hash of the webhook and the second: two orders of one second have
-the same. No header is signed. So an event is the order, its state and when it was changed, and its
-type is ``order.`` and the status. ``completed`` alone is no payment: it needs the date. The order
+the same. No header is signed. So an event is the order, its state, and when it was changed and paid,
+which can be one second; its type is ``order.`` and the status. ``completed`` alone is no payment:
+it needs the date. The order
 is in it as it is when the webhook is sent, up to a minute later; once it has refunds, the event is
 the latest of these. If two can come within a minute, compare all ``refunds`` of the payload. A
 payment is known by the gateway's transaction, or else by the key of the order.
@@ -37,7 +38,7 @@ class Preset(Provider):
     signature_header = "X-WC-Webhook-Signature"
     signature_encoding = "base64"
     fields = {
-        "provider_event_id": "{id}:{status}:{date_modified_gmt}",
+        "provider_event_id": "{id}:{status}:{date_modified_gmt}:{date_paid_gmt?}",
         "type": "order.{status}",
         "occurred_at": "date_modified_gmt",
         "order_id": "id",

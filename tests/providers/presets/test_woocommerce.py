@@ -23,7 +23,7 @@ class TestWooCommerce(Contract):
             order("completed"),
             {
                 "type": "charge.succeeded",
-                "provider_event_id": "115:completed:2026-11-23T10:00:01",
+                "provider_event_id": "115:completed:2026-11-23T10:00:01:2026-11-23T10:00:00",
                 "occurred_at": "2026-11-23T10:00:01+00:00",
                 "order_id": "115",
                 "payment_id": "wc_order_1",
@@ -38,6 +38,11 @@ class TestWooCommerce(Contract):
         ),
         # Another order in the same second.
         (order("completed", id=116), {"type": "charge.succeeded", "order_id": "116"}),
+        # Completed by hand, and paid within the second.
+        (
+            order("completed", None),
+            {"type": "order.completed", "provider_event_id": "115:completed:2026-11-23T10:00:01:"},
+        ),
         # Completed by hand, and never paid.
         (order("completed", None, id=117), {"type": "order.completed", "order_id": "117"}),
         (order("pending", None), {"type": "order.pending"}),
