@@ -9,11 +9,6 @@ The order is the invoice. A payment is its transaction, which a refund names as
 ``refunded_txn_id``; amounts are in minor units.
 """
 
-from __future__ import annotations
-
-import base64
-from typing import Any
-
 from .. import Provider
 
 
@@ -23,6 +18,7 @@ class Preset(Provider):
     docs = "https://www.chargebee.com/docs/2.0/webhook_settings.html"
     events = ("payment_succeeded", "payment_failed", "payment_refunded")
     resends_for = 2 * 24 * 60 * 60
+    key_encoding = "basic"
     proof = "token"
     signature_header = "Authorization"
     signature_template = "Basic {signature}"
@@ -47,9 +43,3 @@ class Preset(Provider):
         "payment_refunded .transaction.status=success|": "refund.created",
         "refund_initiated": "refund.pending",
     }
-
-    def decode_secret(self, secret: Any) -> bytes:
-        """Return the name and the password in base64, as they are sent."""
-        if isinstance(secret, str) and ":" in secret:
-            secret = base64.b64encode(secret.encode()).decode()
-        return super().decode_secret(secret)
