@@ -9,8 +9,8 @@ can't be read is answered with 200, and kept.
 No header is signed, and the topic is in one. It can't be left out: ``orders/updated`` has the same
 body as ``orders/paid``, and may come first. So it is a part of an event's identity, and never
 believed alone: even under ``orders/paid`` an order is paid only if its signed body says so, and is
-no test; whoever sends a genuine body again under another topic finds nothing to be had by it. The ids of deliveries and the
-time in headers are not used.
+no test. Whoever sends a genuine body again under another topic finds nothing to be had by it. The
+ids of deliveries and the time in headers are not used.
 
 Shopify's id of the order is the payment, which refunds and disputes name; the order is
 ``order_id`` among its note attributes, or else its name, such as ``#1001``. A refund is the sum of
