@@ -397,13 +397,10 @@ def add_address(provider: Provider, webhook: Webhook) -> Webhook:
 
 def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
     """Return a webhook with a value in each header that is signed and that it has not."""
-    names = [name.rpartition("header:")[2] for name in list_placeholders(provider.content)]
+    names = list_placeholders(provider.content)
+    headers = [name.rpartition(HEADER)[2] for name in names if HEADER in name or "-" in name]
     known = {find_meta_name(name) for name in webhook.headers}
-    made = {
-        name: make_id("header")
-        for name in names
-        if "-" in name and find_meta_name(name) not in known
-    }
+    made = {name: make_id("header") for name in headers if find_meta_name(name) not in known}
     return webhook.add_headers(made)
 
 

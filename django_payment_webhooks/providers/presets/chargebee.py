@@ -3,16 +3,12 @@
 https://www.chargebee.com/docs/2.0/webhook_settings.html: what proves a webhook is the Basic
 authentication that you set for it. A secret is ``user:password``, or that in base64. It proves who
 sends, and nothing of what is sent: give an address with https alone. Events:
-https://apidocs.chargebee.com/docs/api/events. Seven more attempts within two days.
+https://apidocs.chargebee.com/docs/api/events. Seven more attempts, the last two days after the one
+before.
 
 The order is the invoice. A payment is its transaction, which a refund names as
 ``refunded_txn_id``; amounts are in minor units.
 """
-
-from __future__ import annotations
-
-import base64
-from typing import Any
 
 from .. import Provider
 
@@ -22,7 +18,8 @@ class Preset(Provider):
 
     docs = "https://www.chargebee.com/docs/2.0/webhook_settings.html"
     events = ("payment_succeeded", "payment_failed", "payment_refunded")
-    resends_for = 2 * 24 * 60 * 60
+    resends_for = 4 * 24 * 60 * 60
+    key_encoding = "basic"
     proof = "token"
     signature_header = "Authorization"
     signature_template = "Basic {signature}"
@@ -47,9 +44,3 @@ class Preset(Provider):
         "payment_refunded .transaction.status=success|": "refund.created",
         "refund_initiated": "refund.pending",
     }
-
-    def decode_secret(self, secret: Any) -> bytes:
-        """Return the name and the password in base64, as they are sent."""
-        if isinstance(secret, str) and ":" in secret:
-            secret = base64.b64encode(secret.encode()).decode()
-        return super().decode_secret(secret)

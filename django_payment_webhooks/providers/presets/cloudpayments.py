@@ -9,7 +9,8 @@ Which notification it is stands in the address alone, which nobody signs; so it 
 body says. A payment in two stages is ``Authorized`` before it is ``Completed``. Never give *Check*
 this address: it comes before the money, and its body has all that a *Pay* must have. A refund
 says no currency: it is RUB, unless you set another in ``FIELDS``. The order is the ``InvoiceId``,
-which a refund may lack; it always names its payment. If the format is JSON, set ``BODY_FORMAT``.
+which a refund may lack; it always names its payment. Test mode is that of a whole site, which has a
+secret of its own. If the format is JSON, set ``BODY_FORMAT``.
 """
 
 from .. import Provider

@@ -8,8 +8,9 @@ https://developers.paymongo.com/docs/developer-tools-webhooks-events. Sent again
 three hours; after three such failures the webhook is switched off.
 
 The resource of an event is a payment, a refund, or a checkout session with payments. Put
-``order_id`` into its metadata. ``payment.refunded`` has the payment, and says not which refund: it
-keeps its name, and ``payment.refund.updated`` is read.
+``order_id`` into its metadata; a description is a text for people, and not read.
+``payment.refunded`` has the payment, and says not which refund: it keeps its name, and
+``payment.refund.updated`` is read.
 """
 
 from .. import Provider

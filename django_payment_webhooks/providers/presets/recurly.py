@@ -3,7 +3,7 @@
 https://docs.recurly.com/recurly-subscriptions/docs/webhooks: ``recurly-signature`` has the time in
 milliseconds, and after it one or several HMACs of the time and the body. Webhooks in XML are not
 signed. Events: ``charge-invoice-notifications`` and ``payment-notifications`` beside that page. Ten
-more attempts, within about two days.
+more attempts, within seven days.
 
 A webhook says an id and what became of it, and neither sum nor order. So ``CONFIRM`` names your
 function, which fetches the invoice or the transaction of ``event.payload["id"]`` and returns
@@ -20,7 +20,7 @@ class Preset(Provider):
 
     docs = "https://docs.recurly.com/recurly-subscriptions/docs/webhooks"
     events = ("charge_invoice.paid", "charge_invoice.failed", "refund.success")
-    resends_for = 3 * 24 * 60 * 60
+    resends_for = 7 * 24 * 60 * 60
     needs_confirmation = True
     signature_header = "recurly-signature"
     signature_template = "{timestamp},{signature}"

@@ -6,11 +6,11 @@ Objects: https://shopify.dev/docs/api/admin-rest/latest/resources/order, ``refun
 Sent again eight times within four hours, and then the subscription is deleted: so a body that
 can't be read is answered with 200, and kept.
 
-No header is signed, and the topic is in one. It can't be left out: ``orders/updated`` has the same
-body as ``orders/paid``, and may come first. So it is a part of an event's identity, and never
-believed alone: an order is paid only if its signed body says so, and is no test; whoever sends a
-genuine body again under another topic finds nothing to be had by it. The ids of deliveries and the
-time in headers are not used.
+No header is signed: neither the topic, nor the ids, nor the time. Whoever has seen the webhook of a
+new order could send it again as ``orders/paid``. So nothing is read of them, and the body says what
+it is: an order with its state, such as ``order.paid``, a dispute with its own, such as
+``chargeback.won``, or a refund. The webhooks of one order in one state and second are one event.
+Orders of tests are no payments.
 
 Shopify's id of the order is the payment, which refunds and disputes name; the order is
 ``order_id`` among its note attributes, or else its name, such as ``#1001``. A refund is the sum of
@@ -24,11 +24,12 @@ from typing import Any, Sequence
 from .. import Provider
 from ..money import read_number
 
-REFUND = "refunds/create transactions[status=%s].kind=refund"
+REFUND = "refund transactions[status=%s].kind=refund"
+PART = ("transactions[status=success].amount", "transactions.0.amount")
 
 
 class Preset(Provider):
-    """Shopify signs the body, and sends the topic beside it."""
+    """Shopify signs the body, and not the topic beside it."""
 
     docs = "https://shopify.dev/docs/apps/build/webhooks"
     events = ("orders/paid", "refunds/create", "disputes/create", "disputes/update")
@@ -37,30 +38,30 @@ class Preset(Provider):
     signature_header = "X-Shopify-Hmac-Sha256"
     signature_encoding = "base64"
     fields = {
-        "provider_event_id": "{header:X-Shopify-Topic}:{id}:{updated_at?}:"
-        "{financial_status?}{status?}",
-        "type": "header:X-Shopify-Topic",
-        "occurred_at": {"orders/*": "updated_at", "refunds/*": ("processed_at", "created_at")},
-        "order_id": {"orders/*": ("note_attributes[name=order_id].value", "name")},
-        "payment_id": {"orders/*": "id", "*": "order_id"},
-        "refund_id": {"refunds/*": "id"},
-        "dispute_id": {"disputes/*": "id"},
-        "amount": {
-            "refunds/*": ("transactions[status=success].amount", "transactions.0.amount"),
-            "disputes/*": "amount",
-            "*": "total_price",
+        "provider_event_id": {
+            "order.*": "order:{id}:{financial_status}:{updated_at?}",
+            "dispute.*": "dispute:{id}:{status}",
+            "*": "{id}:{updated_at?}{created_at?}",
         },
-        "currency": {"refunds/*": "transactions.0.currency", "*": "currency"},
+        "type": ("order.{financial_status}", "{type}.{status}", "transactions.0.kind", "=other"),
+        "occurred_at": {"dispute.opened": "initiated_at", "*": ("updated_at", "processed_at")},
+        "order_id": {"order.*": ("note_attributes[name=order_id].value", "name")},
+        "payment_id": {"order.*": "id", "*": "order_id"},
+        "refund_id": {"refund*": "id"},
+        "dispute_id": {"dispute.*": "id"},
+        "amount": {"refund*": PART, "*": ("total_price", "amount")},
+        "currency": {"refund*": "transactions.0.currency", "*": "currency"},
     }
     types = {
-        "orders/paid financial_status=paid|*refunded test=false|": "charge.succeeded",
+        "order.paid|order.*refunded test=false|": "charge.succeeded",
+        "order.voided": "charge.failed",
         REFUND % "success": "refund.created",
         REFUND % "pending": "refund.pending",
         REFUND % "failure": "refund.failed",
         REFUND % "error": "refund.failed",
-        "disputes/create status=needs_response|under_review": "dispute.opened",
-        "disputes/update status=won": "dispute.won",
-        "disputes/update status=lost|accepted|charge_refunded": "dispute.lost",
+        "*.needs_response|*.under_review": "dispute.opened",
+        "*.won": "dispute.won",
+        "*.lost|*.accepted|*.charge_refunded": "dispute.lost",
     }
 
     def read_field(self, name: str, payload: Any, types: Sequence[str] = ()) -> Any:

@@ -8,11 +8,12 @@ deleted order, is answered with 200, and kept. When a webhook is made, ``webhook
 form that is not signed; the answer is 200, and nothing happens.
 
 ``X-WC-Webhook-Delivery-ID`` is a hash of the webhook and the second: two orders of one second have
-the same. No header is signed. So an event is the order, its state and when it was changed, and its
-type is ``order.`` and the status. ``completed`` alone is no payment: it needs the date. The order
-is in it as it is when the webhook is sent, up to a minute later; once it has refunds, the event is
-the latest of these. If two can come within a minute, compare all ``refunds`` of the payload. A
-payment is known by the gateway's transaction, or else by the key of the order.
+the same. No header is signed. So an event is the order, its state, and when it was changed and
+paid, which can be one second; its type is ``order.`` and the status. ``completed`` alone is no
+payment: it needs the date. The order is in it as it is when the webhook is sent, up to a minute
+later; once it has refunds, the event is the latest of these. If two can come within a minute,
+compare all ``refunds`` of the payload. A payment is known by the gateway's transaction, or else by
+the key of the order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import re
 from django.http import HttpRequest, HttpResponse
 
 from .. import Provider
-from ..headers import read_header
 
 PING = re.compile(rb"webhook_id=[0-9]+")
 
@@ -37,7 +37,7 @@ class Preset(Provider):
     signature_header = "X-WC-Webhook-Signature"
     signature_encoding = "base64"
     fields = {
-        "provider_event_id": "{id}:{status}:{date_modified_gmt}",
+        "provider_event_id": "{id}:{status}:{date_modified_gmt}:{date_paid_gmt?}",
         "type": "order.{status}",
         "occurred_at": "date_modified_gmt",
         "order_id": "id",
@@ -54,7 +54,6 @@ class Preset(Provider):
 
     def ping(self, request: HttpRequest) -> HttpResponse | None:
         """Return the answer to the form that asks whether somebody is there."""
-        is_signed = read_header(request.META, str(self.signature_header))
-        if request.method == "POST" and not is_signed and PING.fullmatch(request.body):
+        if request.method == "POST" and PING.fullmatch(request.body):
             return HttpResponse(content_type="text/plain")
         return super().ping(request)
