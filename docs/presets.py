@@ -31,7 +31,16 @@ HANDLERS = {
     "dispute.lost": ("LoseDispute", "DisputeLostHandler"),
 }
 TYPES = ("charge.succeeded", "charge.failed", *list(HANDLERS)[1:])
-BODIES = {"json": "JSON", "form": "a form", "query": "a form, or the query of a GET"}
+BODIES = {
+    "json": "JSON",
+    "form": "a form",
+    "nested": "a form with names in brackets",
+    "query": "a form, or the query of a GET",
+}
+UNITS = {
+    "major": "Amounts are in major units, as `event.money` is.",
+    "minor": "Amounts are in minor units; `event.money` is in major ones.",
+}
 FLAT = ("form", "query")
 # What a condition says that is no value.
 STATES = {"": "missing", "?*": "there"}
@@ -61,7 +70,7 @@ class Preset:
         self.doc = dedent(module.__doc__).strip()
         title, *self.paragraphs = self.doc.split("\n\n")
         name, _, kind = title.rstrip(".").partition(": ")
-        self.brand = name.split(",")[0]
+        self.brand = re.split(r",| \(", name)[0]
         self.kind = write_text(kind.split(",")[0]) or self.find_version()
         self.about = write_text(type(self.provider).__doc__.split("\n\n")[0])
 
@@ -196,7 +205,8 @@ class Preset:
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
         if provider.addresses:
-            yield '"TRUSTED_PROXIES": 1,  # how many of yours are in front of Django'
+            yield "# How many proxies of yours are in front: then its addresses are checked."
+            yield '# "TRUSTED_PROXIES": 1,'
 
     def write_types(self):
         """Return the table of the provider's types and ours."""
@@ -231,10 +241,7 @@ class Preset:
         yield f"Proof: {self.proof}{self.write_place()}."
         if provider.proof != UNPROVED and provider.has_timestamp() and provider.tolerance:
             yield f"A webhook is refused {provider.tolerance} seconds after it was signed."
-        yield (
-            f"The body is {self.body}. Amounts are in {provider.amount_unit} units; `event.money`"
-            " is in major ones."
-        )
+        yield f"The body is {self.body}. {UNITS[provider.amount_unit]}"
         yield self.write_answer()
         yield self.write_resending()
         yield "It can repeat an event, and promises no order; the app takes care of both."
@@ -310,7 +317,8 @@ class Preset:
         """Return whether a webhook itself can name the order: a form has no objects in it."""
         provider = self.provider
         field = compile_field(provider.fields.get("order_id", ""), provider.object_path)
-        path = next(iter(field.paths([event_type])), "")
+        names = [rule.names[0] for rule in provider.rules if rule.type == event_type]
+        path = next(iter(field.paths([event_type, *names])), "")
         return bool(path) and (provider.body_format not in FLAT or "." not in path)
 
 
