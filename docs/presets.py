@@ -14,9 +14,9 @@ from django_payment_webhooks.providers import Provider, presets
 from django_payment_webhooks.providers.certificates import CertificateSignature
 from django_payment_webhooks.providers.contents import list_placeholders
 from django_payment_webhooks.providers.declarative import UNPROVED
+from django_payment_webhooks.providers.fields import compile_field
 from django_payment_webhooks.providers.jws import JWSSignature
 from django_payment_webhooks.providers.public_keys import PublicKeySignature
-from django_payment_webhooks.providers.sending import compose, make_values
 
 HOST = "https://shop.example.com"
 PATH = "/v1/webhooks/payment/"
@@ -31,7 +31,19 @@ HANDLERS = {
     "dispute.lost": ("LoseDispute", "DisputeLostHandler"),
 }
 TYPES = ("charge.succeeded", "charge.failed", *list(HANDLERS)[1:])
-BODIES = {"json": "JSON", "form": "a form", "query": "a form, or the query of a GET"}
+BODIES = {
+    "json": "JSON",
+    "form": "a form",
+    "nested": "a form with names in brackets",
+    "query": "a form, or the query of a GET",
+}
+UNITS = {
+    "major": "Amounts are in major units, as `event.money` is.",
+    "minor": "Amounts are in minor units; `event.money` is in major ones.",
+}
+FLAT = ("form", "query")
+# What a condition says that is no value.
+STATES = {"": "missing", "?*": "there"}
 DIGESTS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384"}
 DIGESTS["sha512"] = "SHA-512"
 # The providers' own programs that send to a machine without a public address.
@@ -58,7 +70,8 @@ class Preset:
         self.doc = dedent(module.__doc__).strip()
         title, *self.paragraphs = self.doc.split("\n\n")
         name, _, kind = title.rstrip(".").partition(": ")
-        self.brand, self.kind = name.split(",")[0], kind.split(",")[0]
+        self.brand = re.split(r",| \(", name)[0]
+        self.kind = write_text(kind.split(",")[0]) or self.find_version()
         self.about = write_text(type(self.provider).__doc__.split("\n\n")[0])
 
     # ---- the facts
@@ -67,6 +80,11 @@ class Preset:
     def types(self):
         """Our types that its events become, in the order of a payment's life."""
         return [name for name in TYPES if name in self.provider.types.values()]
+
+    def find_version(self):
+        """Return what the preset's name says beyond the provider's."""
+        brand = re.sub(r"\W+", "_", self.brand.lower())
+        return self.name[len(brand) :].strip("_") if self.name.startswith(brand) else ""
 
     @property
     def is_played(self):
@@ -187,7 +205,8 @@ class Preset:
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
         if provider.addresses:
-            yield '"TRUSTED_PROXIES": 1,  # how many of yours are in front of Django'
+            yield "# How many proxies of yours are in front: then its addresses are checked."
+            yield '# "TRUSTED_PROXIES": 1,'
 
     def write_types(self):
         """Return the table of the provider's types and ours."""
@@ -206,10 +225,7 @@ class Preset:
 
     def write_rule(self, rule):
         """Return which of the provider's events are of one of our types."""
-        conditions = [
-            f"`{condition.path}` is {' or '.join(quote(value) for value in condition.values)}"
-            for condition in rule.conditions
-        ]
+        conditions = [write_condition(condition) for condition in rule.conditions]
         names = ", ".join(quote(name) for name in rule.names)
         return f"{names} if {' and '.join(conditions)}" if conditions else names
 
@@ -225,10 +241,7 @@ class Preset:
         yield f"Proof: {self.proof}{self.write_place()}."
         if provider.proof != UNPROVED and provider.has_timestamp() and provider.tolerance:
             yield f"A webhook is refused {provider.tolerance} seconds after it was signed."
-        yield (
-            f"The body is {self.body}. Amounts are in {provider.amount_unit} units; `event.money`"
-            " is in major ones."
-        )
+        yield f"The body is {self.body}. {UNITS[provider.amount_unit]}"
         yield self.write_answer()
         yield self.write_resending()
         yield "It can repeat an event, and promises no order; the app takes care of both."
@@ -301,12 +314,12 @@ class Preset:
         return "\n\n".join(filter(None, [text, program.strip(), refused]))
 
     def takes_order(self, event_type):
-        """Return whether a webhook itself can name the order."""
-        try:
-            compose(self.provider, make_values(self.provider, event_type, order_id="A1"))
-        except ValueError:
-            return False
-        return True
+        """Return whether a webhook itself can name the order: a form has no objects in it."""
+        provider = self.provider
+        field = compile_field(provider.fields.get("order_id", ""), provider.object_path)
+        names = [rule.names[0] for rule in provider.rules if rule.type == event_type]
+        path = next(iter(field.paths([event_type, *names])), "")
+        return bool(path) and (provider.body_format not in FLAT or "." not in path)
 
 
 # ---- how it is written
@@ -331,6 +344,12 @@ def write_table(head, rows):
     """Return a table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def write_condition(condition):
+    """Return what must be true of an event."""
+    values = [STATES.get(value) or quote(value) for value in condition.values]
+    return f"`{condition.path}` is {' or '.join(values)}"
 
 
 def write_handler(event_type):

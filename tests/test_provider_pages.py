@@ -138,7 +138,7 @@ def test_a_page_says_what_is_special(name, pages):
     page, provider = pages[f"{name}.md"], find_preset(name)(name)
     assert f"]({provider.docs})" in page
     assert all(event in page for event in provider.events)
-    assert ("`CONFIRM`" in page) == provider.needs_confirmation
+    assert ('"CONFIRM"' in find_block(page, "python")) == provider.needs_confirmation
     assert all(f"`{each}`" in page for each in provider.addresses)
     if provider.answer_body is not None:
         assert f"200 and `{provider.answer_body}`" in page

@@ -208,6 +208,23 @@ def test_a_forged_webhook_is_expected_to_be_refused(shop, db):
 
 
 @pytest.mark.parametrize(
+    ("options", "args", "status"),
+    [
+        ({"TOLERANCE": None}, ["--stale", "99999"], 200),
+        ({"TOLERANCE": None}, ["--stale"], 200),
+        ({"REFUSAL_STATUS": 498}, ["--forge"], 498),
+    ],
+)
+def test_what_is_expected_is_what_the_provider_answers(
+    shop, order, settings, options, args, status
+):
+    timed = {"SIGNATURE_TEMPLATE": "t={timestamp},v1={signature}", "CONTENT": "{timestamp}.{body}"}
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"other": {"SECRETS": [SECRET], **timed, **options}}
+    report = shop("--provider", "other", *CHARGE, *args)
+    assert (report["expected"], report["ok"]) == (status, True)
+
+
+@pytest.mark.parametrize(
     ("stale", "status"), [((), 401), ((301,), 401), ((200,), 200), ((-310,), 401), ((0,), 200)]
 )
 def test_a_time_of_signing_in_the_past_or_to_come_is_refused_beyond_the_tolerance(

@@ -350,7 +350,7 @@ def read_template(body):
 def find_age(provider, options):
     """Return how many seconds ago the webhook is to be signed."""
     if options["stale"] is True:
-        return provider.tolerance + 60
+        return (provider.tolerance or 0) + 60
     return options["stale"] or 0
 
 
@@ -379,8 +379,8 @@ def hide_proof(unsigned, signed):
 
 def find_expected(provider, age, options):
     """Return the status that the webhook should be answered with."""
-    is_refused = options["forge"] or abs(age) > provider.tolerance
-    return 401 if is_refused else 200
+    is_stale = provider.tolerance is not None and abs(age) > provider.tolerance
+    return provider.refusal_status if options["forge"] or is_stale else 200
 
 
 def describe(answer):
