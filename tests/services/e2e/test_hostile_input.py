@@ -25,6 +25,7 @@ import requests
 from processes import (
     PATH,
     SECRET,
+    TIMED_SECRET,
     make_event,
     manage,
     shop_environment,
@@ -153,7 +154,7 @@ def padded(event_id, size):
 def timed(body, timestamp, shown=None, more=""):
     """Return a genuine request of the partner who signs the time as well."""
     shown = str(timestamp) if shown is None else shown
-    mac = hmac.new(SECRET.encode(), shown.encode() + b"." + body, hashlib.sha256).hexdigest()
+    mac = hmac.new(TIMED_SECRET.encode(), shown.encode() + b"." + body, hashlib.sha256).hexdigest()
     return make_request(body, "t=%s,v1=%s%s" % (shown, mac, more), path=TIMED)
 
 
@@ -715,9 +716,7 @@ def test_admin_opens_whatever_was_stored(shop):
 
 def start_with_secrets(env, secrets):
     """Start a server with these secrets of the default partner."""
-    return start_server(
-        dict(env, PAYMENT_WEBHOOKS_SECRETS=secrets, PAYMENT_WEBHOOKS_SECRETS_TIMED=SECRET)
-    )
+    return start_server(dict(env, PAYMENT_WEBHOOKS_SECRETS=secrets))
 
 
 @pytest.fixture(scope="module")
