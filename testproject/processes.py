@@ -42,6 +42,7 @@ from downstream import Control
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(FOLDER)
 SECRET = "the shared secret of the demo and the tests"
+TIMED_SECRET = "the shared secret of the partner who signs the time"
 PATH = "/v1/webhooks/payment"
 
 #: Everything happens in seconds, not in minutes. A lease must be longer than a call of the
@@ -89,7 +90,10 @@ def shop_environment(var_dir, **overrides):
         folders.append(ROOT)
     values = dict(QUICK, VAR_DIR=var_dir, ENV_FILE=os.devnull, SECRET_KEY=uuid.uuid4().hex)
     values.update(
-        PAYMENT_WEBHOOKS_SECRETS=SECRET, PYTHONPATH=os.pathsep.join(folders), PYTHONUNBUFFERED=1
+        PAYMENT_WEBHOOKS_SECRETS=SECRET,
+        PAYMENT_WEBHOOKS_SECRETS_TIMED=TIMED_SECRET,
+        PYTHONPATH=os.pathsep.join(folders),
+        PYTHONUNBUFFERED=1,
     )
     values.update(overrides)
     env.update((name, str(value)) for name, value in values.items() if value is not None)

@@ -12,6 +12,7 @@ import pytest
 from processes import (
     Process,
     find_port,
+    make_event,
     manage,
     post_at_once,
     post_webhook,
@@ -107,12 +108,27 @@ def test_event_that_can_not_be_delivered_ends_as_failed(shop):
 
 
 def test_event_that_can_not_be_applied_ends_as_failed_at_once(shop):
-    charge = shop.charge("no-such-order")
+    order = shop.next_order()
+    charge = make_event("charge.succeeded", order, charge_id="ch_" + order, amount="9.99")
 
     assert shop.post(charge).status == 200
 
     shop.wait_for("failed", charge)
-    assert shop.events()[charge["event_id"]][1] == 1
+    status, attempts, error = shop.events()[charge["event_id"]]
+    assert attempts == 1 and "9.99 EUR was paid, but the price is 10.00 EUR" in error
+    assert shop.effects(order) == {}
+
+
+def test_charge_that_comes_before_its_order_waits_for_it(shop):
+    order = "late-" + shop.next_order()
+    charge = shop.charge(order)
+
+    assert shop.post(charge).status == 200
+    shop.wait_for("waiting", charge)
+    manage(shop.env, "create_orders", order)
+
+    shop.wait_for("processed", charge)
+    assert shop.effects(order) == {"payment": 1}
 
 
 def hang(shop):
