@@ -1030,7 +1030,7 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
     """On MySQL only that statement is undone then. What Django was asked to save makes the
     transaction worthless.
     """
-    order, event = new_order(), EventFactory(order_id=new_order().pk)
+    held, event = new_order(), EventFactory(order_id=new_order().pk)
     bound = (
         "SET SESSION innodb_lock_wait_timeout = 1"
         if VENDOR == "mysql"
@@ -1043,12 +1043,12 @@ def test_handler_that_hides_a_lock_that_was_not_granted_commits_nothing_by_half(
         try:
             with connection.cursor() as cursor:
                 cursor.execute(bound)
-            order.save()
+            held.save()
         except DatabaseError as error:
             hidden.append(error)
         LedgerEntry.objects.create(kind="second half", order_id=event.order_id)
 
-    holder = Thread(hold_order(order, locked, end))
+    holder = Thread(hold_order(held, locked, end))
     assert locked.wait(PATIENCE)
     with monkeypatch.context() as patch:
         patch.setattr(MarkOrderPaid, "order_paid", order_paid)
@@ -1154,8 +1154,8 @@ def connection_key():
 def test_event_survives_the_end_of_its_connection(order, nudges, monkeypatch, moment):
     event, original, killed = EventFactory(), getattr(MarkOrderPaid, moment), []
 
-    def cut(self, event):
-        original(self, event)
+    def cut(self, *args):
+        original(self, *args)
         if not killed:
             killed.append(connection_key())
             Thread(lambda: kill_connection(killed[0])).finish()
