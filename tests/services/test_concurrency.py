@@ -928,24 +928,24 @@ def test_handlers_that_deadlock_are_tried_again_at_once(isolation, monkeypatch, 
     VENDOR != "mysql", reason="only MySQL tells of a lock in time by an error that is tried again"
 )
 def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkeypatch, retried):
-    event, locked, end, pay = (
+    event, locked, end, find = (
         EventFactory(),
         threading.Event(),
         threading.Event(),
-        MarkOrderPaid.order_paid,
+        MarkOrderPaid.get_order,
     )
 
-    def order_paid(self, event, order):
+    def get_order(self, event):
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 0")
         try:
-            pay(self, event, order)
+            return find(self, event)
         except OperationalError:
             end.set()
             holder.finish()
             raise
 
-    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    monkeypatch.setattr(MarkOrderPaid, "get_order", get_order)
     holder = Thread(hold_order(order, locked, end))
     assert locked.wait(PATIENCE)
     Thread(work_on(event)).finish()
@@ -960,9 +960,9 @@ def test_handler_that_is_not_granted_a_lock_is_tried_again_at_once(order, monkey
 def test_handler_whose_snapshot_is_old_is_tried_again_at_once(
     order, isolation, snapshots, monkeypatch, retried
 ):
-    event, pay = EventFactory(), MarkOrderPaid.order_paid
+    event, find = EventFactory(), MarkOrderPaid.get_order
 
-    def order_paid(self, event, order):
+    def get_order(self, event):
         Order.objects.get(pk=order.pk)  # so the snapshot is of before
         if not retried:
             Thread(
@@ -970,9 +970,9 @@ def test_handler_whose_snapshot_is_old_is_tried_again_at_once(
                     currency="EUR", paid_at=timezone.now()
                 )
             ).finish()
-        pay(self, event, order)
+        return find(self, event)
 
-    monkeypatch.setattr(MarkOrderPaid, "order_paid", order_paid)
+    monkeypatch.setattr(MarkOrderPaid, "get_order", get_order)
     process([event.pk])
 
     event.refresh_from_db()
