@@ -31,7 +31,9 @@ import django_payment_webhooks as package
 
 names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
 names.remove(package.__name__ + ".pytest_plugin")
-for name in names:
+# What a worker needs for each broker: pytest would bring some of it.
+brokers = ["kombu.transport.redis", "kombu.transport.pyamqp"]
+for name in names + brokers:
     __import__(name)
 print(f"{package.__version__}: imported {len(names)} modules of {package.__path__[0]}")
 """
@@ -56,7 +58,15 @@ def main(folder):
         version = f"py{sys.version_info.major}{sys.version_info.minor}"
         constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
         subprocess.check_call(
-            [python, "-m", "pip", "install", "--quiet", *constraints, wheel + "[metrics,tracing]"]
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                *constraints,
+                wheel + "[metrics,services,tracing]",
+            ]
         )
         subprocess.check_call([python, "-m", "pip", "check"])
         subprocess.check_call(

@@ -274,6 +274,8 @@ def check_content(provider: Provider) -> Iterator[CheckMessage]:
 def check_headers(provider: Provider) -> Iterator[CheckMessage]:
     """Check that no field of a provider comes from a header which it does not sign."""
     signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
+    if "timestamp" in signed:
+        signed.add(provider.timestamp_header.lower())
     for field, reference in provider.fields.items():
         for path in compile_field(reference, provider.object_path).paths():
             kind, _, header = path.partition(":")
@@ -549,6 +551,18 @@ def check_celery(app_configs: Any, **_: Any) -> list[CheckMessage]:
     )
     hint = "Import it in the __init__.py beside settings.py: from .celery import app as celery_app."
     return [Warning(text, hint=hint, id=PREFIX + "W004")]
+
+
+@register()
+def check_broker_client(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Check that the broker's client is installed: events would be stored, and no worker start."""
+    try:
+        current_app.connection_for_write().create_transport()
+    except (ImportError, KeyError) as error:
+        text = f"The broker's client can't be loaded: {error}."
+        hint = "Install what Celery needs for this broker, such as celery[redis] for Redis."
+        return [Error(text, hint=hint, id=PREFIX + "E027")]
+    return []
 
 
 @register()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from appconf import AppConf
 from django.conf import settings as settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from .handlers import Handler
     from .receiving import BaseProvider
 
 
@@ -44,10 +43,5 @@ def get_provider(name: str) -> BaseProvider:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
     backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.make"))
-    return cast("BaseProvider", backend(name, **options))
-
-
-def get_handler(event_type: str) -> Handler | None:
-    """Return the handler of a type of event, or None."""
-    path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
-    return import_string(path)() if path else None
+    provider: BaseProvider = backend(name, **options)
+    return provider

@@ -111,8 +111,7 @@ def store_event(draft: Event) -> Event:
     Looked for first: for an ordinary repetition an INSERT would write an error into the database's
     log. Whoever was first in between makes it fail, and the next look sees its row.
     """
-    known: Event | None = Event.objects.filter(dedup_key=draft.dedup_key).defer("body").first()
-    if known is not None:
+    for known in Event.objects.look_up("dedup_key = %s", [draft.dedup_key]):
         return known
     draft.pk = None  # an earlier try may have been undone
     draft.save(force_insert=True)

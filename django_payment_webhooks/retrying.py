@@ -13,10 +13,11 @@ from appconf import AppConf
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, IntegrityError, connections, router
 from django.utils.http import parse_http_date_safe
+from django.utils.module_loading import import_string
 from kombu.utils.functional import retry_over_time
 
 from . import signals
-from .conf import get_handler, get_provider, settings
+from .conf import get_provider, settings
 from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
@@ -174,9 +175,15 @@ class RetryPolicy:
         return decide_retry(event, error)
 
 
+def get_handler(event_type: str) -> Handler | None:
+    """Return the handler of a type of event, or None."""
+    path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
+    return import_string(path)() if path else None
+
+
 def pause(error: DatabaseError, *_: Any) -> float:
     """Return how many seconds to pause. Raises an error that is here to stay."""
-    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in str(error):
+    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in describe(error):
         raise error
     return random.uniform(0.01, 0.1)
 
@@ -186,10 +193,12 @@ def pause_unless_lost(error: DatabaseError, *_: Any) -> float:
     return 0.01 if isinstance(error, IntegrityError) else pause(error)
 
 
-def find_codes(error: DatabaseError) -> set[Any]:
+def find_codes(error: DatabaseError) -> set[int | str]:
     """Return the codes that a database's driver gave to an error."""
     cause = error.__cause__
-    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+    codes = [getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]]
+    # A handler can raise such an error, too, with arguments of any kind.
+    return {code for code in codes if isinstance(code, (int, str))}
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
 from .providers.confirmed import UNCONFIRMED
-from .providers.subject import find_related
 from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause
 
@@ -63,14 +62,26 @@ def release(event: Event, **_: Any) -> None:
     """
     if not event.order_key and not event.payment_key:
         return
-    waiting = find_related(event).filter(status=Event.WAITING)
     try:
-        # Of most orders nothing waits, so that the question is to cost little.
-        keys = waiting.filter(due_at__gt=time.time()).values_list("pk", flat=True)[:MAX_RELEASED]
+        keys = find_waiting(event)
         if keys:
-            release_all(list(keys), event)
+            release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
+
+
+def find_waiting(event: Event) -> list[int]:
+    """Return the keys of the events that wait for an event's order or payment.
+
+    Of most nothing waits, so that the question is to cost little. A blank key would find all
+    events without one.
+    """
+    subject = {"order_key": event.order_key, "payment_key": event.payment_key}
+    known = {column: key for column, key in subject.items() if key}
+    either = " OR ".join(f"{column} = %s" for column in known)
+    condition = f"({either}) AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
+    values = [*known.values(), Event.WAITING, time.time()]
+    return [other.pk for other in Event.objects.look_up(condition, values, "id")]
 
 
 def release_all(keys: Sequence[int], by: Event) -> None:

@@ -24,7 +24,6 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from . import history, publisher, retrying
-from .conf import get_handler
 from .handlers import Handler
 from .models import Event
 from .providers.sending import (
@@ -35,6 +34,7 @@ from .providers.sending import (
     make_values,
     sign_webhook,
 )
+from .retrying import get_handler
 from .sweeper import release
 
 __all__ = [

@@ -43,7 +43,7 @@ BELOW = {
     "checks": {"history", "providers"},
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
-    "monitoring": {"history", "publisher"},
+    "monitoring": {"checks", "history", "publisher"},
     "admin": {"history", "monitoring", "operations", "providers"},
     "contrib": {"monitoring", "publisher", "retrying"},
     "management": {"monitoring", "operations", "providers", "publisher", "sweeper"},
@@ -362,8 +362,9 @@ import json
 
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
-from django_payment_webhooks.conf import get_handler
+from django_payment_webhooks.conf import settings
 from django_payment_webhooks.exceptions import NothingToDo, Overtaken, WebhookRefused
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.models import Event, digest
@@ -428,10 +429,9 @@ class Policy:
     call_guarded = call
 
     def find_handler(self, event):
-        handler = get_handler(event.type)
-        if handler is None:
+        if event.type not in settings.PAYMENT_WEBHOOKS_HANDLERS:
             raise NothingToDo("Nobody handles it.")
-        return handler
+        return import_string(settings.PAYMENT_WEBHOOKS_HANDLERS[event.type])()
 
     def prepare(self, handler, event):
         handler.prepare(event)

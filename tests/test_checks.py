@@ -9,6 +9,8 @@ from celery import current_app
 from django.apps import apps
 from django.core import checks
 from django.db import connection, connections
+from kombu import Connection
+from kombu.transport import TRANSPORT_ALIASES
 from shop.handlers import MarkOrderPaid, RecordRefund
 
 from django_payment_webhooks import conf
@@ -193,6 +195,15 @@ def test_w003_reports_an_id_in_a_header_that_nobody_signed(provider, content):
 @pytest.mark.parametrize("header", ["Webhook-Id", "webhook-id"])
 def test_a_header_that_is_signed_is_nothing_to_complain_of(provider, header):
     provider(FIELDS={"provider_event_id": "header:" + header}, CONTENT="{webhook-id}.{body}")
+    assert found() == []
+
+
+def test_the_header_with_the_time_of_signing_is_signed(provider):
+    provider(
+        FIELDS={"occurred_at": "header:X-Time"},
+        CONTENT="{timestamp}.{body}",
+        TIMESTAMP_HEADER="X-Time",
+    )
     assert found() == []
 
 
@@ -850,6 +861,14 @@ def test_w004_reports_a_celery_app_that_is_not_loaded(monkeypatch):
     assert current_app.main == "testproject"
     monkeypatch.setattr(current_app._get_current_object(), "main", "default")
     assert found() == ["W004"]
+
+
+@pytest.mark.parametrize("url", ["needs-a-client://", "no-such-broker://"])
+def test_e027_reports_a_broker_whose_client_can_not_be_loaded(monkeypatch, url):
+    monkeypatch.setitem(TRANSPORT_ALIASES, "needs-a-client", "no_such_client:Transport")
+    app = current_app._get_current_object()
+    monkeypatch.setattr(app, "connection_for_write", lambda: Connection(url))
+    assert found() == ["E027"]
 
 
 # ---- tests that change the settings

@@ -6,9 +6,8 @@ import pytest
 from appconf import AppConf
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from shop.handlers import MarkOrderPaid
 
-from django_payment_webhooks.conf import get_handler, get_provider, load, settings
+from django_payment_webhooks.conf import get_provider, load, settings
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.publisher import PublisherConf, ThreadPublisher
 
@@ -148,22 +147,3 @@ class OwnPublisher:
     def publish(self, events):
         """Keep the events."""
         self.events += events
-
-
-# ---- handlers
-
-
-def test_a_handler_is_made_for_the_type_that_the_settings_name():
-    assert type(get_handler("charge.succeeded")) is MarkOrderPaid
-    assert get_handler("charge.succeeded") is not get_handler("charge.succeeded")
-
-
-@pytest.mark.parametrize("event_type", ["payout.paid", "", "Charge.Succeeded", "charge.succeeded "])
-def test_a_type_that_the_settings_do_not_name_has_no_handler(event_type):
-    assert get_handler(event_type) is None
-
-
-def test_a_handler_that_can_not_be_imported_raises(settings):
-    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.handlers.NoSuchClass"}
-    with pytest.raises(ImportError):
-        get_handler("charge.succeeded")

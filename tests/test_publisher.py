@@ -244,7 +244,21 @@ def test_whatever_the_brokers_client_raises_stays_with_the_publisher(
     assert [type(facts["error"]) for facts in received_signals.of("enqueue_failed")] == [error]
 
 
-def test_messages_that_nobody_takes_do_not_fill_the_memory(held, settings):
+def test_what_comes_soon_after_a_message_travels_together(broker, monkeypatch):
+    monkeypatch.setattr(publisher, "GATHERING_TIME", 0.5)
+    messages = []
+    broker(messages.append)
+    enqueue([draft(0)])
+    eventually(lambda: messages == [[0]])
+    for number in range(1, 4):
+        enqueue([draft(number)])
+        time.sleep(0.01)
+    eventually(lambda: len(messages) == 2)
+    assert messages == [[0], [1, 2, 3]]
+
+
+def test_messages_that_nobody_takes_do_not_fill_the_memory(held, settings, monkeypatch):
+    monkeypatch.setattr(publisher, "GATHERING_TIME", 0)
     settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE = 1
     enqueue([draft(0)])
     assert held.sending.wait(5)

@@ -8,12 +8,13 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
+from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.exceptions import NotReady, PermanentFailure
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.publisher import process
-from django_payment_webhooks.retrying import RetryPolicy, pause
+from django_payment_webhooks.retrying import RetryPolicy, get_handler, pause
 
 from .database_errors import TRANSIENT, caused_by
 from .doubles import (
@@ -315,6 +316,10 @@ class NoRepr(Exception):
     __str__ = __repr__
 
 
+class NoReprDatabaseError(NoRepr, DatabaseError):
+    """A database error that can't be described."""
+
+
 class NoResponse(Exception):
     """An error whose response can't be asked for."""
 
@@ -361,6 +366,8 @@ HOSTILE = {
     "lone surrogate": lambda: ValueError("a\ud800b"),
     "emoji": lambda: ValueError("\U0001f4a5" * 1000),
     "no arguments": Exception,
+    "database error of a list": lambda: DatabaseError(["no code"]),
+    "database error without repr": NoReprDatabaseError,
     "group of itself": lambda: nest(ValueError("x")),
 }
 
@@ -769,3 +776,22 @@ def test_a_schema_change_that_can_be_undone_is_undone(settings, order):
     event = EventFactory()
     process([event.pk])
     assert (read(event).status, read(event).attempts, effects()) == ("received", 1, [])
+
+
+# ---- the handler
+
+
+def test_a_handler_is_made_for_the_type_that_the_settings_name():
+    assert type(get_handler("charge.succeeded")) is MarkOrderPaid
+    assert get_handler("charge.succeeded") is not get_handler("charge.succeeded")
+
+
+@pytest.mark.parametrize("event_type", ["payout.paid", "", "Charge.Succeeded", "charge.succeeded "])
+def test_a_type_that_the_settings_do_not_name_has_no_handler(event_type):
+    assert get_handler(event_type) is None
+
+
+def test_a_handler_that_can_not_be_imported_raises(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.handlers.NoSuchClass"}
+    with pytest.raises(ImportError):
+        get_handler("charge.succeeded")

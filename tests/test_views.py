@@ -972,15 +972,15 @@ def failing_insert(monkeypatch):
 def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(
     webhook, stored, published, monkeypatch
 ):
-    event, find, looks = stored(webhook(BODY)), EventManager.filter, []
+    event, look_up, looks = stored(webhook(BODY)), EventManager.look_up, []
 
-    def find_too_early(self, **conditions):
-        looks.append(conditions)
-        return self.none() if len(looks) == 1 else find(self, **conditions)
+    def look_too_early(self, condition, values):
+        looks.append((condition, values))
+        return [] if len(looks) == 1 else look_up(self, condition, values)
 
-    monkeypatch.setattr(EventManager, "filter", find_too_early)
+    monkeypatch.setattr(EventManager, "look_up", look_too_early)
     assert webhook(BODY).json() == {"status": "duplicate", "event_id": "evt_1"}
-    assert looks == [{"dedup_key": event.dedup_key}] * 2
+    assert looks == [("dedup_key = %s", [event.dedup_key])] * 2
     monkeypatch.undo()
     assert Event.objects.get() == event
     assert published() == [event.pk]

@@ -229,8 +229,7 @@ class OperationsMixin:
         origin = request.POST.get("from_event", "")
         if not origin.isdecimal():
             return request.get_full_path()
-        view = f"{self.admin_site.name}:payment_webhooks_event_change"
-        return reverse(view, args=[origin])
+        return reverse(self.view_name("change"), args=[origin])
 
 
 def read_choice(request: HttpRequest) -> dict[str, Any]:

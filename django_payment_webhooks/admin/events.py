@@ -210,12 +210,14 @@ class EventAdmin(OperationsMixin, ModelAdmin):
 
     def timeline(self, event):
         """Return what happened to the event, as a table."""
-        return render_to_string("payment_webhooks/timeline.html", {"steps": read_timeline(event)})
+        context = {"steps": read_timeline(event), "change_view": self.view_name("change")}
+        return render_to_string("payment_webhooks/timeline.html", context)
 
     def order_timeline(self, event):
         """Return what happened to all events of the event's order, as a drawing."""
         drawing = draw_timeline(read_order_timeline(event), event)
-        return render_to_string("payment_webhooks/order_timeline.html", {"drawing": drawing})
+        context = {"drawing": drawing, "change_view": self.view_name("change")}
+        return render_to_string("payment_webhooks/order_timeline.html", context)
 
     order_timeline.short_description = "the order's events"
 
@@ -226,13 +228,17 @@ class EventAdmin(OperationsMixin, ModelAdmin):
         """
         context = {
             "event": event,
-            "address": reverse(f"{self.admin_site.name}:payment_webhooks_event_changelist"),
+            "address": reverse(self.view_name("changelist")),
             "can_replay": event.status in REPLAYABLE,
             "can_resolve": event.status in RESOLVABLE,
         }
         return render_to_string("payment_webhooks/operations.html", context)
 
     # ---- pages of its own
+
+    def view_name(self, view):
+        """Return the name of a view in this admin's own site, which need not be the default one."""
+        return f"{self.admin_site.name}:payment_webhooks_event_{view}"
 
     def show(self, request, template, title, **context):
         """Return a page of this admin's."""
@@ -241,6 +247,7 @@ class EventAdmin(OperationsMixin, ModelAdmin):
             "title": title,
             "opts": self.model._meta,
             "media": self.media,
+            "change_view": self.view_name("change"),
             **context,
         }
         return TemplateResponse(request, f"admin/payment_webhooks/event/{template}.html", context)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Iterator, NamedTuple
 
 from appconf import AppConf
+from django.core.checks import ERROR
+from django.core.checks.registry import registry
 
+from .. import checks
 from ..conf import settings
 from ..models import Event
 from .overview import DueCount, Overview, StatusCount
@@ -38,6 +41,7 @@ def find_problems(overview: Overview) -> list[Problem]:
 
 def find_critical_problems(overview: Overview) -> Iterator[str]:
     """Give what somebody must look at now."""
+    yield from find_configuration_errors()
     due = overview.backlog.due
     if due.oldest_seconds > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
         yield (
@@ -56,6 +60,20 @@ def find_critical_problems(overview: Overview) -> Iterator[str]:
             f"No sweeper is running, or it can't keep up: an event should have been enqueued again "
             f"{describe_time(due.unswept_seconds)} ago."
         )
+
+
+def find_configuration_errors() -> Iterator[str]:
+    """Give what the app's own system checks report as errors.
+
+    A process that runs with them, as a web server does that was started without the checks, may
+    refuse every webhook.
+    """
+    for check in registry.get_checks():
+        if check.__module__ != checks.__name__:
+            continue
+        for message in check(app_configs=None):
+            if message.level >= ERROR:
+                yield f"{message.msg} {message.hint or ''} ({message.id})".replace("  ", " ")
 
 
 def find_other_problems(overview: Overview) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import IntegrityError, router, transaction
 
-from ..conf import get_handler, load, settings
+from ..conf import load, settings
 from ..exceptions import Overtaken
 from ..models import Event, digest
-from ..retrying import Decision
+from ..retrying import Decision, get_handler
 from .replay import REPLAYABLE
 
 RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}

@@ -9,9 +9,11 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from . import directory
 from .declarative import Provider
 
-__all__ = ["Provider", "make"]
+# The directory needs only be imported: it listens for a function's name in the settings.
+__all__ = ["Provider", "directory", "make"]
 
 
 def make(name: str, PRESET: str = "", **options: Any) -> Provider:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 
-from .payloads import dump_json, load_json
+from .elements import dump_xml, load_xml
+from .payloads import check_size, dump_json, load_json
 
 # No JSON and no form begins like this.
 MARK = b"beside the body: "
@@ -41,8 +42,50 @@ def dump_form(fields: Mapping[str, Any]) -> bytes:
     return urlencode(fields).encode()
 
 
+def load_nested(body: bytes) -> dict[str, Any]:
+    """Return the document that a form is: ``a[b]`` is the field ``b`` of the object ``a``.
+
+    An index is a name like any other. Raises ``ValueError``.
+    """
+    document: dict[str, Any] = {}
+    for name, value in load_form(body).items():
+        *steps, last = name.replace("]", "").split("[")
+        part = document
+        for step in steps:
+            part = part.setdefault(step, {})
+            if not isinstance(part, dict):
+                raise ValueError(f"the field {step!a} of the form is a text and an object")
+        if last in part:
+            raise ValueError("a field of the form comes twice")
+        part[last] = value
+    check_size(document)
+    return document
+
+
+def dump_nested(document: Any) -> bytes:
+    """Return a form whose names have brackets."""
+    return dump_form(dict(list_fields(document)))
+
+
+def list_fields(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the fields of a form for what a document has, under a name."""
+    if isinstance(document, list):
+        document = dict(enumerate(document))
+    if not isinstance(document, dict):
+        yield name, document
+        return
+    for key, value in document.items():
+        yield from list_fields(value, f"{name}[{key}]" if name else str(key))
+
+
 FORM = Format(load_form, dump_form, "application/x-www-form-urlencoded")
-FORMATS = {"json": Format(load_json, dump_json, "application/json"), "form": FORM, "query": FORM}
+FORMATS = {
+    "json": Format(load_json, dump_json, "application/json"),
+    "form": FORM,
+    "query": FORM,
+    "nested": Format(load_nested, dump_nested, FORM.content_type),
+    "xml": Format(load_xml, dump_xml, "application/xml"),
+}
 
 
 def fold(beside: Mapping[str, str], body: bytes) -> bytes:

@@ -55,7 +55,7 @@ def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
 
 
 def read_sameness(event: Event) -> Any:
-    """Return what an event says, without what can differ between two deliveries of it."""
+    """Return what an event said, without what can differ between two deliveries of it."""
     ignored = getattr(get_provider(event.provider), "ignored_fields", ())
     return omit(read_sent(event), ignored)
 

@@ -79,8 +79,9 @@ class Provider(HMACSignature, BaseProvider):
     #: Where the events are if a webhook can carry several, with a star for the index:
     #: ``items.*.event``.
     events_path = ""
-    #: How the body is written: ``json``, ``form``, or ``query``, which is a form or the parameters
-    #: of a GET.
+    #: How the body is written: ``json``, ``form``, ``nested``, which is a form whose names have
+    #: brackets, ``xml`` (which needs ``[xml]``), or ``query``, which is a form or the parameters of
+    #: a GET.
     body_format = "json"
     #: How the time of an event is written, and the zone of a time that has none: see
     #: :mod:`~django_payment_webhooks.providers.times`.
@@ -115,6 +116,9 @@ class Provider(HMACSignature, BaseProvider):
     answer_type = "text/plain"
     #: The methods of requests that only ask whether somebody is there. They are answered with 200.
     ping_methods: Sequence[str] = ()
+    #: What a GET must be answered with, to show that the address is yours: a reference into its
+    #: headers or its query, with a pattern that lets nothing else through.
+    challenge: Reference = ""
 
     #: Whether a webhook proves too little to be believed: CONFIRM must be set then. Not an option:
     #: a class says it.
@@ -163,9 +167,24 @@ class Provider(HMACSignature, BaseProvider):
         It is asked before a webhook is verified, a POST with its body as ``request.body``. So
         whoever answers a challenge here proves only what the challenge asks.
         """
+        challenge = self.read_challenge(request) if self.challenge else ""
+        if challenge:
+            return HttpResponse(self.answer_challenge(challenge), content_type="text/plain")
         if request.method in self.ping_methods:
             return HttpResponse(content_type="text/plain")
         return None
+
+    def read_challenge(self, request: HttpRequest) -> str:
+        """Return what a request challenges this address with, "" if it does not."""
+        if request.method != "GET":
+            return ""
+        field = compile_field(self.challenge)
+        beside = {path: read_outside(path, request.META) for path in field.paths()}
+        return write_text(field.read(beside))
+
+    def answer_challenge(self, challenge: str) -> str:
+        """Return the answer to a challenge: the same text. A class may have to sign it."""
+        return challenge
 
     def read_body(self, request: HttpRequest) -> bytes:
         """Return the raw body of a webhook's request.
@@ -206,7 +225,8 @@ class Provider(HMACSignature, BaseProvider):
         for path in paths:
             part = find(document, path)
             signature = self.sign(key, meta, self.encode(part), timestamp)
-            place(part, self.signature_field, signature)
+            written = self.signature_template.replace("{signature}", signature)
+            place(part, self.signature_field, written)
         return self.encode(document)
 
     def list_signed(self, body: bytes) -> Iterator[bytes]:

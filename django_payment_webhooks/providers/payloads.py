@@ -256,10 +256,13 @@ def omit_one(document: Any, path: str) -> Any:
 def place(document: Any, path: str, value: Any) -> None:
     """Put a value at a dotted path into a JSON document, making what is missing on the way.
 
-    A step that is a number is the index of a list. Raises ``ValueError`` if there is a list, and
-    the step is no index.
+    A step that is a number is the index of a list, and one such as ``links[rel=up]`` an item of a
+    list. Raises ``ValueError`` if there is a list, and the step is no index.
     """
     step, _, rest = path.partition(".")
+    if step.endswith("]"):
+        place(make_item(document, step), rest, value)
+        return
     key: Any = find_index(document, step, path) if isinstance(document, list) else step
     if not rest:
         document[key] = value
@@ -268,6 +271,23 @@ def place(document: Any, path: str, value: Any) -> None:
     if not isinstance(known, (dict, list)):
         document[key] = [] if rest.partition(".")[0].isdecimal() else {}
     place(document[key], rest, value)
+
+
+def make_item(document: Any, step: str) -> Any:
+    """Return the item of a list that a step such as ``links[rel=up]`` finds, made if need be.
+
+    Raises ``ValueError`` if there is something else than a list.
+    """
+    item = find_item(document, step)
+    if item is not None:
+        return item
+    name, _, condition = step[:-1].partition("[")
+    items = document.setdefault(name, []) if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise ValueError(f"{step!a} can't be set: there is no list {name!a}.")
+    key, _, expected = condition.partition("=")
+    items.append({key: expected})
+    return items[-1]
 
 
 def find_index(items: list[Any], step: str, path: str) -> int:

@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from .signatures import DECODERS, ENCODERS, HMACSignature
 
 MISSING = "needs the package cryptography: pip install django-payment-webhooks[rsa]"
+PEM = "-----BEGIN"
 HASHES = {"sha1": "SHA1", "sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA512"}
 
 
@@ -33,6 +34,8 @@ class PublicKeySignature(HMACSignature):
 
     signature_pattern = r"(\S+)"
     signature_encoding = "base64"
+    #: The digest that these signatures are made of, if it is another than ``digest``.
+    public_key_digest = ""
     #: A private key in PEM. Only for sending, by tests.
     signing_key = ""
     verifies_by_options = False
@@ -59,7 +62,8 @@ class PublicKeySignature(HMACSignature):
         content = self.fill_content(meta, body, timestamp, key)
         public_key = load_public_key(pem)
         made = [self.decode_signature(signature) for signature in signatures]
-        return any(is_signed_by(public_key, each, content, self.digest) for each in made)
+        digest = self.public_key_digest or self.digest
+        return any(is_signed_by(public_key, each, content, digest) for each in made)
 
     def find_public_key(self, key: bytes, meta: Mapping[str, Any]) -> bytes:
         """Return the public key in PEM that verifies a webhook, none if there is none."""
@@ -77,8 +81,43 @@ class PublicKeySignature(HMACSignature):
         content = self.fill_content(meta, body, timestamp, key)
         signature = b"0" * 256
         if self.signing_key and key in self.keys():
-            signature = make_signature(self.signing_key, content, self.digest)
+            digest = self.public_key_digest or self.digest
+            signature = make_signature(self.signing_key, content, digest)
         return ENCODERS[self.signature_encoding](signature).decode()
+
+
+class EitherSignature(PublicKeySignature):
+    """How a provider signs which does so with a shared key, or with a private key of its own.
+
+    A secret in PEM is a public key, and any other one the key of an HMAC: never is one taken for
+    the other.
+    """
+
+    def decode_secret(self, secret: Any) -> bytes:
+        """Return a public key in PEM, or the key of an HMAC. Raises ``ValueError``."""
+        return find_kind(secret).decode_secret(self, secret)
+
+    def matches(
+        self,
+        key: bytes,
+        meta: Mapping[str, Any],
+        body: bytes,
+        timestamp: str,
+        signatures: Sequence[bytes],
+    ) -> bool:
+        """Return whether this key, or the owner of this public key, made one of the signatures."""
+        kind = find_kind(key.decode("utf-8", "replace"))
+        return kind.matches(self, key, meta, body, timestamp, signatures)
+
+    def sign(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> str:
+        """Return a signature by a shared key, or by ``signing_key``."""
+        return find_kind(key.decode("utf-8", "replace")).sign(self, key, meta, body, timestamp)
+
+
+def find_kind(secret: Any) -> type[HMACSignature]:
+    """Return the class that knows what to do with a secret."""
+    is_pem = isinstance(secret, str) and secret.lstrip().startswith(PEM)
+    return PublicKeySignature if is_pem else HMACSignature
 
 
 @lru_cache(maxsize=64)

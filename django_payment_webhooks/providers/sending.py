@@ -26,7 +26,7 @@ from ..receiving import BaseProvider
 from .bodies import FORMATS
 from .contents import list_placeholders
 from .declarative import UNPROVED, Provider
-from .fields import DELIVERY, HEADER, QUERY, ByType, Path, Template, compile_field
+from .fields import DELIVERY, HEADER, QUERY, Alternatives, ByType, Path, Template, compile_field
 from .headers import find_meta_name
 from .money import MAJOR, MINOR, read_money
 from .payloads import place
@@ -148,8 +148,10 @@ def compose(
     """
     provider_type, conditions = name_type(provider, values.get("type"))
     types = [name for name in (values.get("type"), provider_type) if name]
-    composed: dict[str, Any] = {each.path: each.values[0] for each in conditions}
-    for name, value in {**values, "type": provider_type}.items():
+    composed: dict[str, Any] = {each.path: each.example for each in conditions}
+    given = {**values, "type": provider_type}
+    # The type first: an id may be composed of the same parts.
+    for name, value in sorted(given.items(), key=lambda item: item[0] != "type"):
         if value is not None:
             written = write_value(provider, name, value, values)
             set_field(composed, provider, name, written, types)
@@ -176,13 +178,26 @@ def set_field(
     unless it has one.
     """
     field = compile_field(provider.fields.get(name, name), provider.object_path)
-    paths = list(field.paths(types))
     if isinstance(field, ByType):
         field = field.choose(types) or field
+    field = find_first(field, value)
+    paths = list(field.paths(types))
     if isinstance(field, Template):
         fill_parts(composed, field, value)
     elif paths:
         composed[paths[0]] = value
+
+
+def find_first(field: Any, value: Any) -> Any:
+    """Return the field that a value is written to: of alternatives the first that can have it."""
+    if not isinstance(field, Alternatives):
+        return field
+    able = [
+        each
+        for each in field.fields
+        if not isinstance(each, Template) or match_template(each, str(value))
+    ]
+    return find_first((able or field.fields)[0], value)
 
 
 def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
@@ -190,8 +205,10 @@ def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
     paths = [list(part.paths())[:1] for part in field.parts[1::2]]
     found = match_template(field, str(value))
     for number, path in enumerate(paths):
-        if path:
-            composed.setdefault(path[0], found[number] if found else make_id("part"))
+        if path and found:
+            composed[path[0]] = found[number]
+        elif path:
+            composed.setdefault(path[0], make_id("part"))
 
 
 def match_template(field: Template, text: str) -> Sequence[str] | None:
@@ -239,7 +256,11 @@ def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, 
 
 
 def find_path(provider: Provider, path: str) -> str:
-    """Return where a path of the first event is in a provider's document."""
+    """Return where a path of the first event is in a provider's document.
+
+    The last item of a list is the first: there is one.
+    """
+    path = re.sub(r"(?<=\.)-1(?=\.|$)", "0", path)
     event_path = provider.events_path.replace("*", "0", 1)
     return f"{event_path}.{path}" if event_path else path
 
@@ -263,25 +284,42 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
 
 def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a provider should read of some values; of a composition what has its form."""
+    own_type = values.get("type")
+    types = [name for name in (own_type, name_type(provider, own_type)[0]) if name]
     expected = {
         name: values.get(name)
         for name in ("provider_event_id", "order_id", "payment_id")
-        if is_readable(provider, name, values.get(name))
+        if is_readable(provider, name, values.get(name), types)
+        and not is_overwritten(provider, name, values)
     }
-    event_type = values.get("type")
-    is_own = event_type in provider.types.values() or event_type not in provider.types
-    return {**expected, "type": event_type if is_own else provider.types[str(event_type)]}
+    is_own = own_type in provider.types.values() or own_type not in provider.types
+    return {**expected, "type": own_type if is_own else provider.types[str(own_type)]}
 
 
-def is_readable(provider: Provider, name: str, value: Any) -> bool:
-    """Return whether a field of a provider can have this value."""
+def is_readable(provider: Provider, name: str, value: Any, types: Sequence[str]) -> bool:
+    """Return whether a field of a provider can have this value in an event of these types."""
     reference = provider.fields.get(name)
-    if not isinstance(reference, str):
-        return name not in ("payment_id",) and reference is not None
+    if reference is None:
+        return False
     field = compile_field(reference, provider.object_path)
+    if not list(field.paths(types)):
+        return False
+    if isinstance(field, ByType):
+        field = field.choose(types)
+    field = find_first(field, value)
     if isinstance(field, Template):
         return match_template(field, str(value)) is not None and DELIVERY not in field.paths()
+    if not isinstance(reference, str):
+        return name != "payment_id"
     return isinstance(field, Path)
+
+
+def is_overwritten(provider: Provider, name: str, values: Mapping[str, Any]) -> bool:
+    """Return whether another value is written to the place of this one, after it."""
+    names = list(values)
+    later = names[names.index(name) + 1 :] if name in names else []
+    reference = provider.fields[name]
+    return any(provider.fields.get(other) == reference for other in later)
 
 
 # ---- the signature
@@ -359,13 +397,10 @@ def add_address(provider: Provider, webhook: Webhook) -> Webhook:
 
 def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
     """Return a webhook with a value in each header that is signed and that it has not."""
-    names = [name.rpartition("header:")[2] for name in list_placeholders(provider.content)]
+    names = list_placeholders(provider.content)
+    headers = [name.rpartition(HEADER)[2] for name in names if HEADER in name or "-" in name]
     known = {find_meta_name(name) for name in webhook.headers}
-    made = {
-        name: make_id("header")
-        for name in names
-        if "-" in name and find_meta_name(name) not in known
-    }
+    made = {name: make_id("header") for name in headers if find_meta_name(name) not in known}
     return webhook.add_headers(made)
 
 

@@ -2,12 +2,14 @@
 
 A format is ``auto`` (ISO 8601, or a number of Unix seconds), ``s`` or ``ms`` (Unix seconds or
 milliseconds, as a number or as plain digits), ``iso`` (ISO 8601), ``rfc2822``, or a pattern of
-:meth:`datetime.datetime.strptime` such as ``%Y%m%d%H%M%S``.
+:meth:`datetime.datetime.strptime` such as ``%Y%m%d%H%M%S``. Several of these can stand between
+bars, ``ms|iso``, for a provider that has not kept to one: the first that fits counts.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import MAXYEAR, MINYEAR, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from email.utils import mktime_tz, parsedate_tz
@@ -42,6 +44,11 @@ def read_time(value: Any, form: str = "auto", zone: str = "UTC") -> datetime:
 
 def read_moment(value: Any, form: str, zone: tzinfo) -> datetime:
     """Return an aware moment. Raises ``ValueError``."""
+    first, _, others = form.partition("|")
+    if others:
+        with suppress(ValueError):
+            return read_moment(value, first, zone)
+        return read_moment(value, others, zone)
     if form == "auto":
         form = "iso" if isinstance(value, str) else "s"
     if form in UNITS:
@@ -121,6 +128,7 @@ def read_zone(text: str) -> tzinfo:
 
 def write_time(moment: datetime, form: str = "auto", zone: str = "UTC") -> Any:
     """Return a moment as a provider writes it: the inverse of :func:`read_time`."""
+    form = form.partition("|")[0]
     if form in UNITS:
         return int(moment.timestamp() * UNITS[form])
     local = moment.astimezone(read_zone(zone))

@@ -2,7 +2,8 @@
 
 A key is the provider's name of a type, with conditions: ``REFUND success=true`` is a refund only
 if the field ``success`` is true. ``refund.*|charge.refund.updated .status=failed|canceled`` names
-several types, one of them by a pattern, and two values. The first key that fits counts.
+several types, one of them by a pattern, and two values. A value can be a pattern, too:
+``date_paid=?*`` is a field that is there and not empty. The first key that fits counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ UNMAPPED = "unmapped:"
 
 
 class Condition(NamedTuple):
-    """A field that must have one of these values. ``path`` is where it is."""
+    """A field that must fit one of these patterns. ``path`` is where it is."""
 
     field: Field
     values: tuple[str, ...]
@@ -29,7 +30,13 @@ class Condition(NamedTuple):
 
     def holds(self, payload: Any) -> bool:
         """Return whether an event fulfils it."""
-        return write_text(self.field.read(payload)) in self.values
+        text = write_text(self.field.read(payload))
+        return any(fnmatchcase(text, value) for value in self.values)
+
+    @property
+    def example(self) -> str:
+        """A value that fulfils it. Only for sending."""
+        return self.values[0].replace("?", "1").replace("*", "1")
 
 
 class Rule(NamedTuple):

@@ -103,8 +103,8 @@ def test_healthy_campaign_has_no_finding(campaign, remains):
 
 EVENT = "UPDATE payment_webhooks_event SET %s WHERE provider_event_id = '%%(%s)s'"
 COPIED = (
-    "fingerprint, type, order_id, order_key, occurred_at, received_at, verified_by, status, "
-    "attempts, version, finished_at, error, body"
+    "fingerprint, type, order_id, order_key, payment_id, payment_key, occurred_at, received_at, "
+    "verified_by, status, attempts, version, finished_at, error, body"
 )
 COPY = (
     f"INSERT INTO payment_webhooks_event (provider, provider_event_id, dedup_key, {COPIED}) "

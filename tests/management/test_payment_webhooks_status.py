@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -153,3 +153,16 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
 def test_arguments_that_make_no_sense_are_refused(args):
     with pytest.raises(CommandError):
         run(*args)
+
+
+def test_a_configuration_error_is_critical_and_does_not_keep_the_command_from_running(
+    settings, capsys
+):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": []}}
+    with pytest.raises(SystemExit) as ended:
+        execute_from_command_line(["manage.py", "payment_webhooks_status", "--json"])
+    assert ended.value.code == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["is_critical"] is True
+    (problem,) = found["problems"]
+    assert problem.endswith("(payment_webhooks.E004)")

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
-from django_payment_webhooks.providers.bodies import dump_form, fold, load_form, unfold
+from django_payment_webhooks.providers.bodies import (
+    dump_form,
+    dump_nested,
+    fold,
+    load_form,
+    load_nested,
+    unfold,
+)
 
 
 def test_a_form_is_read_and_written():
@@ -25,6 +32,40 @@ def test_a_form_is_read_and_written():
 def test_what_is_no_form_or_says_a_thing_twice_is_an_error(body):
     with pytest.raises(ValueError):
         load_form(body)
+
+
+@pytest.mark.parametrize(
+    ("form", "document"),
+    [
+        ({"a": "1"}, {"a": "1"}),
+        ({"a[b][c]": "1", "a[b][d]": "2"}, {"a": {"b": {"c": "1", "d": "2"}}}),
+        ({"a[0][b]": "1", "a[1][b]": "2"}, {"a": {"0": {"b": "1"}, "1": {"b": "2"}}}),
+    ],
+)
+def test_brackets_in_names_are_objects_in_objects(form, document):
+    assert load_nested(dump_form(form)) == document
+    assert dump_nested(document) == dump_form(form)
+
+
+def test_a_list_is_written_as_its_indexes():
+    assert dump_nested({"a": [{"b": 1}, 2]}) == dump_form({"a[0][b]": 1, "a[1]": 2})
+
+
+@pytest.mark.parametrize(
+    "body", [b"a=1&a[b]=2", b"a[b]=1&a=2", b"a=1&a=2", b"a[b]=1&a[b=2", b"a[b]", b"%ff=1"]
+)
+def test_a_nested_form_that_contradicts_itself_is_an_error(body):
+    with pytest.raises(ValueError):
+        load_nested(body)
+
+
+def test_a_nested_form_has_as_many_levels_as_a_document(settings):
+    settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH = 3
+    assert load_nested(b"a[b][c]=1")
+    with pytest.raises(ValueError, match="PAYMENT_WEBHOOKS_MAX_JSON_DEPTH"):
+        load_nested(b"a[b][c][d]=1")
+    with pytest.raises(ValueError):
+        load_nested(b"a" + b"[b]" * 100000 + b"=1")
 
 
 def test_a_form_is_bounded(settings):

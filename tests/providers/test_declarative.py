@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -582,3 +582,40 @@ def test_what_was_learned_on_another_road_is_stored_once(
     assert webhook(body=body).json() == {"status": "duplicate", "event_id": "evt_1"}
     assert (run_due(), published(), Event.objects.count()) == ([], [], 1)
     assert shop_state()["ledger"] == [("payment", "A1")]
+
+
+CHALLENGE = "header:X-Challenge ~ ^([a-f0-9]{4})$"
+
+
+class SigningProvider(Provider):
+    """A provider that wants its challenge turned around."""
+
+    def answer_challenge(self, challenge):
+        return challenge[::-1]
+
+
+@pytest.mark.parametrize(
+    ("method", "challenge", "answer"),
+    [
+        ("GET", "abc1", b"abc1"),
+        ("GET", "<b>", None),
+        ("GET", "", None),
+        ("POST", "abc1", None),
+        ("HEAD", "abc1", None),
+    ],
+)
+def test_a_challenge_is_repeated_if_it_looks_like_one(method, challenge, answer):
+    request = RequestFactory().generic(method, "/", HTTP_X_CHALLENGE=challenge)
+    response = Provider("asked", CHALLENGE=CHALLENGE).ping(request)
+    assert (response and response.content) == answer
+    assert response is None or response["Content-Type"].startswith("text/plain")
+
+
+def test_a_challenge_can_be_answered_in_another_way():
+    request = RequestFactory().get("/?c=abc1")
+    provider = SigningProvider("asked", CHALLENGE="query:c ~ ^([a-f0-9]{4})$")
+    assert provider.ping(request).content == b"1cba"
+
+
+def test_without_a_challenge_a_get_is_no_webhook():
+    assert Provider("silent").ping(RequestFactory().get("/?c=abc1")) is None

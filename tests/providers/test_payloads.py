@@ -12,6 +12,7 @@ from django_payment_webhooks.providers.payloads import (
     dump_json,
     find,
     load_json,
+    place,
     read_text,
     replace_unstorable,
 )
@@ -400,3 +401,26 @@ def test_an_identifier_is_neither_blank_nor_over_255_characters(value):
 def test_an_identifier_has_neither_nul_nor_unpaired_surrogate(value):
     with pytest.raises(ValueError, match="a NUL or an unpaired surrogate"):
         read_text(value)
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "expected"),
+    [
+        ({}, "links[rel=up].href", {"links": [{"rel": "up", "href": 1}]}),
+        (
+            {"links": [{"rel": "self"}, {"rel": "up"}]},
+            "links[rel=up].href",
+            {"links": [{"rel": "self"}, {"rel": "up", "href": 1}]},
+        ),
+    ],
+)
+def test_what_is_placed_in_an_item_of_a_list_is_found_there(document, path, expected):
+    place(document, path, 1)
+    assert document == expected
+    assert find(document, path) == 1
+
+
+@pytest.mark.parametrize("document", [{"links": {}}, {"links": "text"}, []])
+def test_nothing_is_placed_in_an_item_of_what_is_no_list(document):
+    with pytest.raises(ValueError, match="there is no list 'links'"):
+        place(document, "links[rel=up].href", 1)

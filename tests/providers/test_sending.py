@@ -273,6 +273,17 @@ def test_a_provider_is_found_by_its_name():
     assert str(raised.value) == text
 
 
+def test_a_type_and_an_id_can_be_composed_of_the_same_parts():
+    provider = Provider(
+        "composed",
+        FIELDS={"type": "{object}.{event}", "provider_event_id": "{object}:{id}:{event}"},
+        TYPES={"payment_order.completed": "charge.succeeded"},
+    )
+    webhook = compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
+    (event,) = provider.parse(webhook.meta, webhook.body)
+    assert (event.type, event.order_id) == ("charge.succeeded", "A1")
+
+
 def test_a_field_in_the_query_is_sent_in_the_query(transactional_db, settings):
     options = {"SECRETS": [SECRET], "FIELDS": {"type": "query:kind"}, "TYPES": {"pay": "paid"}}
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": options}
@@ -291,3 +302,49 @@ def test_amounts_and_times_are_written_as_the_provider_writes_them():
     assert len(str(document["created_at"])) == 13
     values = make_values(provider, "charge.succeeded", amount="25", currency="JPY")
     assert json.loads(compose(provider, values).body.decode())["data"]["amount"] == 25
+
+
+# ---- fields that are more than a path
+
+
+def test_a_value_is_written_to_the_first_alternative_that_can_have_it():
+    fields = {"type": ("order.{order.status}", "refund.{refund.status}", "kind")}
+    provider = make(FIELDS=fields, TYPES={"refund.DONE": "refund.created", "x": "dispute.opened"})
+    assert json.loads(
+        compose(provider, {"type": "refund.created", "provider_event_id": "1"}).body
+    ) == {
+        "event_id": "1",
+        "refund": {"status": "DONE"},
+    }
+    webhook = compose(provider, {"type": "dispute.opened", "provider_event_id": "1"})
+    assert json.loads(webhook.body) == {"event_id": "1", "kind": "x"}
+
+
+def test_where_facts_are_one_field_the_last_that_is_given_is_read():
+    number = {"provider_event_id": "n", "order_id": "n", "payment_id": "n"}
+    provider = make(FIELDS=number, TYPES={"paid": "charge.succeeded"})
+    webhook = compose(provider, make_values(provider, "charge.succeeded", order_id="A1"))
+    (event,) = provider.parse(webhook.meta, webhook.body)
+    assert (event.provider_event_id, event.order_id, event.payment_id) == ("A1", "A1", "A1")
+
+
+def test_an_order_is_not_expected_of_events_that_name_none():
+    provider = make(FIELDS={"order_id": {"charge.*": "data.order_id"}})
+    webhook = compose(provider, make_values(provider, "refund.created", order_id="A1"))
+    (event,) = provider.parse(webhook.meta, webhook.body)
+    assert (event.type, event.order_id) == ("refund.created", "")
+
+
+def test_the_last_item_of_a_made_list_is_its_only_one():
+    provider = make(FIELDS={"refund_id": "refunds.-1.id"})
+    webhook = compose(provider, make_values(provider, "refund.created", refund_id="r1"))
+    assert json.loads(webhook.body)["refunds"] == [{"id": "r1"}]
+
+
+@pytest.mark.parametrize("content", ["{header:merchant}{body}", "{X-Shop-Id}{body}"])
+def test_a_signed_header_is_made_whatever_it_is_called(content):
+    provider = make(CONTENT=content)
+    webhook = compose(provider, make_values(provider, "charge.succeeded"))
+    signed = sign_webhook(provider, webhook)
+    assert len(signed.headers) == 2
+    assert provider.verify(signed.meta, signed.body)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_payment_webhooks.exceptions import WebhookRefused
+from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.providers.signatures import (
     HMACSignature,
     fingerprint,
@@ -598,3 +599,10 @@ def test_no_flipped_bit_of_the_signature_is_ever_verified(body, bit):
 def test_no_other_key_is_ever_verified(key, body):
     forged = hmac.new(key, body, hashlib.sha256).hexdigest()
     assert refusal(scheme(), body, HTTP_X_SIGNATURE=forged) == (401, "mismatch")
+
+
+@pytest.mark.parametrize("secret", ["user:password", "dXNlcjpwYXNzd29yZA=="])
+def test_a_name_and_a_password_are_the_key_as_they_are_sent(secret):
+    # RFC 7617, 2.
+    provider = Provider("made", SECRETS=[secret], KEY_ENCODING="basic")
+    assert provider.keys() == [b"dXNlcjpwYXNzd29yZA=="]

@@ -135,3 +135,18 @@ def test_any_value_gives_a_moment_or_a_value_error(value, form):
 )
 def test_what_is_written_is_read_back(form, zone):
     assert read_time(write_time(MOMENT, form, zone), form, zone) == MOMENT
+
+
+@pytest.mark.parametrize("value", [1700000000000, "1700000000", "2023-11-14T22:13:20Z"])
+def test_of_several_formats_the_first_that_fits_counts(value):
+    moment = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
+    assert read_time(value, "ms|s|iso") == moment
+
+
+def test_what_none_of_several_formats_fits_is_an_error():
+    with pytest.raises(ValueError, match="ISO 8601"):
+        read_time("20180124", "ms|iso")
+
+
+def test_of_several_formats_the_first_is_written():
+    assert write_time(MOMENT, "ms|iso") == write_time(MOMENT, "ms")

@@ -27,12 +27,14 @@ OUTCOMES = {
     "failed": signals.event_failed,
 }
 REASONS = {
+    "address",
     "content_encoding",
     "database",
     "future",
     "malformed_signature",
     "method",
     "mismatch",
+    "no_certificate",
     "no_secret",
     "no_signature",
     "stale",

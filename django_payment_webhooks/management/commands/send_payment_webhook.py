@@ -55,7 +55,7 @@ class Command(BaseCommand):
     )
 
     # It helps to find mistakes in the settings, and must not be stopped by one.
-    requires_system_checks: list = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser):
         """Add the options."""

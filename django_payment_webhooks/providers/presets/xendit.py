@@ -1,0 +1,57 @@
+"""Xendit.
+
+https://docs.xendit.co/docs/handling-webhooks: each webhook has your *verification token* in
+``x-callback-token``. That proves who sends, and nothing of what is sent: whoever has seen one
+webhook can write any other, so give an address with https alone, and change the token when it
+leaks. Payments: https://docs.xendit.co/apidocs/payment-webhook-notification. Refunds:
+https://docs.xendit.co/apidocs/refund-webhook-notification. Six times within 24 hours.
+
+``webhook-id`` is not in every webhook. So an event is its kind, its object and its state, and of a
+payment that is captured in parts the last part. Invoices of the older API have no ``event``: they
+are ``invoice.`` and their status. Amounts are in major units. A refund's ``reference_id`` is its
+own; it finds the order by its payment.
+"""
+
+from .. import Provider
+
+
+class Preset(Provider):
+    """Xendit sends a token."""
+
+    docs = "https://docs.xendit.co/docs/handling-webhooks"
+    events = ("Payments", "Refunds", "Invoices paid")
+    resends_for = 24 * 60 * 60
+    proof = "token"
+    signature_header = "x-callback-token"
+    signature_encoding = "text"
+    fields = {
+        "provider_event_id": (
+            "{event}:{data.id}:{data.status?}",
+            "{event}:{data.payment_id}:{data.status?}:{data.captures.-1.capture_id?}",
+            "{event}:{data.payment_request_id}:{data.status?}",
+            "{id}:{status}",
+        ),
+        "type": ("event", "invoice.{status}"),
+        "occurred_at": ("created", "paid_at", "updated"),
+        "order_id": {
+            "refund.*": "data.metadata.order_id",
+            "*": ("data.reference_id", "external_id"),
+        },
+        "payment_id": {
+            "refund.*": ("data.payment_id", "data.payment_request_id"),
+            "*": ("data.payment_id", "data.id", "data.payment_request_id", "payment_id", "id"),
+        },
+        "refund_id": {"refund.*": "data.id"},
+        "amount": {
+            "refund.*": "data.amount",
+            "*": ("data.request_amount", "data.amount", "paid_amount", "amount"),
+        },
+        "currency": ("data.currency", "currency"),
+    }
+    types = {
+        "payment.capture|payment.succeeded data.status=SUCCEEDED": "charge.succeeded",
+        "invoice.PAID|invoice.SETTLED": "charge.succeeded",
+        "payment.failure|payment.failed|invoice.EXPIRED": "charge.failed",
+        "refund.succeeded data.status=SUCCEEDED|": "refund.created",
+        "refund.failed": "refund.failed",
+    }
