@@ -71,7 +71,7 @@ class Preset:
         title, *self.paragraphs = self.doc.split("\n\n")
         name, _, kind = title.rstrip(".").partition(": ")
         self.brand = re.split(r",| \(", name)[0]
-        self.kind = write_text(kind.split(",")[0]) or self.find_version()
+        self.kind = write_text(re.split(r",| \(", kind)[0]) or self.find_version()
         self.about = write_text(type(self.provider).__doc__.split("\n\n")[0])
 
     # ---- the facts
@@ -167,14 +167,15 @@ class Preset:
         if self.provider.events:
             steps.append(f"Switch on: {', '.join(map(quote_name, self.provider.events))}.")
         if self.needs_secrets:
-            what = "the secret that it signs with" if self.is_played else "what `SECRETS` are"
-            steps.append(f"Put {what} into the environment, as `{self.variable}`.")
+            step = f"Put the secret that it signs with into the environment, as `{self.variable}`."
+            told = f"Set `{self.variable}` in the environment; *Sources*, below, says to what."
+            steps.append(step if self.is_played else told)
         return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
     def write_settings(self):
         """Return the settings, and what they need."""
         extras = "".join(
-            f"Its signature needs an extra: `pip install 'django-payment-webhooks[{each}]'`.\n\n"
+            f"It needs an extra: `pip install 'django-payment-webhooks[{each}]'`.\n\n"
             for each in sorted(set(re.findall(r"``\[(\w+)\]``", self.doc)))
         )
         options = [f'"PRESET": "{self.name}",', *self.list_options()]
@@ -202,6 +203,8 @@ class Preset:
             yield f'"SECRETS": os.environ["{self.variable}"].split(","),'
         if "url" in list_placeholders(provider.content):
             yield f'"URL": "{HOST}{PATH}{self.name}",  # as the provider has it'
+        if not self.types:
+            yield f'# "TYPES": {{"a type of {self.brand}": "charge.succeeded"}},'
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
         if provider.addresses:
