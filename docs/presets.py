@@ -251,7 +251,8 @@ class Preset:
         if provider.needs_confirmation:
             yield (
                 "`CONFIRM` names a function of yours. It is given the event, asks the provider, and"
-                " returns what the webhook should have said; that is what your handlers see."
+                " returns what the webhook should have said; that is what your handlers see:"
+                " {doc}`../howto/providers` has one."
             )
         if provider.addresses:
             networks = ", ".join(f"`{each}`" for each in provider.addresses)
@@ -276,7 +277,7 @@ class Preset:
         provider = self.provider
         body = "a JSON object" if provider.answer_body is None else quote(provider.answer_body)
         answer = f"An accepted webhook is answered with 200 and {body}"
-        if provider.proof == UNPROVED and not provider.addresses:
+        if provider.proof == UNPROVED:
             return f"{answer}."
         return f"{answer}, a forged one with {provider.refusal_status}."
 
@@ -303,14 +304,14 @@ class Preset:
         subject = "--order A1" if self.takes_order(event_type) else "--set payment_id=P1"
         arguments = f"--provider {self.name} {event_type} {subject}"
         command = fence("console", f"$ python manage.py send_payment_webhook {arguments}")
-        text = (
-            f"With the settings above, a running server and a worker:\n\n{command}\n\n"
-            "`--set amount=25.00` sends another sum, `--forge` a forged signature."
-        )
+        more = "`--set amount=25.00` sends another sum, `--forge` a forged signature."
+        if self.provider.needs_confirmation:
+            more = "Your function is then asked about it, and must know what was sent."
+        text = f"With the settings above, a running server and a worker:\n\n{command}\n\n{more}"
         if not self.is_played:
             text = (
-                f"Only {self.brand} can sign, so that no command can play it. Take its sandbox; in"
-                " tests, name a key of your own by `SIGNING_KEY`."
+                f"What {self.brand} signs with a key that nobody else has, no command can play."
+                " Take its sandbox; in tests, name a key of your own by `SIGNING_KEY`."
             )
         program = dedent(PROGRAMS.get(self.name, "")).format(path=PATH + self.name)
         refused = "If a webhook is refused, {doc}`../howto/401` says why."
