@@ -71,7 +71,7 @@ class Preset:
         title, *self.paragraphs = self.doc.split("\n\n")
         name, _, kind = title.rstrip(".").partition(": ")
         self.brand = re.split(r",| \(", name)[0]
-        self.kind = write_text(kind.split(",")[0]) or self.find_version()
+        self.kind = write_text(re.split(r",| \(", kind)[0]) or self.find_version()
         self.about = write_text(type(self.provider).__doc__.split("\n\n")[0])
 
     # ---- the facts
@@ -167,14 +167,15 @@ class Preset:
         if self.provider.events:
             steps.append(f"Switch on: {', '.join(map(quote_name, self.provider.events))}.")
         if self.needs_secrets:
-            what = "the secret that it signs with" if self.is_played else "what `SECRETS` are"
-            steps.append(f"Put {what} into the environment, as `{self.variable}`.")
+            step = f"Put the secret that it signs with into the environment, as `{self.variable}`."
+            told = f"Set `{self.variable}` in the environment; *Sources*, below, says to what."
+            steps.append(step if self.is_played else told)
         return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
     def write_settings(self):
         """Return the settings, and what they need."""
         extras = "".join(
-            f"Its signature needs an extra: `pip install 'django-payment-webhooks[{each}]'`.\n\n"
+            f"It needs an extra: `pip install 'django-payment-webhooks[{each}]'`.\n\n"
             for each in sorted(set(re.findall(r"``\[(\w+)\]``", self.doc)))
         )
         options = [f'"PRESET": "{self.name}",', *self.list_options()]
@@ -202,6 +203,8 @@ class Preset:
             yield f'"SECRETS": os.environ["{self.variable}"].split(","),'
         if "url" in list_placeholders(provider.content):
             yield f'"URL": "{HOST}{PATH}{self.name}",  # as the provider has it'
+        if not self.types:
+            yield f'# "TYPES": {{"a type of {self.brand}": "charge.succeeded"}},'
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
         if provider.addresses:
@@ -248,7 +251,8 @@ class Preset:
         if provider.needs_confirmation:
             yield (
                 "`CONFIRM` names a function of yours. It is given the event, asks the provider, and"
-                " returns what the webhook should have said; that is what your handlers see."
+                " returns what the webhook should have said; that is what your handlers see:"
+                " {doc}`../howto/providers` has one."
             )
         if provider.addresses:
             networks = ", ".join(f"`{each}`" for each in provider.addresses)
@@ -273,7 +277,7 @@ class Preset:
         provider = self.provider
         body = "a JSON object" if provider.answer_body is None else quote(provider.answer_body)
         answer = f"An accepted webhook is answered with 200 and {body}"
-        if provider.proof == UNPROVED and not provider.addresses:
+        if provider.proof == UNPROVED:
             return f"{answer}."
         return f"{answer}, a forged one with {provider.refusal_status}."
 
@@ -300,14 +304,14 @@ class Preset:
         subject = "--order A1" if self.takes_order(event_type) else "--set payment_id=P1"
         arguments = f"--provider {self.name} {event_type} {subject}"
         command = fence("console", f"$ python manage.py send_payment_webhook {arguments}")
-        text = (
-            f"With the settings above, a running server and a worker:\n\n{command}\n\n"
-            "`--set amount=25.00` sends another sum, `--forge` a forged signature."
-        )
+        more = "`--set amount=25.00` sends another sum, `--forge` a forged signature."
+        if self.provider.needs_confirmation:
+            more = "Your function is then asked about it, and must know what was sent."
+        text = f"With the settings above, a running server and a worker:\n\n{command}\n\n{more}"
         if not self.is_played:
             text = (
-                f"Only {self.brand} can sign, so that no command can play it. Take its sandbox; in"
-                " tests, name a key of your own by `SIGNING_KEY`."
+                f"What {self.brand} signs with a key that nobody else has, no command can play."
+                " Take its sandbox; in tests, name a key of your own by `SIGNING_KEY`."
             )
         program = dedent(PROGRAMS.get(self.name, "")).format(path=PATH + self.name)
         refused = "If a webhook is refused, {doc}`../howto/401` says why."

@@ -1,5 +1,6 @@
-"""PayMongo, in test mode: the preset ``paymongo`` with the other signature.
+"""PayMongo: the webhooks of the test mode.
 
+The preset ``paymongo`` with the other signature:
 https://developers.paymongo.com/docs/securing-webhook. Only ``te`` is read: a webhook of the live
 mode, with the same secret or another, proves nothing here.
 """

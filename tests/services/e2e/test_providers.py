@@ -9,13 +9,13 @@ import pytest
 from processes import manage, wait_until
 from senders import Adyen, Stripe, TBank
 
-from .senders import API, Mollie, MollieClassic, PayPal, Razorpay, YooKassa
+from .senders import API, CloudPayments, Mollie, MollieClassic, PayPal, Razorpay, YooKassa
 from .stacks import PATIENCE, Shop
 
 # What the API of those who are asked says, by its path.
 OBJECTS = {}
 ASKED = [YooKassa(OBJECTS), MollieClassic(OBJECTS)]
-SENDERS = [Stripe(), Adyen(), PayPal(), TBank(), Mollie(), Razorpay()]
+SENDERS = [Stripe(), Adyen(), PayPal(), CloudPayments(), TBank(), Mollie(), Razorpay()]
 REFUNDING = [*SENDERS, ASKED[0]]
 PAID, REFUNDED = ("charge", "processed"), ("refund", "processed")
 
