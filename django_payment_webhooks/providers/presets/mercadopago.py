@@ -1,10 +1,11 @@
 """Mercado Pago.
 
 https://www.mercadopago.com.ar/developers/en/docs/your-integrations/notifications/webhooks and
-mercadopago/sdk-nodejs 4339894, ``src/utils/webhook``: an HMAC of ``data.id`` of the address, in
-lower case, of the header ``x-request-id``, and of a time, each left out if it is missing. Sent
-again every 15 minutes until the answer is 200 or 201. The time is documented in milliseconds, and
-sent in seconds, too: it is not compared with now.
+mercadopago/sdk-nodejs 4339894, ``src/utils/webhook``: an HMAC of ``data.id`` of the address, of the
+header ``x-request-id``, and of a time, each left out if it is missing. The documentation has the id
+in lower case, and the SDKs have it as it came (https://github.com/mercadopago/sdk-python/pull/118):
+either is accepted. Sent again every 15 minutes until the answer is 200 or 201. The time is
+documented in milliseconds, and sent in seconds, too: it is not compared with now.
 
 The body is not signed at all. So nothing in it is believed: ``CONFIRM`` names your function, which
 fetches what ``event.payment_id`` is, a payment (https://api.mercadopago.com/v1/payments/ and the
@@ -15,7 +16,7 @@ Both headers of the identity are signed. Put your order's number into ``external
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from .. import Provider
 
@@ -59,9 +60,15 @@ class Preset(Provider):
         "charged_back|in_mediation": "dispute.opened",
     }
 
-    def fill_content(
-        self, meta: Mapping[str, Any], body: bytes, timestamp: str = "", key: bytes = b""
-    ) -> bytes:
-        """Return what is signed, in which the id is in lower case."""
-        query = str(meta.get("QUERY_STRING") or "").lower()
-        return super().fill_content({**meta, "QUERY_STRING": query}, body, timestamp, key)
+    def matches(
+        self,
+        key: bytes,
+        meta: Mapping[str, Any],
+        body: bytes,
+        timestamp: str,
+        signatures: Sequence[bytes],
+    ) -> bool:
+        """Return whether a key signed the id as it came, or in lower case."""
+        lowered = {**meta, "QUERY_STRING": str(meta.get("QUERY_STRING") or "").lower()}
+        match = super().matches
+        return any([match(key, each, body, timestamp, signatures) for each in (meta, lowered)])

@@ -1,7 +1,9 @@
 """Polar.
 
-Signature: https://polar.sh/docs/integrate/webhooks/delivery and polarsource/polar-python 4adc73b,
-``src/polar_sdk/webhooks.py``: Standard Webhooks, but the secret is used as it is shown. Events:
+Signature: https://polar.sh/docs/integrate/webhooks/delivery and polar-sdk 1.0.2,
+``polar/webhooks.py``: Standard Webhooks. Of a secret that was made before 8 September 2026 the key
+is the text as it is shown, of a later one what it decodes to
+(https://github.com/polarsource/polar/pull/14117): either is accepted. Events:
 https://polar.sh/docs/api-reference/webhooks/order.paid and their models in the same SDK. Sent again
 ten times; the endpoint is switched off after ten failures in a row.
 
@@ -10,13 +12,18 @@ become those of the order. The amount of a refund is without its tax, which is i
 ``order.refunded`` repeats what ``refund.updated`` says, and is not mapped.
 """
 
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from ..signatures import DECODERS
 from .standard_webhooks import Preset as StandardWebhooks
 
 REFUND = "refund.created|refund.updated .status"
 
 
 class Preset(StandardWebhooks):
-    """Standard Webhooks with a secret that is text."""
+    """Standard Webhooks with a secret that is text, or base64."""
 
     docs = "https://polar.sh/docs/integrate/webhooks/endpoints"
     events = ("order.paid", "refund.created", "refund.updated")
@@ -43,3 +50,21 @@ class Preset(StandardWebhooks):
         f"{REFUND}=pending": "refund.pending",
         f"{REFUND}=failed|canceled": "refund.failed",
     }
+
+    def matches(
+        self,
+        key: bytes,
+        meta: Mapping[str, Any],
+        body: bytes,
+        timestamp: str,
+        signatures: Sequence[bytes],
+    ) -> bool:
+        """Return whether the secret made one of these signatures, as text or decoded."""
+        try:
+            decoded = DECODERS["whsec"](key.decode())
+        except ValueError:
+            decoded = b""
+        # What is too short could be guessed: nothing at all is left of some texts.
+        keys = [each for each in (key, decoded) if len(each) >= self.min_key_length]
+        match = super().matches
+        return any([match(each, meta, body, timestamp, signatures) for each in keys])

@@ -5,10 +5,13 @@ import time
 
 import pytest
 
+from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers.diagnosis.explanation import explain
 from django_payment_webhooks.providers.signatures import fingerprint
 
 from ...factories import SECRET, sign
+from ..presets.contract import find_now, load_vectors, write_meta
 from .refused import BODY, OLD, TIMED, mac
 
 CHECKS = ["body", "secrets", "header", "signatures", "time", "match", "events"]
@@ -28,6 +31,17 @@ def test_what_every_provider_sends_passes_every_check(explained, sample):
     said = checks["events"].text
     assert said.startswith("It says: charge.succeeded evt_1 (order A1, ")
     assert said.endswith("10.00 EUR).")
+
+
+@pytest.mark.parametrize("preset", ["mercadopago", "polar"])
+def test_a_signature_of_either_kind_matches(settings, preset):
+    for vector in [each for each in load_vectors(preset) if each["expect_valid"]]:
+        options = {"PRESET": preset, "SECRETS": [vector["secret"]]}
+        settings.PAYMENT_WEBHOOKS_PROVIDERS = {"made": options}
+        meta, body = write_meta(vector), vector["body"].encode()
+        checks = explain(get_provider("made"), meta, body, find_now(vector))
+        passed = {check.name: check.passed for check in checks}
+        assert passed["match"], vector["name"]
 
 
 def test_the_key_that_matches_is_shown_by_number_and_fingerprint(explained, provider):
