@@ -42,7 +42,7 @@ class Preset(Provider):
         "type": "name",
         "occurred_at": "created_at",
         "order_id": ".merchant_order_id",
-        "payment_id": {"payment_intent.*": ".id", "*": (".payment_intent_id", ".id")},
+        "payment_id": {"payment_intent.*": ".id", "*": ".payment_intent_id"},
         "refund_id": {"refund.*": ".id"},
         "dispute_id": {"dispute.*": ".id"},
         "amount": {"charge.succeeded": (".captured_amount", ".amount"), "*": ".amount"},
