@@ -14,11 +14,10 @@ its name.
 from .. import Provider
 
 DISPUTE = "data.dispute.dispute_status"
-NUMBERS = (
-    "payment.cf_payment refund.cf_refund auto_refund.cf_refund dispute.cf_dispute dispute.dispute"
-)
+IDS = "payment.cf_payment refund.cf_refund auto_refund.cf_refund dispute.cf_dispute dispute.dispute"
 STATE = "{data.payment.payment_status?}{data.refund.refund_status?}{data.dispute.dispute_status?}"
-IDS = tuple(f"{{type}}:{{data.{number}_id}}:{STATE}" for number in NUMBERS.split())
+EVENTS = tuple(f"{{type}}:{{data.{each}_id}}:{STATE}" for each in IDS.split())
+OTHER = "{type}:{event_time}:{data.order.order_id?}{data.cf_link_id?}"
 ORDERS = ("data.order", "data.refund", "data.dispute.order_details", "data.order_details")
 
 
@@ -34,7 +33,7 @@ class Preset(Provider):
     timestamp_header = "x-webhook-timestamp"
     timestamp_unit = "ms"
     fields = {
-        "provider_event_id": (*IDS, "{type}:{event_time}:{data.order.order_id?}{data.cf_link_id?}"),
+        "provider_event_id": (*EVENTS, OTHER),
         "type": "type",
         "occurred_at": "event_time",
         "order_id": tuple(f"{path}.order_id" for path in ORDERS),
