@@ -9,7 +9,10 @@ another way: https://docs.adyen.com/development-resources/currency-codes.
 
 A refused and an authorised try share their pspReference, and so do the stages of a dispute: an
 event is its reference, its code and its success. If you capture by hand, an ``AUTHORISATION`` pays
-nothing: set ``TYPES`` to those below without it.
+nothing: set ``TYPES`` to those below without it. ``CANCEL_OR_REFUND`` says what it was in a field
+that is not signed. The end of a dispute names the payment, and the dispute as its beginning did,
+only if you switch on "Include the originalReference for CHARGEBACK_REVERSED events" in the settings
+of the webhook: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications.
 """
 
 from .. import Provider
@@ -49,9 +52,10 @@ class Preset(Provider):
         "AUTHORISATION success=false": "charge.failed",
         "CAPTURE_FAILED success=true": "charge.failed",
         "REFUND success=true": "refund.created",
+        "CANCEL_OR_REFUND success=true additionalData.modification.action=refund": "refund.created",
         "REFUND success=false": "refund.failed",
         "REFUND_FAILED|REFUNDED_REVERSED success=true": "refund.failed",
         "NOTIFICATION_OF_CHARGEBACK|CHARGEBACK success=true": "dispute.opened",
-        "CHARGEBACK_REVERSED success=true": "dispute.won",
-        "SECOND_CHARGEBACK success=true": "dispute.lost",
+        "CHARGEBACK_REVERSED|PREARBITRATION_WON success=true": "dispute.won",
+        "SECOND_CHARGEBACK|PREARBITRATION_LOST success=true": "dispute.lost",
     }

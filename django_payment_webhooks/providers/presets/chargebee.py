@@ -12,6 +12,8 @@ The order is the invoice. A payment is its transaction, which a refund names as
 
 from .. import Provider
 
+REFUND = "refund.*|payment_refunded|refund_initiated"
+
 
 class Preset(Provider):
     """Chargebee sends a name and a password."""
@@ -33,7 +35,7 @@ class Preset(Provider):
         "type": "event_type",
         "occurred_at": "occurred_at",
         "order_id": (".invoice.id", ".transaction.linked_invoices.0.invoice_id"),
-        "payment_id": (".transaction.refunded_txn_id", ".transaction.id"),
+        "payment_id": {REFUND: ".transaction.refunded_txn_id", "*": ".transaction.id"},
         "refund_id": {"refund.*": ".transaction.id"},
         "amount": ".transaction.amount",
         "currency": ".transaction.currency_code",

@@ -22,6 +22,16 @@ REFUND = {"pspReference": "PSP2", "originalReference": "PSP1"}
 
 
 class TestAdyen(Contract):
+    def test_a_repetition_with_another_signature_is_the_same(self, make):
+        provider = make()
+        (first,), (again,) = (
+            self.parse(provider, item("CAPTURE", additionalData={"hmacSignature": mac, "a": "1"}))
+            for mac in ("before", "after the rotation")
+        )
+        assert (first.dedup_key, first.fingerprint) == (again.dedup_key, again.fingerprint)
+        body = item("CAPTURE", additionalData={"hmacSignature": "before", "a": "2"})
+        assert self.parse(provider, body)[0].fingerprint != first.fingerprint
+
     events = [
         (
             item("AUTHORISATION"),
@@ -47,7 +57,23 @@ class TestAdyen(Contract):
             item("CHARGEBACK", pspReference="PSP3", originalReference="PSP1"),
             {"type": "dispute.opened", "payment_id": "PSP1", "dispute_id": "PSP3"},
         ),
+        (
+            item("CANCEL_OR_REFUND", additionalData={"modification.action": "refund"}, **REFUND),
+            {"type": "refund.created", "payment_id": "PSP1", "refund_id": "PSP2"},
+        ),
+        # It was not captured: nothing goes back.
+        (
+            item(
+                "CANCEL_OR_REFUND",
+                additionalData={"modification.action": "cancel"},
+                pspReference="PSP4",
+                originalReference="PSP1",
+            ),
+            {"type": "CANCEL_OR_REFUND", "refund_id": None},
+        ),
         (item("CHARGEBACK_REVERSED", **REFUND), {"type": "dispute.won"}),
+        (item("PREARBITRATION_WON", **REFUND), {"type": "dispute.won", "dispute_id": "PSP2"}),
+        (item("PREARBITRATION_LOST", **REFUND), {"type": "dispute.lost", "dispute_id": "PSP2"}),
         (item("SECOND_CHARGEBACK", **REFUND), {"type": "dispute.lost"}),
         (item("CHARGEBACK", "false", **REFUND), {"type": "CHARGEBACK"}),
         (item("REPORT_AVAILABLE"), {"type": "REPORT_AVAILABLE"}),

@@ -84,6 +84,9 @@ class TestBraintree(Contract):
         (event("dispute_lost", dispute=DISPUTE), {"type": "dispute.lost"}),
         (event("check", check="true"), {"type": "check", "payment_id": ""}),
         (event("subscription_went_past_due", subscription={"id": "s1"}), {"payment_id": ""}),
+        # Two of one moment.
+        (event("disbursement", disbursement={"id": "x1"}), {"type": "disbursement"}),
+        (event("disbursement", disbursement={"id": "x2"}), {"type": "disbursement"}),
         # The same once more, later: another event.
         (event("subscription_went_past_due", 11, subscription={"id": "s1"}), {}),
     ]
@@ -139,6 +142,18 @@ def test_the_signature_of_any_of_several_keys_counts():
     body = vector["body"].replace("bt_signature=", "bt_signature=another%7C" + "0" * 40 + "%26")
     provider = find_preset("braintree")("braintree", SECRETS=[f"{PUBLIC}|{PRIVATE}"])
     assert provider.verify({}, body.encode())
+
+
+# braintree/braintree_python 80b03f4, braintree/webhook_notification_gateway.py takes both.
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_payload_can_be_signed_with_and_without_its_last_newline(end):
+    payload = base64.b64encode(b"<notification/>").decode()
+    key = hashlib.sha1(PRIVATE.encode()).digest()
+    mac = hmac.new(key, (payload + end).encode(), hashlib.sha1).hexdigest()
+    provider = find_preset("braintree")("braintree", SECRETS=[f"{PUBLIC}|{PRIVATE}"])
+    for sent in (payload, payload + "\n"):
+        body = urlencode({"bt_signature": f"{PUBLIC}|{mac}", "bt_payload": sent}).encode()
+        assert provider.verify({}, body)
 
 
 @pytest.mark.parametrize("secret", ["public", "public|", "|", "public|short", None, 5])

@@ -50,6 +50,11 @@ class TestChargebee(Contract):
                 "money": "5.00 USD",
             },
         ),
+        # Never its own id, which no other event names.
+        (
+            event(6, "payment_refunded", transaction=dict(REFUND, refunded_txn_id=None)),
+            {"type": "refund.created", "payment_id": "", "refund_id": "txn_2"},
+        ),
         (event(4, "refund_initiated", transaction=REFUND), {"type": "refund.pending"}),
         (
             event(5, "payment_succeeded", transaction=dict(PAYMENT, status="in_progress")),
