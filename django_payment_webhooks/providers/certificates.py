@@ -36,8 +36,8 @@ class CertificateSignature(PublicKeySignature):
     fetched once a day from an address that fits a pattern, and checked up to an authority.
     """
 
-    #: The header with the address, the pattern that the whole address must fit, and to whom the
-    #: certificate must be issued.
+    #: The header with the address, the pattern that the whole address must fit (its classes
+    #: of characters are those of ASCII), and to whom the certificate must be issued.
     certificate_header = ""
     certificate_address = ""
     certificate_owner = ""
@@ -64,7 +64,7 @@ class CertificateSignature(PublicKeySignature):
             return b""
         if url in self.certificates:
             return read_public_key(self.certificates[url].encode())
-        if not re.fullmatch(self.certificate_address, url):
+        if not re.fullmatch(self.certificate_address, url, re.ASCII):
             return b""
         return self.find_known(url)
 

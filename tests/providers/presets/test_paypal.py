@@ -38,6 +38,7 @@ LINKS = [
     {"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R1"},
     {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C1"},
 ]
+SALE = {"amount": {"total": "30.00", "currency": "USD"}}
 DISPUTE = {"dispute_id": "PP-1", "disputed_transactions": [{"seller_transaction_id": "C1"}]}
 
 
@@ -79,6 +80,37 @@ class TestPayPal(Contract):
             ),
             {"type": "dispute.lost"},
         ),
+        # Subscriptions are still paid by the first version of the API.
+        (
+            event(5, "PAYMENT.SALE.COMPLETED", id="S1", invoice_number="", custom="A2", **SALE),
+            {
+                "type": "charge.succeeded",
+                "payment_id": "S1",
+                "order_id": "A2",
+                "money": "30.00 USD",
+            },
+        ),
+        (
+            event(
+                6,
+                "PAYMENT.SALE.REFUNDED",
+                id="R2",
+                sale_id="S1",
+                state="completed",
+                amount={"total": "-0.99", "currency": "USD"},
+            ),
+            {
+                "type": "refund.created",
+                "payment_id": "S1",
+                "refund_id": "R2",
+                "money": "0.99 USD",
+            },
+        ),
+        (
+            event(7, "PAYMENT.SALE.REFUNDED", id="R3", sale_id="S1", state="pending", **SALE),
+            {"type": "refund.pending", "payment_id": "S1", "refund_id": "R3"},
+        ),
+        (event(8, "PAYMENT.SALE.DENIED", id="S2", **SALE), {"type": "charge.failed"}),
     ]
 
 
@@ -114,6 +146,7 @@ def make():
         "https://apixpaypal.com/v1/notifications/certs/CERT-1",
         "https://API.paypal.com/v1/notifications/certs/CERT-1",
         "//api.paypal.com/v1/notifications/certs/CERT-1",
+        "https://api.paypal.com/v1/notifications/certs/CERT-\xe9",
         "file:///etc/passwd",
         "",
     ],
