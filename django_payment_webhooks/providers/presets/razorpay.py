@@ -31,7 +31,11 @@ class Preset(Provider):
         "type": "event",
         "occurred_at": "created_at",
         "order_id": "payload.payment.entity.notes.order_id",
-        "payment_id": ("payload.payment.entity.id", "payload.refund.entity.payment_id"),
+        "payment_id": (
+            "payload.payment.entity.id",
+            "payload.refund.entity.payment_id",
+            "payload.dispute.entity.payment_id",
+        ),
         "refund_id": "payload.refund.entity.id",
         "dispute_id": "payload.dispute.entity.id",
         "amount": tuple(f"{entity}.amount" for entity in ENTITIES),

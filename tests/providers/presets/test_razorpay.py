@@ -48,6 +48,10 @@ class TestRazorpay(Contract):
                 "money": "390.00 INR",
             },
         ),
+        (
+            event("payment.dispute.lost", dispute=DISPUTE),
+            {"type": "dispute.lost", "payment_id": "pay_1"},
+        ),
         # PHP writes an empty object as a list.
         (
             event("payment.failed", payment=dict(PAYMENT, notes=[])),
