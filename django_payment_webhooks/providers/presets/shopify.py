@@ -19,10 +19,12 @@ its transactions that succeeded; one without them, of stock alone, is no refund.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Sequence
 
 from .. import Provider
 from ..money import read_number
+from ..payloads import find
 
 REFUND = "refund transactions[status=%s].kind=refund"
 PART = ("transactions[status=success].amount", "transactions.0.amount")
@@ -69,5 +71,12 @@ class Preset(Provider):
         value = super().read_field(name, payload, types)
         if name != "amount" or value is None or "refund.created" not in types:
             return value
-        done = [part for part in payload["transactions"] if part.get("status") == "success"]
-        return sum(read_number(part.get("amount")) for part in done)
+        amounts = [find(part, "amount") for part in payload["transactions"] if is_done(part)]
+        with suppress(ValueError):
+            return sum(map(read_number, amounts))
+        return amounts  # which is no sum of money, and says so when it is read as one
+
+
+def is_done(part: Any) -> bool:
+    """Return whether a transaction of a refund gave money back."""
+    return bool(find(part, "status") == "success")
