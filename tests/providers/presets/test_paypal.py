@@ -1,5 +1,8 @@
 """PayPal: a signature with a certificate, and a refund that names its capture in a link."""
 
+import http.client
+from unittest import mock
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -192,6 +195,32 @@ def test_many_certificates_are_not_kept(fetched):
     for number in range(100):
         provider.find_known(f"https://api.paypal.com/v1/notifications/certs/CERT-{number}")
     assert len(provider._known) == certificates.MAX_KNOWN
+
+
+def test_names_of_certificates_that_are_none_push_no_genuine_one_out(fetched, monkeypatch):
+    monkeypatch.setattr(certificates, "find_key", lambda chain, owner: chain)
+    provider = make()
+    assert provider.find_known(URL)
+    monkeypatch.setattr(certificates, "find_key", lambda chain, owner: b"")
+    for number in range(100):
+        provider.find_known(f"https://api.paypal.com/v1/notifications/certs/CERT-{number}")
+    assert provider.find_known(URL)
+    assert fetched.count(URL) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "found"), [(200, b"chain"), (404, b""), (302, b""), (429, None), (408, None)]
+)
+def test_an_answer_that_asks_to_come_back_is_no_answer(monkeypatch, status, found):
+    response = mock.Mock(status=status, read=lambda size: b"chain")
+    connection = mock.Mock(getresponse=lambda: response)
+    monkeypatch.setattr(http.client, "HTTPSConnection", lambda *args, **kwargs: connection)
+    if found is None:
+        with pytest.raises(http.client.HTTPException):
+            certificates.fetch_certificates(URL)
+    else:
+        assert certificates.fetch_certificates(URL) == found
+    connection.close.assert_called_once_with()
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch):
