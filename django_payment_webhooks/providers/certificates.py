@@ -27,6 +27,8 @@ MAX_SIZE = 64 * 1024  # bytes; a chain has about 6 000
 MAX_KNOWN = 32
 # For so long a certificate is believed, and for so long one that can't be had is not asked for.
 KEPT, PAUSE = 24 * 60 * 60, 60
+# Request Timeout and Too Many Requests: of the certificate they say nothing.
+COME_BACK = (408, 429)
 
 
 class CertificateSignature(PublicKeySignature):
@@ -36,8 +38,8 @@ class CertificateSignature(PublicKeySignature):
     fetched once a day from an address that fits a pattern, and checked up to an authority.
     """
 
-    #: The header with the address, the pattern that the whole address must fit, and to whom the
-    #: certificate must be issued.
+    #: The header with the address, the pattern that the whole address must fit (its classes
+    #: of characters are those of ASCII), and to whom the certificate must be issued.
     certificate_header = ""
     certificate_address = ""
     certificate_owner = ""
@@ -64,7 +66,7 @@ class CertificateSignature(PublicKeySignature):
             return b""
         if url in self.certificates:
             return read_public_key(self.certificates[url].encode())
-        if not re.fullmatch(self.certificate_address, url):
+        if not re.fullmatch(self.certificate_address, url, re.ASCII):
             return b""
         return self.find_known(url)
 
@@ -85,7 +87,7 @@ class CertificateSignature(PublicKeySignature):
         key = find_key(self.fetch(url), self.certificate_owner)
         known[url] = (time.time() + (KEPT if key else PAUSE), key)
         while len(known) > MAX_KNOWN:
-            known.popitem(last=False)
+            known.pop(find_least(known), None)
         return key
 
     def fetch(self, url: str) -> bytes:
@@ -95,6 +97,16 @@ class CertificateSignature(PublicKeySignature):
         except (OSError, http.client.HTTPException):
             text = "It can't be verified now. Send it again."
             raise WebhookRefused(503, "no_certificate", text) from None
+
+
+def find_least(known: Mapping[str, tuple[float, bytes]]) -> str:
+    """Return the address to forget: the oldest without a good certificate, or else the oldest.
+
+    Anybody can name addresses at which there is nothing.
+    """
+    addresses = list(known)
+    useless = (url for url in addresses if not known[url][1])
+    return next(useless, addresses[0])
 
 
 def fetch_certificates(url: str) -> bytes:
@@ -107,7 +119,7 @@ def fetch_certificates(url: str) -> bytes:
     try:
         connection.request("GET", parts.path)
         response = connection.getresponse()
-        if response.status >= 500:
+        if response.status >= 500 or response.status in COME_BACK:
             raise http.client.HTTPException("The certificate can't be had now.")
         return response.read(MAX_SIZE) if response.status == 200 else b""
     finally:

@@ -116,7 +116,8 @@ class EitherSignature(PublicKeySignature):
 
 def find_kind(secret: Any) -> type[HMACSignature]:
     """Return the class that knows what to do with a secret."""
-    is_pem = isinstance(secret, str) and secret.lstrip().startswith(PEM)
+    # Wherever it begins: a mark at the start of a file may stand before it.
+    is_pem = isinstance(secret, str) and PEM in secret
     return PublicKeySignature if is_pem else HMACSignature
 
 

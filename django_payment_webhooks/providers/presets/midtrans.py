@@ -12,10 +12,12 @@ What is signed does not say whether money moved: neither ``transaction_status`` 
 (https://docs.midtrans.com/reference/get-transaction-status) and returns it as it is: it has the
 form of a notification. A captured card pays only if fraud is ruled out. Times are those of Jakarta;
 where no currency is said, it is IDR. An event is a transaction in a state; partial refunds share
-it, and are apart by the key of the latest.
+it, and are apart by the key of the latest, and by what was given back.
 """
 
 from .. import Provider
+
+STATE = "{transaction_id}:{transaction_status}:{fraud_status?}:{refunds.-1.refund_key?}"
 
 
 class Preset(Provider):
@@ -31,8 +33,7 @@ class Preset(Provider):
     content = "{json:order_id}{json:status_code}{json:gross_amount}{secret}"
     time_zone = "+07:00"
     fields = {
-        "provider_event_id": "{transaction_id}:{transaction_status}:{fraud_status?}:"
-        "{refunds.-1.refund_key?}",
+        "provider_event_id": {"refund.*": f"{STATE}:{{refund_amount?}}", "*": STATE},
         "type": "transaction_status",
         "occurred_at": {
             "refund.*": ("refunds.-1.created_at", "transaction_time"),

@@ -5,6 +5,9 @@ times within 26 hours. ``CONFIRM`` names your function, which fetches the paymen
 ``event.payment_id`` (https://docs.mollie.com/reference/get-payment) and returns it as Mollie
 writes it: what it says is the event. Every delivery is an event of its own, because the next one,
 with the same id, can say something else by then; an order is still paid once.
+
+A refund or a chargeback calls the address, too, with the payment, which is ``paid`` as before: that
+event ends as a duplicate. To see them, use the webhooks of the preset ``mollie``.
 """
 
 from .. import Provider

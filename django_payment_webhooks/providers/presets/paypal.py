@@ -8,7 +8,10 @@ everybody with the id ``WEBHOOK_ID``: never accept that. Events:
 https://developer.paypal.com/api/rest/webhooks/event-names/. Sent again for three days.
 
 Give your order's number as ``invoice_id`` or ``custom_id`` of the purchase unit. A refund names its
-capture only in a link, a dispute in its list of transactions.
+capture only in a link, a dispute in its list of transactions. Subscriptions are still paid by sales
+of the first version (paypal/PayPal-PHP-SDK, ``WebhookEvent``), whose numbers are ``invoice_number``
+and ``custom``; a refund of one can be a negative sum. ``PAYMENT.SALE.REVERSED`` names no sale for
+certain, and is not mapped.
 """
 
 from .. import Provider
@@ -35,22 +38,24 @@ class Preset(CertificateSignature, Provider):
         "provider_event_id": "id",
         "type": "event_type",
         "occurred_at": "create_time",
-        "order_id": (".invoice_id", ".custom_id"),
+        "order_id": (".invoice_id", ".custom_id", ".invoice_number", ".custom"),
         "payment_id": {
-            "refund.*|*.REVERSED": ".links[rel=up].href ~ ([^/]+)$",
+            "refund.*|*.REVERSED": (".links[rel=up].href ~ ([^/]+)$", ".sale_id"),
             "dispute.*": ".disputed_transactions.0.seller_transaction_id",
             "*": ".id",
         },
         "refund_id": {"refund.*": ".id"},
         "dispute_id": {"dispute.*": ".dispute_id"},
-        "amount": (".amount.value", ".dispute_amount.value", ".amount.total"),
+        "amount": (".amount.value", ".dispute_amount.value", ".amount.total ~ ^-?(.+)$"),
         "currency": (".amount.currency_code", ".dispute_amount.currency_code", ".amount.currency"),
     }
     types = {
         "PAYMENT.CAPTURE.COMPLETED|PAYMENT.SALE.COMPLETED": "charge.succeeded",
-        "PAYMENT.CAPTURE.DENIED|PAYMENT.CAPTURE.DECLINED": "charge.failed",
+        "PAYMENT.CAPTURE.DENIED|PAYMENT.CAPTURE.DECLINED|PAYMENT.SALE.DENIED": "charge.failed",
         "PAYMENT.CAPTURE.REFUNDED|PAYMENT.CAPTURE.REVERSED .status=COMPLETED": "refund.created",
         "PAYMENT.CAPTURE.REFUNDED|PAYMENT.REFUND.PENDING .status=PENDING": "refund.pending",
+        "PAYMENT.SALE.REFUNDED .state=completed": "refund.created",
+        "PAYMENT.SALE.REFUNDED .state=pending": "refund.pending",
         "PAYMENT.REFUND.FAILED": "refund.failed",
         "CUSTOMER.DISPUTE.CREATED": "dispute.opened",
         f"{RESOLVED}=RESOLVED_SELLER_FAVOUR|CANCELED_BY_BUYER|DENIED": "dispute.won",

@@ -10,7 +10,7 @@ with the time of the first: so the time of signing is not compared with the pres
 
 An event is known by its ``wh_`` number, which some have as ``token`` beside another id; these have
 no time but that of signing. Give your order's number as ``merchant_reference_id`` or ``order_id``
-of the metadata.
+of the metadata. The ``merchant_reference_id`` of a refund is its own, and no order.
 """
 
 from __future__ import annotations
@@ -41,9 +41,12 @@ class Preset(Provider):
         "provider_event_id": ("token", "id"),
         "type": "type",
         "occurred_at": ("created_at ~ ^([1-9].*)", SENT),
-        "order_id": (".merchant_reference_id", ".metadata.order_id"),
+        "order_id": {
+            "refund.*|*REFUND*": ".metadata.order_id",
+            "*": (".merchant_reference_id", ".metadata.order_id"),
+        },
         "payment_id": {
-            "refund.*": ".payment",
+            "refund.*|*REFUND*": ".payment",
             "dispute.*|*DISPUTE*": ".original_transaction_id",
             "*": ".id",
         },

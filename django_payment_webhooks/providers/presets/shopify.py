@@ -19,12 +19,15 @@ its transactions that succeeded; one without them, of stock alone, is no refund.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Sequence
 
 from .. import Provider
 from ..money import read_number
+from ..payloads import find
 
 REFUND = "refund transactions[status=%s].kind=refund"
+DONE = ("finalized_on", "updated_at", "processed_at")
 PART = ("transactions[status=success].amount", "transactions.0.amount")
 
 
@@ -44,7 +47,7 @@ class Preset(Provider):
             "*": "{id}:{updated_at?}{created_at?}",
         },
         "type": ("order.{financial_status}", "{type}.{status}", "transactions.0.kind", "=other"),
-        "occurred_at": {"dispute.opened": "initiated_at", "*": ("updated_at", "processed_at")},
+        "occurred_at": {"dispute.opened": "initiated_at", "*": DONE},
         "order_id": {"order.*": ("note_attributes[name=order_id].value", "name")},
         "payment_id": {"order.*": "id", "*": "order_id"},
         "refund_id": {"refund*": "id"},
@@ -69,5 +72,12 @@ class Preset(Provider):
         value = super().read_field(name, payload, types)
         if name != "amount" or value is None or "refund.created" not in types:
             return value
-        done = [part for part in payload["transactions"] if part.get("status") == "success"]
-        return sum(read_number(part.get("amount")) for part in done)
+        amounts = [find(part, "amount") for part in payload["transactions"] if is_done(part)]
+        with suppress(ValueError):
+            return sum(map(read_number, amounts))
+        return amounts  # which is no sum of money, and says so when it is read as one
+
+
+def is_done(part: Any) -> bool:
+    """Return whether a transaction of a refund gave money back."""
+    return bool(find(part, "status") == "success")

@@ -10,9 +10,14 @@ A payment is known by its payment intent, which its charge, refunds and disputes
 if it has none. Put ``order_id`` into the metadata of the payment intent: refunds and disputes find
 the order by the payment. Of API versions from 2022-11-15 on ``charge.refunded`` does not say which
 refund it is about, and is not mapped.
+
+A live endpoint of Connect gets events of the test mode, too (https://docs.stripe.com/connect/webhooks):
+there, let your handlers raise ``NothingToDo`` unless ``event.payload["livemode"]`` is true.
 """
 
 from .. import Provider
+
+PAID = (".amount_total", ".amount_received", ".amount_captured", ".amount")
 
 
 class Preset(Provider):
@@ -39,7 +44,7 @@ class Preset(Provider):
         "dispute_id": {"dispute.*": ".id"},
         "amount": {
             "charge.refunded": ".refunds.data.0.amount",
-            "charge.succeeded": (".amount_total", ".amount_received", ".amount_captured"),
+            "charge.succeeded": PAID,
             "*": ".amount",
         },
         "currency": ".currency",
@@ -49,11 +54,11 @@ class Preset(Provider):
         "checkout.session.async_payment_succeeded": "charge.succeeded",
         "charge.succeeded .captured=true": "charge.succeeded",
         "checkout.session.completed .payment_status=paid": "charge.succeeded",
-        "payment_intent.payment_failed|charge.failed": "charge.failed",
+        "payment_intent.payment_failed|charge.failed|*.async_payment_failed": "charge.failed",
         "refund.*|charge.refund.updated .status=succeeded": "refund.created",
         "refund.*|charge.refund.updated .status=failed|canceled": "refund.failed",
         "refund.*|charge.refund.updated .status=pending|requires_action": "refund.pending",
-        "charge.refunded .refunds.object=list": "refund.created",
+        "charge.refunded .refunds.object=list .refunds.data.0.status=succeeded|": "refund.created",
         "charge.dispute.created": "dispute.opened",
         "charge.dispute.closed .status=won|warning_closed": "dispute.won",
         "charge.dispute.closed .status=lost": "dispute.lost",

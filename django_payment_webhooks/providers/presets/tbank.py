@@ -6,7 +6,8 @@ sorted by their names, with the terminal's password among them. Sent again each 
 then each day for a month, until the answer is ``OK``.
 
 A notification has no id and no time: an event is its payment, its status and its amount. So two
-partial refunds of one amount can't be told apart; ask the bank (GetState) if you make such.
+partial refunds of one amount can't be told apart; ask the bank (GetState) if you make such. It is
+not documented whether the amount of a partial refund is that of the refund: try one.
 Passwords have 14 characters or more, of random letters, digits and signs, chosen by the bank.
 """
 

@@ -8,8 +8,9 @@ verified by a GET with a value that is to be repeated.
 
 Amounts have two decimals, whatever the currency has (``AmountOfMoney`` in the same SDK). Give your
 order's number as ``merchantReference`` or ``merchantOrderId``; ``paymentReference`` is theirs. A
-payment is captured, and then paid: the first of the two counts. Disputes by their names are your
-objections: a chargeback is an event of the payment, without an id, and known by it.
+payment is captured, and then paid: the first of the two counts. A refund names no payment
+(``RefundResult`` in the same SDK): give it the number of the order, too. Disputes by their names
+are your objections: a chargeback is an event of the payment, without an id, and known by it.
 """
 
 from .. import Provider
@@ -34,7 +35,12 @@ class Preset(Provider):
         "provider_event_id": "id",
         "type": "type",
         "occurred_at": "created",
-        "order_id": (".references.merchantReference", ".references.merchantOrderId"),
+        "order_id": (
+            ".references.merchantReference",
+            ".references.merchantOrderId",
+            "refund.refundOutput.references.merchantReference",
+            "refund.refundOutput.references.merchantOrderId",
+        ),
         "payment_id": ("payment.id", "refund.paymentId", "dispute.paymentId"),
         "refund_id": "refund.id",
         "dispute_id": {"dispute.*": ("payment.id", "dispute.paymentId")},

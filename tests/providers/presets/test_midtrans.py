@@ -64,6 +64,16 @@ class TestMidtrans(Contract):
             notification("partial_refund", refunds=[PART, dict(PART, refund_key="r2")]),
             {"type": "refund.created", "refund_id": "r2"},
         ),
+        # Without a list of them, refunds are apart by what was given back so far.
+        (
+            notification("partial_refund", refund_amount="3000.00"),
+            {
+                "type": "refund.created",
+                "provider_event_id": "9a83:partial_refund:::3000.00",
+                "refund_id": "9a83:3000.00",
+                "money": "3000.00 IDR",
+            },
+        ),
         (notification("chargeback"), {"type": "dispute.opened", "dispute_id": "9a83"}),
     ]
 

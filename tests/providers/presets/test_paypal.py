@@ -1,5 +1,8 @@
 """PayPal: a signature with a certificate, and a refund that names its capture in a link."""
 
+import http.client
+from unittest import mock
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -38,6 +41,7 @@ LINKS = [
     {"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R1"},
     {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C1"},
 ]
+SALE = {"amount": {"total": "30.00", "currency": "USD"}}
 DISPUTE = {"dispute_id": "PP-1", "disputed_transactions": [{"seller_transaction_id": "C1"}]}
 
 
@@ -79,6 +83,37 @@ class TestPayPal(Contract):
             ),
             {"type": "dispute.lost"},
         ),
+        # Subscriptions are still paid by the first version of the API.
+        (
+            event(5, "PAYMENT.SALE.COMPLETED", id="S1", invoice_number="", custom="A2", **SALE),
+            {
+                "type": "charge.succeeded",
+                "payment_id": "S1",
+                "order_id": "A2",
+                "money": "30.00 USD",
+            },
+        ),
+        (
+            event(
+                6,
+                "PAYMENT.SALE.REFUNDED",
+                id="R2",
+                sale_id="S1",
+                state="completed",
+                amount={"total": "-0.99", "currency": "USD"},
+            ),
+            {
+                "type": "refund.created",
+                "payment_id": "S1",
+                "refund_id": "R2",
+                "money": "0.99 USD",
+            },
+        ),
+        (
+            event(7, "PAYMENT.SALE.REFUNDED", id="R3", sale_id="S1", state="pending", **SALE),
+            {"type": "refund.pending", "payment_id": "S1", "refund_id": "R3"},
+        ),
+        (event(8, "PAYMENT.SALE.DENIED", id="S2", **SALE), {"type": "charge.failed"}),
     ]
 
 
@@ -114,6 +149,7 @@ def make():
         "https://apixpaypal.com/v1/notifications/certs/CERT-1",
         "https://API.paypal.com/v1/notifications/certs/CERT-1",
         "//api.paypal.com/v1/notifications/certs/CERT-1",
+        "https://api.paypal.com/v1/notifications/certs/CERT-\xe9",
         "file:///etc/passwd",
         "",
     ],
@@ -159,6 +195,32 @@ def test_many_certificates_are_not_kept(fetched):
     for number in range(100):
         provider.find_known(f"https://api.paypal.com/v1/notifications/certs/CERT-{number}")
     assert len(provider._known) == certificates.MAX_KNOWN
+
+
+def test_names_of_certificates_that_are_none_push_no_genuine_one_out(fetched, monkeypatch):
+    monkeypatch.setattr(certificates, "find_key", lambda chain, owner: chain)
+    provider = make()
+    assert provider.find_known(URL)
+    monkeypatch.setattr(certificates, "find_key", lambda chain, owner: b"")
+    for number in range(100):
+        provider.find_known(f"https://api.paypal.com/v1/notifications/certs/CERT-{number}")
+    assert provider.find_known(URL)
+    assert fetched.count(URL) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "found"), [(200, b"chain"), (404, b""), (302, b""), (429, None), (408, None)]
+)
+def test_an_answer_that_asks_to_come_back_is_no_answer(monkeypatch, status, found):
+    response = mock.Mock(status=status, read=lambda size: b"chain")
+    connection = mock.Mock(getresponse=lambda: response)
+    monkeypatch.setattr(http.client, "HTTPSConnection", lambda *args, **kwargs: connection)
+    if found is None:
+        with pytest.raises(http.client.HTTPException):
+            certificates.fetch_certificates(URL)
+    else:
+        assert certificates.fetch_certificates(URL) == found
+    connection.close.assert_called_once_with()
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch):

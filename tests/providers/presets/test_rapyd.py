@@ -51,6 +51,15 @@ class TestRapyd(Contract):
             },
         ),
         (event(5, "PAYMENT_REFUND_REJECTED", **REFUND), {"type": "refund.failed"}),
+        # A refund has a reference of its own, which is no order.
+        (
+            event(11, "REFUND_COMPLETED", merchant_reference_id="R1", **REFUND),
+            {"type": "refund.created", "payment_id": "payment_1", "order_id": ""},
+        ),
+        (
+            event(12, "PAYMENT_REFUND_UPDATED", merchant_reference_id="R1", **REFUND),
+            {"type": "PAYMENT_REFUND_UPDATED", "payment_id": "payment_1", "order_id": ""},
+        ),
         (
             event(6, "PAYMENT_DISPUTE_CREATED", status="ACT", **DISPUTE),
             {"type": "dispute.opened", "payment_id": "payment_1", "dispute_id": "dispute_1"},

@@ -82,3 +82,14 @@ def test_a_public_key_is_never_the_key_of_an_hmac():
     checksum = hmac.new(vector["secret"].encode(), b"mdOrder;1;operation;deposited;", "sha256")
     with pytest.raises(WebhookRefused):
         provider.verify({}, body + b"&checksum=" + checksum.hexdigest().encode())
+
+
+def test_a_public_key_after_a_byte_order_mark_is_no_key_of_an_hmac():
+    vector = next(each for each in load_vectors("sber") if "BEGIN PUBLIC KEY" in each["secret"])
+    secret = "\ufeff" + vector["secret"]
+    provider = find_preset("sber")("made", SECRETS=[secret])
+    body = query("deposited", amount=1)
+    signed = "amount;1;mdOrder;3ff6;operation;deposited;orderNumber;A1;status;1;"
+    checksum = hmac.new(secret.encode(), signed.encode(), "sha256").hexdigest()
+    with pytest.raises(WebhookRefused):
+        provider.verify({}, f"{body}&checksum={checksum}".encode())

@@ -101,6 +101,10 @@ class TestShopify(Contract):
         ),
         (dispute("won"), {"type": "dispute.won"}),
         (dispute("lost"), {"type": "dispute.lost"}),
+        (
+            dict(dispute("won"), id=2, finalized_on="2026-12-03T20:00:00-04:00"),
+            {"type": "dispute.won", "occurred_at": "2026-12-04T00:00:00+00:00"},
+        ),
     ]
 
 
@@ -118,3 +122,11 @@ def test_a_part_that_is_no_amount_is_an_error_and_not_a_smaller_sum(amount):
     provider = find_preset("shopify")("made", SECRETS=[TestShopify.secret])
     with pytest.raises(ValueError, match="amount"):
         provider.read_money(refund(("success", "1.00"), ("success", amount)))
+
+
+@pytest.mark.parametrize("part", [None, [], "x", 1, {"status": "success", "amount": []}])
+def test_an_odd_transaction_beside_a_good_one_lets_the_event_be_read(part):
+    provider = find_preset("shopify")("made", SECRETS=[TestShopify.secret])
+    body = refund(("success", "1.00"))
+    body["transactions"].append(part)
+    assert provider.read(body)["refund_id"] == 509562969

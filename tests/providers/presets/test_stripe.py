@@ -85,6 +85,24 @@ class TestStripe(Contract):
             event(11, "charge.dispute.created", status="needs_response", **DISPUTE),
             {"type": "dispute.opened", "payment_id": "pi_1", "dispute_id": "dp_1"},
         ),
+        # The bank has yet to send it.
+        (
+            event(
+                14,
+                "charge.refunded",
+                refunds={"object": "list", "data": [dict(REFUND, status="pending")]},
+                **CHARGE,
+            ),
+            {"type": "charge.refunded"},
+        ),
+        (
+            event(15, "charge.succeeded", captured=True, **CHARGE),
+            {"type": "charge.succeeded", "money": "20.00 USD"},
+        ),
+        (
+            event(16, "checkout.session.async_payment_failed", id="cs_1", payment_intent="pi_1"),
+            {"type": "charge.failed", "payment_id": "pi_1"},
+        ),
         (event(12, "charge.dispute.closed", status="won", **DISPUTE), {"type": "dispute.won"}),
         (event(13, "charge.dispute.closed", status="lost", **DISPUTE), {"type": "dispute.lost"}),
     ]

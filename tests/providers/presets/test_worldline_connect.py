@@ -15,7 +15,7 @@ def event(number, event_type, **objects):
 MONEY = {"amountOfMoney": {"amount": 1000, "currencyCode": "EUR"}}
 OUTPUT = {**MONEY, "references": {"merchantReference": "A1", "paymentReference": "9"}}
 PAYMENT = {"payment": {"id": "p1", "paymentOutput": OUTPUT}}
-REFUND = {"refund": {"id": "r1", "paymentId": "p1", "refundOutput": MONEY}}
+REFUND = {"refund": {"id": "r1", "refundOutput": OUTPUT}}
 DISPUTE = {"dispute": {"id": "d1", "paymentId": "p1"}}
 
 
@@ -42,10 +42,10 @@ class TestWorldlineConnect(Contract):
             event(4, "refund.refunded", **REFUND),
             {
                 "type": "refund.created",
-                "payment_id": "p1",
+                "payment_id": "",
                 "refund_id": "r1",
                 "money": "10.00 EUR",
-                "order_id": "",
+                "order_id": "A1",
             },
         ),
         (event(5, "refund.created", **REFUND), {"type": "refund.pending", "refund_id": "r1"}),

@@ -72,6 +72,41 @@ class TestXendit(Contract):
             },
         ),
         ({"id": "579d", "status": "EXPIRED"}, {"type": "charge.failed", "money": ""}),
+        # A part of a payment was captured.
+        (
+            event(
+                "payment.capture",
+                captures=[{"capture_id": "c1", "capture_amount": 4000}],
+                **PAYMENT,
+            ),
+            {"type": "charge.succeeded", "money": "4000.00 IDR"},
+        ),
+        # The reference has a refund in a cover within the cover.
+        (
+            {
+                "event": "refund.succeeded",
+                "data": event("refund.succeeded", **dict(REFUND, id="rfd-2", invoice_id=None)),
+            },
+            {
+                "type": "refund.created",
+                "provider_event_id": "refund.succeeded:rfd-2:SUCCEEDED",
+                "payment_id": "py-1",
+                "refund_id": "rfd-2",
+                "money": "500.00 IDR",
+            },
+        ),
+        # An invoice is the payment, whichever payment was made for it.
+        (
+            {"id": "579c", "external_id": "A1", "status": "SETTLED", "payment_id": "ewc_1"},
+            {"type": "charge.succeeded", "payment_id": "579c"},
+        ),
+        (
+            event(
+                "refund.succeeded",
+                **dict(REFUND, id="rfd-3", payment_id="ewc_1", invoice_id="579c"),
+            ),
+            {"type": "refund.created", "payment_id": "579c"},
+        ),
     ]
 
     def test_what_is_signed_is_accepted_and_nothing_else(self, make):
