@@ -24,10 +24,11 @@ class Preset(Provider):
     exponents = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
     object_path = "data"
     fields = {
-        "provider_event_id": "{type}:{.id?}{.accountHolder.id?}{.merchantId?}:"
-        "{.sequenceNumber?}:{.status?}:{timestamp?}",
+        "provider_event_id": "{type}:{.id?}{.accountHolder.id?}{.balanceAccount.id?}"
+        "{.paymentInstrument.id?}{.merchantId?}:{.sequenceNumber?}:{.status?}"
+        "{.paymentInstrument.status?}:{timestamp?}{createdAt?}",
         "type": "type",
-        "occurred_at": ("timestamp", ".creationDate"),
+        "occurred_at": ("timestamp", "createdAt", ".creationDate"),
         "order_id": (".reference", ".referenceForBeneficiary"),
         "payment_id": ".categoryData.paymentPspReference",
         "amount": ".amount.value",

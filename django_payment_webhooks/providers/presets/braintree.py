@@ -21,6 +21,7 @@ from ..envelopes import FormEnvelope
 
 TRANSACTIONS = (".transaction", ".subscription.transactions.0", ".dispute.transaction")
 IDS = "{.transaction.id?}{.dispute.id?}{.subscription.id?}"
+IDS += "{.disbursement.id?}{.local-payment.payment-id?}"
 SALE, CREDIT = (f"notification.subject.transaction.type={each}" for each in ("sale", "credit"))
 CREDITED = ".transaction.refunded-transaction-id"
 

@@ -6,14 +6,19 @@ and the body, with the client's secret. Refunds and disputes: ``refunds/webhooks
 ``disputes/dispute-webhooks`` beside that page.
 
 ``x-idempotency-key`` is not signed, and newer versions have it alone. An event is its type, its
-object and its state. Amounts are in major units. An automatic refund gives back what never became
-an order's payment: it keeps its name.
+object and its state; one of another object, such as a settlement, is its type and its time. Amounts
+are in major units. An automatic refund gives back what never became an order's payment: it keeps
+its name.
 """
 
 from .. import Provider
 
 DISPUTE = "data.dispute.dispute_status"
-ORDER = ("data.dispute.order_details", "data.order_details")
+IDS = "payment.cf_payment refund.cf_refund auto_refund.cf_refund dispute.cf_dispute dispute.dispute"
+STATE = "{data.payment.payment_status?}{data.refund.refund_status?}{data.dispute.dispute_status?}"
+EVENTS = tuple(f"{{type}}:{{data.{each}_id}}:{STATE}" for each in IDS.split())
+OTHER = "{type}:{event_time}:{data.order.order_id?}{data.cf_link_id?}"
+ORDERS = ("data.order", "data.refund", "data.dispute.order_details", "data.order_details")
 
 
 class Preset(Provider):
@@ -28,15 +33,11 @@ class Preset(Provider):
     timestamp_header = "x-webhook-timestamp"
     timestamp_unit = "ms"
     fields = {
-        "provider_event_id": "{type}:{data.payment.cf_payment_id?}:{data.refund.cf_refund_id?}:"
-        "{data.dispute.cf_dispute_id?}{data.dispute.dispute_id?}:{data.payment.payment_status?}"
-        "{data.refund.refund_status?}{data.dispute.dispute_status?}:{data.order.order_id?}",
+        "provider_event_id": (*EVENTS, OTHER),
         "type": "type",
         "occurred_at": "event_time",
-        "order_id": ("data.order.order_id", "data.refund.order_id")
-        + tuple(f"{path}.order_id" for path in ORDER),
-        "payment_id": ("data.payment.cf_payment_id", "data.refund.cf_payment_id")
-        + tuple(f"{path}.cf_payment_id" for path in ORDER),
+        "order_id": tuple(f"{path}.order_id" for path in ORDERS),
+        "payment_id": tuple(f"{path}.cf_payment_id" for path in ("data.payment", *ORDERS)),
         "refund_id": {"refund.*": ("data.refund.cf_refund_id", "data.refund.refund_id")},
         "dispute_id": {"dispute.*": ("data.dispute.cf_dispute_id", "data.dispute.dispute_id")},
         "amount": {

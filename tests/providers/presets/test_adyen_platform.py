@@ -2,6 +2,9 @@
 
 from .contract import Contract
 
+CREATED = "balancePlatform.balanceAccount.created"
+UPDATED = "balancePlatform.paymentInstrument.updated"
+
 
 def transfer(sequence, status):
     """Return a transfer's event."""
@@ -28,5 +31,20 @@ class TestAdyenPlatform(Contract):
         (
             {"type": "merchant.created", "data": {"merchantId": "M1", "status": "PreActive"}},
             {"type": "merchant.created", "provider_event_id": "merchant.created:M1::PreActive:"},
+        ),
+        # Their objects are one level deeper, and early versions say no time.
+        ({"type": CREATED, "data": {"balanceAccount": {"id": "BA1"}}}, {"type": CREATED}),
+        ({"type": CREATED, "data": {"balanceAccount": {"id": "BA2"}}}, {"type": CREATED}),
+        (
+            {"type": UPDATED, "data": {"paymentInstrument": {"id": "PI1", "status": "active"}}},
+            {"type": UPDATED},
+        ),
+        (
+            {"type": UPDATED, "data": {"paymentInstrument": {"id": "PI1", "status": "closed"}}},
+            {"type": UPDATED},
+        ),
+        (
+            {"type": "paymentMethod.created", "createdAt": "2026-11-23T11:00:00+01:00", "data": {}},
+            {"occurred_at": "2026-11-23T10:00:00+00:00"},
         ),
     ]

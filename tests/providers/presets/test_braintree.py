@@ -84,6 +84,9 @@ class TestBraintree(Contract):
         (event("dispute_lost", dispute=DISPUTE), {"type": "dispute.lost"}),
         (event("check", check="true"), {"type": "check", "payment_id": ""}),
         (event("subscription_went_past_due", subscription={"id": "s1"}), {"payment_id": ""}),
+        # Two of one moment.
+        (event("disbursement", disbursement={"id": "x1"}), {"type": "disbursement"}),
+        (event("disbursement", disbursement={"id": "x2"}), {"type": "disbursement"}),
         # The same once more, later: another event.
         (event("subscription_went_past_due", 11, subscription={"id": "s1"}), {}),
     ]

@@ -26,6 +26,12 @@ def dispute(event_type, status):
     return event(event_type, dispute=made)
 
 
+def auto_refund(number):
+    """Return a refund of what never became an order's payment."""
+    made = {"cf_refund_id": number, "refund_status": "SUCCESS", "refund_amount": 2}
+    return event("AUTO_REFUND_STATUS_WEBHOOK", auto_refund=made)
+
+
 class TestCashfree(Contract):
     vector_options = {"MIN_KEY_LENGTH": 1}
     events = [
@@ -37,7 +43,7 @@ class TestCashfree(Contract):
             ),
             {
                 "type": "charge.succeeded",
-                "provider_event_id": "PAYMENT_SUCCESS_WEBHOOK:975:::SUCCESS:A1",
+                "provider_event_id": "PAYMENT_SUCCESS_WEBHOOK:975:SUCCESS",
                 "occurred_at": "2026-11-23T10:00:00+00:00",
                 "order_id": "A1",
                 "payment_id": "975",
@@ -73,4 +79,12 @@ class TestCashfree(Contract):
         (dispute("DISPUTE_CLOSED", "CHARGEBACK_MERCHANT_WON"), {"type": "dispute.won"}),
         (dispute("DISPUTE_CLOSED", "CHARGEBACK_MERCHANT_LOST"), {"type": "dispute.lost"}),
         (dispute("DISPUTE_CLOSED", "CHARGEBACK_UNDER_REVIEW"), {"type": "DISPUTE_CLOSED"}),
+        (auto_refund("1"), {"type": "AUTO_REFUND_STATUS_WEBHOOK", "refund_id": None}),
+        (auto_refund("2"), {"type": "AUTO_REFUND_STATUS_WEBHOOK"}),
+        (event("PAYMENT_LINK_EVENT", cf_link_id=1), {"type": "PAYMENT_LINK_EVENT"}),
+        (event("PAYMENT_LINK_EVENT", cf_link_id=2), {"type": "PAYMENT_LINK_EVENT"}),
+        (
+            {**event("SETTLEMENT_SUCCESS"), "event_time": "2026-11-24T15:30:00+05:30"},
+            {"provider_event_id": "SETTLEMENT_SUCCESS:2026-11-24T15:30:00+05:30:"},
+        ),
     ]
