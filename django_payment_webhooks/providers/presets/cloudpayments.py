@@ -45,7 +45,7 @@ class Preset(Provider):
     }
     types = {
         "Payment|Completed Status=Completed": "charge.succeeded",
-        "Payment ReasonCode=?*": "charge.failed",
+        "Payment ReasonCode=5*|6*": "charge.failed",
         "Refund": "refund.created",
         "Cancel": "charge.failed",
     }

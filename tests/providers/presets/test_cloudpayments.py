@@ -35,6 +35,11 @@ class TestCloudPayments(Contract):
         ),
         # The first of two stages: no money has moved.
         (form(Status="Authorized", **PAY), {"type": "Payment", "payment_id": "666"}),
+        # The code 0 is no reason to fail.
+        (
+            form(TransactionId=667, Status="Authorized", ReasonCode="0", **PAY),
+            {"type": "Payment", "payment_id": "667"},
+        ),
         # A confirmation says no OperationType; nor did payments, once.
         (
             form(Status="Completed", Currency="RUB", InvoiceId="A1"),
@@ -45,6 +50,10 @@ class TestCloudPayments(Contract):
             {"type": "CardPayout"},
         ),
         (form(ReasonCode="5051", **PAY), {"type": "charge.failed", "order_id": "A1"}),
+        (
+            form(TransactionId=668, Status="Declined", ReasonCode="6001", **PAY),
+            {"type": "charge.failed"},
+        ),
         (
             form(TransactionId=777, PaymentTransactionId=666, OperationType="Refund", Amount="2.5"),
             {
