@@ -7,7 +7,9 @@ that of the page's samples: ``webhook_id``, and a time in milliseconds. Sent aga
 that is switched on.
 
 ``charge.completed`` says that a charge has ended, not how: that is its status. Put ``order_id``
-into the meta of the charge, or else its reference is the order; a refund finds it by the charge.
+into the meta of the charge, or else its reference is the order; a refund finds it by the charge. A
+refund says no currency: if all your charges have the same, name it in ``FIELDS``, such as
+``{"currency": [".currency", "=NGN"]}``.
 """
 
 from .. import Provider
@@ -32,7 +34,7 @@ class Preset(Provider):
         "payment_id": {"charge.*": ".id", "*": ".charge_id"},
         "refund_id": {"refund.*": ".id"},
         "dispute_id": {"dispute.*": ".id"},
-        "amount": (".amount_refunded", ".amount"),
+        "amount": {"refund.*": (".amount_refunded", ".amount"), "*": ".amount"},
         "currency": ".currency",
     }
     types = {

@@ -8,12 +8,16 @@ returns ``{"event": ..., "data": ...}`` as the webhook has them. Sent again thre
 switched on.
 
 There is no id of an event: it is its name, its transaction and the status. ``charge.completed``
-says that a charge has ended, not how. Your order's number is ``tx_ref``.
+says that a charge has ended, not how. Your order's number is ``tx_ref``. A refund says no currency:
+if all your charges have the same, name it in ``FIELDS``, such as
+``{"currency": [".currency", "=NGN"]}``. Its status can be followed by how it was paid, as
+``completed-momo``; some say that ``completed`` alone may still have to be paid out.
 """
 
 from .. import Provider
 
 CHARGE = "charge.completed data.status"
+PAYMENTS = (".transaction_id", ".charge_id", ".tx_id", ".TransactionId")
 
 
 class Preset(Provider):
@@ -28,18 +32,18 @@ class Preset(Provider):
     fields = {
         "provider_event_id": "{event?}{type?}:{.id}:{.status?}",
         "type": ("event", "type"),
-        "occurred_at": (".created_at", ".created_datetime"),
+        "occurred_at": (".created_at", ".created_datetime", ".createdAt"),
         "order_id": (".tx_ref", ".meta.order_id", ".reference"),
-        "payment_id": {"charge.*": ".id", "*": (".transaction_id", ".charge_id", ".tx_id")},
+        "payment_id": {"charge.*": ".id", "*": PAYMENTS},
         "refund_id": {"refund.*": ".id"},
         "dispute_id": {"dispute.*": ".id"},
-        "amount": (".amount_refunded", ".amount"),
+        "amount": {"refund.*": (".amount_refunded", ".AmountRefunded", ".amount"), "*": ".amount"},
         "currency": ".currency",
     }
     types = {
         f"{CHARGE}=successful|succeeded": "charge.succeeded",
         f"{CHARGE}=failed": "charge.failed",
-        "refund.completed data.status=completed|successful|succeeded": "refund.created",
+        "refund.completed data.status=completed|completed-*|successful|succeeded": "refund.created",
         "refund.completed data.status=failed": "refund.failed",
         "chargeback.created": "dispute.opened",
     }

@@ -47,6 +47,11 @@ class TestFlutterwave(Contract):
             event(6, "chargeback.created", id="chb_1", charge_id="chg_1", amount=2500),
             {"type": "dispute.opened", "payment_id": "chg_1", "dispute_id": "chb_1"},
         ),
+        # What was refunded of it is not what was paid.
+        (
+            event(7, "charge.completed", status="succeeded", amount_refunded=0, **CHARGE),
+            {"type": "charge.succeeded", "money": "2500.25 NGN"},
+        ),
         # As some of their pages have it.
         (
             {

@@ -38,6 +38,13 @@ class TestFlutterwaveV3(Contract):
             event("refund.completed", id=5, status="completed", transaction_id=1, amount=20.5),
             {"type": "refund.created", "payment_id": "1", "refund_id": 5, "money": "20.50 NGN"},
         ),
+        # The names that its list of refunds has.
+        (
+            event(
+                "refund.completed", id=6, status="completed-mpgs", TransactionId=1, AmountRefunded=7
+            ),
+            {"type": "refund.created", "payment_id": "1", "refund_id": 6, "money": "7.00 NGN"},
+        ),
     ]
 
     def test_what_is_signed_is_accepted_and_nothing_else(self, make):
