@@ -7,7 +7,8 @@ nothing of what is sent: give an address with https alone.
 
 The whole order is in the event, as it is then. ``ORDER_SUCCEEDED`` must have the status
 ``CHARGED``. A refund's event has all refunds of the order, and does not say which it is about: the
-last is read. If an order can have several, compare the whole list of the payload. Amounts are in
+last is read. If an order can have several, compare the whole list of the payload. A dispute is
+known by the last of the order's ``chargebacks``, or by the payment if none is there. Amounts are in
 major units.
 """
 
@@ -34,7 +35,12 @@ class Preset(Provider):
         "order_id": ".order_id",
         "payment_id": (".txn_id", ".id"),
         "refund_id": {"refund.*": (".refunds.-1.unique_request_id", ".refunds.-1.id")},
-        "amount": {"refund.*": ".refunds.-1.amount", "*": ".amount"},
+        "dispute_id": {"dispute.*": (".chargebacks.-1.id", ".txn_id", ".id")},
+        "amount": {
+            "refund.*": ".refunds.-1.amount",
+            "dispute.*": (".chargebacks.-1.amount", ".amount"),
+            "*": ".amount",
+        },
         "currency": ".currency",
     }
     types = {

@@ -46,7 +46,14 @@ class TestJuspay(Contract):
             {"type": "refund.created", "refund_id": "r2", "money": "2.50 INR", "order_id": "A1"},
         ),
         (event(5, "ORDER_REFUND_FAILED", refunds=REFUNDS), {"type": "refund.failed"}),
-        (event(6, "CHARGEBACK_RECEIVED"), {"type": "dispute.opened"}),
+        (
+            event(6, "CHARGEBACK_RECEIVED"),
+            {"type": "dispute.opened", "dispute_id": "ms-A1-1", "money": "100.50 INR"},
+        ),
+        (
+            event(9, "CHARGEBACK_RECEIVED", chargebacks=[{"id": "cb1", "amount": 40}]),
+            {"type": "dispute.opened", "dispute_id": "cb1", "money": "40.00 INR"},
+        ),
         (event(7, "CHARGEBACK_RESOLVED_IN_MERCHANT_FAVOUR"), {"type": "dispute.won"}),
         (event(8, "CHARGEBACK_RESOLVED_IN_CUSTOMER_FAVOUR"), {"type": "dispute.lost"}),
     ]
