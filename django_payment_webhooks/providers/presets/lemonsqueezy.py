@@ -8,7 +8,9 @@ minutes, and by hand. Lemon Squeezy is the merchant of record, and passes no dis
 There is no id of an event, and the header with its name is not signed: an event is its name, its
 object and the time of its last change. Orders and invoices of subscriptions are numbered apart, so
 a payment is its kind and its number. Put ``order_id`` into the custom data of the checkout. What a
-refund's event says is all that has been refunded of its payment so far, not the last part.
+refund's event says is all that has been refunded of its payment so far, not the last part: take
+``RefundTotalHandler``. The first payment of a subscription is an order and an invoice, and so may
+its refund be: switch on the events of one of them.
 """
 
 from .. import Provider
