@@ -18,6 +18,7 @@ import hmac
 from typing import Any, Mapping
 
 from ..envelopes import FormEnvelope
+from ..signatures import is_among
 
 TRANSACTIONS = (".transaction", ".subscription.transactions.0", ".dispute.transaction")
 IDS = "{.transaction.id?}{.dispute.id?}{.subscription.id?}"
@@ -71,13 +72,21 @@ class Preset(FormEnvelope):
 
     def sign(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> str:
         """Return the public key, and what the private one signs."""
-        public, _, private = key.partition(b"|")
-        mac = super().sign(private, meta, body, timestamp)
-        return f"{public.decode('utf-8', 'replace').lower()}|{mac}"
+        return self.write_pair(key, self.fill_content(meta, body)).lower()
+
+    def matches(
+        self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str, signatures: Any
+    ) -> bool:
+        """Return whether a key signed the payload, with a newline at its end or without."""
+        bare = self.write_pair(key, self.fill_content(meta, body).rstrip()).lower()
+        return super().matches(key, meta, body, timestamp, signatures) or is_among(bare, signatures)
 
     def answer_challenge(self, challenge: str) -> str:
         """Return the public key, and the challenge signed by the private one."""
-        if not self.keys():
-            return ""
-        public, _, private = self.keys()[0].partition(b"|")
-        return f"{public.decode()}|{hmac.new(private, challenge.encode(), self.digest).hexdigest()}"
+        return self.write_pair(self.keys()[0], challenge.encode()) if self.keys() else ""
+
+    def write_pair(self, key: bytes, content: bytes) -> str:
+        """Return a public key, and what the private one signs."""
+        public, _, private = key.partition(b"|")
+        mac = hmac.new(private, content, self.digest).hexdigest()
+        return f"{public.decode('utf-8', 'replace')}|{mac}"

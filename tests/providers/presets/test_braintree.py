@@ -144,6 +144,18 @@ def test_the_signature_of_any_of_several_keys_counts():
     assert provider.verify({}, body.encode())
 
 
+# braintree/braintree_python 80b03f4, braintree/webhook_notification_gateway.py takes both.
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_payload_can_be_signed_with_and_without_its_last_newline(end):
+    payload = base64.b64encode(b"<notification/>").decode()
+    key = hashlib.sha1(PRIVATE.encode()).digest()
+    mac = hmac.new(key, (payload + end).encode(), hashlib.sha1).hexdigest()
+    provider = find_preset("braintree")("braintree", SECRETS=[f"{PUBLIC}|{PRIVATE}"])
+    for sent in (payload, payload + "\n"):
+        body = urlencode({"bt_signature": f"{PUBLIC}|{mac}", "bt_payload": sent}).encode()
+        assert provider.verify({}, body)
+
+
 @pytest.mark.parametrize("secret", ["public", "public|", "|", "public|short", None, 5])
 def test_a_secret_without_a_private_key_is_none(secret):
     with pytest.raises(ValueError):
