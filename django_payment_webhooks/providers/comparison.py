@@ -56,8 +56,8 @@ def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
 
 def read_sameness(event: Event) -> Any:
     """Return what an event said, without what can differ between two deliveries of it."""
-    ignored = getattr(get_provider(event.provider), "ignored_fields", ())
-    return omit(read_sent(event), ignored)
+    list_ignored = getattr(get_provider(event.provider), "list_ignored", list)
+    return omit(read_sent(event), list_ignored())
 
 
 def describe_difference(first: Any, second: Any) -> str:

@@ -345,10 +345,17 @@ class Provider(HMACSignature, BaseProvider):
         payload = {**payload, **beside}
         return Event(
             provider_event_id=self.read_identifier("provider_event_id", payload),
-            fingerprint=find_fingerprint(omit(payload, self.ignored_fields)),
+            fingerprint=find_fingerprint(omit(payload, self.list_ignored())),
             body=fold(beside, body),
             **self.read_columns(payload),
         )
+
+    def list_ignored(self) -> list[str]:
+        """Return the paths of what can differ between two deliveries of one event.
+
+        So can a signature in the body, as the secret may have been rotated between them.
+        """
+        return [*self.ignored_fields, *filter(None, [self.signature_field])]
 
     def read_columns(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of an event's row that its payload says. Raises ``ParseError``.

@@ -241,3 +241,13 @@ def test_what_a_repetition_counts_up_is_not_named(settings):
     difference = find_difference(earlier, later)
     assert "attempts" not in difference
     assert "data.amount was" in difference
+
+
+def test_a_signature_in_the_body_is_no_difference(settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"signed": {"SIGNATURE_FIELD": "token"}}
+    earlier, later, other = (
+        Event(provider="signed", body=body)
+        for body in (b'{"a": 1, "token": "x"}', b'{"a": 1, "token": "y"}', b'{"a": 2}')
+    )
+    assert find_difference(earlier, later) == ""
+    assert find_difference(earlier, other) == "a was 1, here it is 2."

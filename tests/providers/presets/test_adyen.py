@@ -22,6 +22,16 @@ REFUND = {"pspReference": "PSP2", "originalReference": "PSP1"}
 
 
 class TestAdyen(Contract):
+    def test_a_repetition_with_another_signature_is_the_same(self, make):
+        provider = make()
+        (first,), (again,) = (
+            self.parse(provider, item("CAPTURE", additionalData={"hmacSignature": mac, "a": "1"}))
+            for mac in ("before", "after the rotation")
+        )
+        assert (first.dedup_key, first.fingerprint) == (again.dedup_key, again.fingerprint)
+        body = item("CAPTURE", additionalData={"hmacSignature": "before", "a": "2"})
+        assert self.parse(provider, body)[0].fingerprint != first.fingerprint
+
     events = [
         (
             item("AUTHORISATION"),
