@@ -7,7 +7,8 @@ https://www.airwallex.com/docs/developer-tools/webhook-ip-addresses, read in Nov
 again for about three days.
 
 Give your order's number as ``merchant_order_id``. Amounts are in major units. A refund is received,
-accepted, and settled in the end.
+accepted, and settled in the end; older versions of the API say ``refund.succeeded`` for that:
+juspay/hyperswitch, ``connectors/airwallex/transformers.rs``.
 """
 
 from .. import Provider
@@ -51,7 +52,7 @@ class Preset(Provider):
     types = {
         "payment_intent.succeeded .status=SUCCEEDED": "charge.succeeded",
         f"{FAILED}|payment_attempt.capture_failed": "charge.failed",
-        "refund.settled": "refund.created",
+        "refund.settled|refund.succeeded": "refund.created",
         "refund.received|refund.accepted": "refund.pending",
         "refund.failed": "refund.failed",
         "payment_dispute.requires_response": "dispute.opened",

@@ -46,6 +46,11 @@ class TestAirwallex(Contract):
             event(5, "refund.settled", id="rfd_1", **OF_INTENT),
             {"type": "refund.created", "payment_id": "int_1", "refund_id": "rfd_1"},
         ),
+        # Its name in older versions of the API.
+        (
+            event(13, "refund.succeeded", id="rfd_1", **OF_INTENT),
+            {"type": "refund.created", "refund_id": "rfd_1"},
+        ),
         # Never its own id, which no other event names.
         (
             event(12, "refund.settled", id="rfd_1", **MONEY),
