@@ -11,8 +11,9 @@ if it has none. Put ``order_id`` into the metadata of the payment intent: refund
 the order by the payment. Of API versions from 2022-11-15 on ``charge.refunded`` does not say which
 refund it is about, and is not mapped.
 
-A live endpoint of Connect gets events of the test mode, too (https://docs.stripe.com/connect/webhooks):
-there, let your handlers raise ``NothingToDo`` unless ``event.payload["livemode"]`` is true.
+A live endpoint of Connect gets events of the test mode, too: there, let your handlers raise
+``NothingToDo`` unless ``event.payload["livemode"]`` is true. See
+https://docs.stripe.com/connect/webhooks.
 """
 
 from .. import Provider
