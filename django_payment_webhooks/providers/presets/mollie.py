@@ -4,6 +4,9 @@ Signature: https://docs.mollie.com/reference/webhooks-new and mollie/mollie-api-
 ``src/Webhooks/SignatureValidator.php``; several while a secret is being changed. Events:
 https://docs.mollie.com/reference/webhook-events. Webhooks of the older kind, which are not signed,
 are the preset ``mollie_classic``.
+
+A refund finds its order by its payment. ``payment-link.paid`` names the link alone, so switch on
+``payment.paid``, too.
 """
 
 from .. import Provider

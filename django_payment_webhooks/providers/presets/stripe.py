@@ -10,6 +10,10 @@ A payment is known by its payment intent, which its charge, refunds and disputes
 if it has none. Put ``order_id`` into the metadata of the payment intent: refunds and disputes find
 the order by the payment. Of API versions from 2022-11-15 on ``charge.refunded`` does not say which
 refund it is about, and is not mapped.
+
+A live endpoint of Connect gets events of the test mode, too: there, let your handlers raise
+``NothingToDo`` unless ``event.payload["livemode"]`` is true. See
+https://docs.stripe.com/connect/webhooks.
 """
 
 from .. import Provider
