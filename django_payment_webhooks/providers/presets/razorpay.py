@@ -7,13 +7,15 @@ again for 24 hours, then the webhook is switched off.
 
 Their id of an event comes in the header ``x-razorpay-event-id``, which is not signed: whoever has
 seen a webhook could send it again as another. So an event is what its signed body says: its type,
-its objects and its time. Put ``order_id`` into the notes of the payment.
+its objects and its time. Put ``order_id`` into the notes of the payment. A payment that was never
+captured goes back by itself (https://razorpay.com/docs/webhooks/refunds), and is no refund here.
 """
 
 from .. import Provider
 
 OBJECTS = ("refund", "dispute", "payment", "order", "payment_link")
 ENTITIES = [f"payload.{name}.entity" for name in OBJECTS]
+CAPTURED = "payload.payment.entity.captured=true|"
 IDS = "".join(f"{{{entity}.id?}}:" for entity in ENTITIES)
 
 
@@ -44,10 +46,10 @@ class Preset(Provider):
     types = {
         "payment.captured": "charge.succeeded",
         "payment.failed": "charge.failed",
-        "refund.created payload.refund.entity.status=processed": "refund.created",
-        "refund.created": "refund.pending",
-        "refund.processed": "refund.created",
-        "refund.failed": "refund.failed",
+        f"refund.created payload.refund.entity.status=processed {CAPTURED}": "refund.created",
+        f"refund.created {CAPTURED}": "refund.pending",
+        f"refund.processed {CAPTURED}": "refund.created",
+        f"refund.failed {CAPTURED}": "refund.failed",
         "payment.dispute.created": "dispute.opened",
         "payment.dispute.won": "dispute.won",
         "payment.dispute.lost": "dispute.lost",

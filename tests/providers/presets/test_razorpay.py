@@ -3,6 +3,7 @@
 from .contract import Contract
 
 PAYMENT = {"id": "pay_1", "amount": 500000, "currency": "INR", "notes": {"order_id": "A1"}}
+CAPTURED = dict(PAYMENT, captured=True)
 REFUND = {"id": "rfnd_1", "payment_id": "pay_1", "amount": 50000, "currency": "INR"}
 DISPUTE = {"id": "disp_1", "payment_id": "pay_1", "amount": 39000, "currency": "INR"}
 
@@ -36,7 +37,11 @@ class TestRazorpay(Contract):
             },
         ),
         (
-            event("refund.created", refund=dict(REFUND, status="pending"), payment=PAYMENT),
+            event(
+                "refund.created",
+                refund=dict(REFUND, id="rfnd_3", status="pending"),
+                payment=PAYMENT,
+            ),
             {"type": "refund.pending"},
         ),
         (
@@ -47,6 +52,30 @@ class TestRazorpay(Contract):
                 "dispute_id": "disp_1",
                 "money": "390.00 INR",
             },
+        ),
+        # What was never captured goes back by itself: no order was paid by it.
+        *(
+            (
+                event(
+                    f"refund.{state}",
+                    refund=dict(REFUND, id="rfnd_4"),
+                    payment=dict(PAYMENT, captured=False),
+                ),
+                {"type": name, "payment_id": "pay_1"},
+            )
+            for state, name in [
+                ("created", "unmapped:refund.created"),
+                ("processed", "refund.processed"),
+                ("failed", "unmapped:refund.failed"),
+            ]
+        ),
+        (
+            event("refund.failed", refund=dict(REFUND, id="rfnd_2"), payment=CAPTURED),
+            {"type": "refund.failed", "refund_id": "rfnd_2"},
+        ),
+        (
+            event("refund.processed", refund=dict(REFUND, id="rfnd_2"), payment=CAPTURED),
+            {"type": "refund.created"},
         ),
         (
             event("payment.dispute.lost", dispute=DISPUTE),
