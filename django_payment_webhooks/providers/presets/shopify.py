@@ -27,6 +27,7 @@ from ..money import read_number
 from ..payloads import find
 
 REFUND = "refund transactions[status=%s].kind=refund"
+DONE = ("finalized_on", "updated_at", "processed_at")
 PART = ("transactions[status=success].amount", "transactions.0.amount")
 
 
@@ -46,7 +47,7 @@ class Preset(Provider):
             "*": "{id}:{updated_at?}{created_at?}",
         },
         "type": ("order.{financial_status}", "{type}.{status}", "transactions.0.kind", "=other"),
-        "occurred_at": {"dispute.opened": "initiated_at", "*": ("updated_at", "processed_at")},
+        "occurred_at": {"dispute.opened": "initiated_at", "*": DONE},
         "order_id": {"order.*": ("note_attributes[name=order_id].value", "name")},
         "payment_id": {"order.*": "id", "*": "order_id"},
         "refund_id": {"refund*": "id"},

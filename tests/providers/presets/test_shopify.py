@@ -101,6 +101,10 @@ class TestShopify(Contract):
         ),
         (dispute("won"), {"type": "dispute.won"}),
         (dispute("lost"), {"type": "dispute.lost"}),
+        (
+            dict(dispute("won"), id=2, finalized_on="2026-12-03T20:00:00-04:00"),
+            {"type": "dispute.won", "occurred_at": "2026-12-04T00:00:00+00:00"},
+        ),
     ]
 
 
