@@ -7,7 +7,9 @@ attempts within 56 hours.
 
 ``solidgate-event-id`` and ``solidgate-event-type`` are not signed. An event is the order, its
 state, and its transaction; its type is the state of the order, whose number is yours.
-``settle_ok`` and ``approved`` are money, ``auth_ok`` is a hold. Amounts are in minor units.
+``settle_ok`` and ``approved`` are money, ``auth_ok`` is a hold. Whether an order of which a part
+went back stays ``settle_ok`` is not documented: its transaction says what it is. Amounts are in
+minor units.
 """
 
 from .. import Provider
@@ -39,7 +41,8 @@ class Preset(Provider):
         "currency": ("order.currency", "transaction.currency"),
     }
     types = {
+        "refunded|partial_refunded": "refund.created",
+        "settle_ok transaction.operation=refund transaction.status=success": "refund.created",
         "settle_ok|approved": "charge.succeeded",
         "auth_failed|declined": "charge.failed",
-        "refunded|partial_refunded": "refund.created",
     }

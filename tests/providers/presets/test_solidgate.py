@@ -29,4 +29,13 @@ class TestSolidgate(Contract):
             order("refunded", {"id": "tx_2", "amount": 500}, refunded_amount=700),
             {"type": "refund.created", "refund_id": "A1:tx_2:700", "money": "5.00 USD"},
         ),
+        # Some of it went back, and the order is as settled as before.
+        (
+            order(
+                "settle_ok",
+                {"id": "tx_3", "operation": "refund", "status": "success", "amount": 300},
+                refunded_amount=300,
+            ),
+            {"type": "refund.created", "refund_id": "A1:tx_3:300", "money": "3.00 USD"},
+        ),
     ]
