@@ -1,9 +1,9 @@
 """Revolut, the Merchant API.
 
 Signature: https://developer.revolut.com/docs/guides/accept-payments/tutorials/work-with-webhooks
-("Verify the payload signature"): the time in milliseconds and the body. Events:
-https://developer.revolut.com/docs/merchant/create-webhook. Sent again three times, ten minutes
-apart.
+("Verify the payload signature"): the time in milliseconds and the body. Events, and the addresses
+of both worlds: https://developer.revolut.com/docs/api/merchant/operations/webhook-webhook-event.
+Sent again three times, ten minutes apart.
 
 A webhook names the order of Revolut and yours, and no sum; and a refund is an order, too, which is
 completed like a payment. So ``CONFIRM`` names your function, which fetches the order of
@@ -15,8 +15,10 @@ delivery.
 
 from .. import Provider
 
+SANDBOX = ("35.242.130.242", "35.242.162.241")
 DELIVERY = "header:Revolut-Request-Timestamp"
 PAID = "order.state=completed|COMPLETED order.type=payment|PAYMENT"
+STATE = "{event}:{data.id}:{data.new_state?}"
 REFUNDED = "order.state=completed|COMPLETED order.type=refund|REFUND"
 
 
@@ -26,7 +28,7 @@ class Preset(Provider):
     docs = "https://developer.revolut.com/docs/merchant/webhooks"
     events = ("ORDER_COMPLETED", "ORDER_PAYMENT_FAILED", "DISPUTE_*")
     resends_for = 60 * 60
-    addresses = ("35.246.21.235", "34.89.70.170")
+    addresses = ("35.246.21.235", "34.89.70.170", *SANDBOX)
     needs_confirmation = True
     signature_header = "Revolut-Signature"
     signature_template = "v1={signature}"
@@ -37,7 +39,7 @@ class Preset(Provider):
     amount_unit = "minor"
     ignored_fields = (DELIVERY,)
     fields = {
-        "provider_event_id": ("{event}:{dispute_id}", "{event}:{order_id}", "{event}:{data.id}"),
+        "provider_event_id": ("{event}:{dispute_id}", "{event}:{order_id}", STATE),
         "type": "event",
         "occurred_at": ("timestamp", DELIVERY),
         "order_id": ("merchant_order_ext_ref", "order.merchant_order_data.reference"),
@@ -50,7 +52,8 @@ class Preset(Provider):
     types = {
         f"ORDER_COMPLETED {PAID}": "charge.succeeded",
         f"ORDER_COMPLETED {REFUNDED}": "refund.created",
-        "ORDER_CANCELLED|ORDER_PAYMENT_DECLINED|ORDER_PAYMENT_FAILED": "charge.failed",
+        "ORDER_CANCELLED|ORDER_FAILED": "charge.failed",
+        "ORDER_PAYMENT_DECLINED|ORDER_PAYMENT_FAILED": "charge.failed",
         "DISPUTE_ACTION_REQUIRED": "dispute.opened",
         "DISPUTE_WON": "dispute.won",
         "DISPUTE_LOST": "dispute.lost",

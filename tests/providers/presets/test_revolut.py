@@ -4,6 +4,8 @@ import json
 
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.providers.payloads import dump_json
+from django_payment_webhooks.providers.sending import compose, make_values
+from django_payment_webhooks.providers.sending import sign_webhook as sign
 
 from .contract import Contract
 
@@ -61,6 +63,15 @@ class TestRevolut(Contract):
             event("TransactionStateChanged", data={"id": "t1"}, timestamp="2026-11-23T10:00:00Z"),
             {"type": "TransactionStateChanged", "occurred_at": "2026-11-23T10:00:00+00:00"},
         ),
+        # One transaction goes through several states.
+        *(
+            (
+                event("TransactionStateChanged", data={"id": "t2", "new_state": state}),
+                {"provider_event_id": f"TransactionStateChanged:t2:{state}"},
+            )
+            for state in ("pending", "completed")
+        ),
+        (event("ORDER_FAILED", **ORDER), {"type": "charge.failed", "payment_id": "ro_1"}),
     ]
 
     def parse(self, provider, body, sent="1700000000123"):
@@ -82,6 +93,12 @@ class TestRevolut(Contract):
             ("refund.created", "ro_1", "ro_2", "3.00 GBP"),
             ("ORDER_COMPLETED", "ro_3", None, "10.00 GBP"),
         ]
+
+    def test_the_sandbox_is_heard_as_well(self, make):
+        provider = make(TRUSTED_PROXIES=0)
+        for address in ("35.246.21.235", "35.242.130.242", "35.242.162.241"):
+            signed = sign(provider, compose(provider, make_values(provider, "charge.failed")))
+            assert provider.verify({**signed.meta, "REMOTE_ADDR": address}, signed.body)
 
     def test_a_repetition_at_another_time_is_the_same(self, make):
         provider = make()
