@@ -19,6 +19,9 @@ from typing import Any, Mapping
 
 from .. import Provider
 
+# Where an order has its refunds; a payment has them at its root.
+LATEST = "transactions.refunds.-1"
+
 
 class Preset(Provider):
     """Mercado Pago signs the address and a header, not the body."""
@@ -43,13 +46,16 @@ class Preset(Provider):
         "occurred_at": ("date_last_updated", "last_updated_date", "date_created"),
         "order_id": "external_reference",
         "payment_id": "query:data.id",
-        "refund_id": {"refund.*": "refunds.-1.id"},
+        "refund_id": {"refund.*": ("refunds.-1.id", f"{LATEST}.id")},
         "dispute_id": {"dispute.*": "id"},
-        "amount": {"refund.*": "refunds.-1.amount", "*": ("transaction_amount", "total_amount")},
+        "amount": {
+            "refund.*": ("refunds.-1.amount", f"{LATEST}.amount"),
+            "*": ("transaction_amount", "total_amount"),
+        },
         "currency": ("currency_id", "currency"),
     }
     types = {
-        "approved status_detail=partially_refunded": "refund.created",
+        "approved|processed status_detail=partially_refunded": "refund.created",
         "approved": "charge.succeeded",
         "processed status_detail=accredited": "charge.succeeded",
         "rejected|cancelled": "charge.failed",

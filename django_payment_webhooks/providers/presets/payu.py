@@ -4,7 +4,7 @@ https://developers.payu.com/europe/docs/payment-flows/lifecycle/ and PayU-EMEA/o
 ``lib/OpenPayU/Util.php``: a digest of the body with the *second key* after it. The header names the
 digest; here it is what ``DIGEST`` says, which is PayU's own first choice, MD5, and never what a
 header asks for. Ask PayU for SHA-256, and set ``{"DIGEST": "sha256"}``. Sent again up to twenty
-times within three days. Addresses: the same page.
+times within three days. Addresses, of the sandbox as well: the same page.
 
 An event is an order of PayU in a state, or a refund in one. ``COMPLETED`` alone is money;
 ``WAITING_FOR_CONFIRMATION`` is a hold. Amounts are in the hundredth part, as text. Your order is
@@ -23,6 +23,8 @@ class Preset(Provider):
     addresses = (
         *("185.68.12.10", "185.68.12.11", "185.68.12.12"),
         *("185.68.12.26", "185.68.12.27", "185.68.12.28"),
+        *("185.68.14.10", "185.68.14.11", "185.68.14.12"),
+        *("185.68.14.26", "185.68.14.27", "185.68.14.28"),
     )
     proof = "hash"
     digest = "md5"

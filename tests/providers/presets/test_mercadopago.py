@@ -75,6 +75,20 @@ class TestMercadoPago(Contract):
             ),
             {"type": "charge.succeeded", "payment_id": "1234567890"},
         ),
+        # An order has its refunds among its transactions.
+        (
+            (
+                "10",
+                {
+                    "status": "processed",
+                    "status_detail": "partially_refunded",
+                    "total_amount": "5.00",
+                    "currency": "BRL",
+                    "transactions": {"refunds": [{"id": "REF1", "amount": "1.50"}]},
+                },
+            ),
+            {"type": "refund.created", "refund_id": "REF1", "money": "1.50 BRL"},
+        ),
     ]
 
     def parse(self, provider, body):

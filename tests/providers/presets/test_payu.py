@@ -63,3 +63,11 @@ def test_a_header_cant_choose_a_weaker_digest(digest):
     with pytest.raises(WebhookRefused) as raised:
         make("made", SECRETS=secrets, MIN_KEY_LENGTH=1, DIGEST=digest).verify(meta, body)
     assert raised.value.status == 401
+
+
+@pytest.mark.parametrize("address", ["185.68.12.10", "185.68.14.10", "185.68.14.28"])
+def test_the_sandbox_is_heard_as_well(address):
+    (vector,) = [each for each in load_vectors("payu") if each["name"] == "sdk MD5"]
+    options = {"SECRETS": [vector["secret"]], "MIN_KEY_LENGTH": 1, "TRUSTED_PROXIES": 0}
+    meta = {**write_meta(vector), "REMOTE_ADDR": address}
+    assert find_preset("payu")("made", **options).verify(meta, vector["body"].encode())
