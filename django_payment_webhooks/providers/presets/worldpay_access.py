@@ -34,7 +34,7 @@ class Preset(Provider):
     addresses = ADDRESSES.split()
     key_encoding = "hex"
     signature_header = "Event-Signature"
-    signature_pattern = r"[^/,\s]+/(?i:sha-?256)/([0-9A-Fa-f]{64})(?=$|[,\s])"
+    signature_pattern = r"(?:^|[,\s])[^/,\s]+/(?i:sha-?256)/([0-9A-Fa-f]{64})(?=$|[,\s])"
     signature_template = "1/SHA256/{signature}"
     amount_unit = "minor"
     object_path = "eventDetails"

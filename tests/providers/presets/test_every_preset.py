@@ -5,11 +5,14 @@ import inspect
 import os
 import pkgutil
 import textwrap
+import time
 
 import pytest
 
 from django_payment_webhooks.providers import Provider, find_preset, presets
 from django_payment_webhooks.providers.declarative import UNPROVED
+from django_payment_webhooks.providers.headers import find_meta_name
+from django_payment_webhooks.providers.signatures import list_names
 
 from ...test_architecture import SOURCES, count_code_lines
 from .contract import Contract, load_vectors
@@ -57,3 +60,17 @@ def test_no_vectors_are_left_over():
     folder = os.path.dirname(__file__)
     names = os.listdir(os.path.join(os.path.dirname(folder), "vectors"))
     assert {name[: -len(".json")] for name in names} <= set(NAMES)
+
+
+@pytest.mark.parametrize("piece", ["a", ",", "v1=", "a/", "0,", " t=1"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_signature_is_searched_in_one_pass(name, piece):
+    provider = find_preset(name)("made")
+    long = piece * (2**16 // len(piece))
+    names = [*list_names(provider.signature_header), provider.timestamp_header]
+    meta = {find_meta_name(each): long for each in names}
+    began = time.process_time()
+    provider.find_signatures(meta, b"a=" + long.encode())
+    provider.read_timestamp(meta)
+    # In one pass it takes some milliseconds; from each character again, many seconds.
+    assert time.process_time() - began < 1
