@@ -489,20 +489,23 @@ def test_shop_state_prints_all_that_the_shop_knows_as_one_json_object(paid):
                 "currency": "EUR",
             },
         ],
-        "refunds": [
-            {
-                "id": Refund.objects.get(refund_id="re_1").pk,
-                "order_id": "A1",
-                "refund_id": "re_1",
-                "amount": "2.50",
-            },
-            {
-                "id": Refund.objects.get(refund_id="re_2").pk,
-                "order_id": "A1",
-                "refund_id": "re_2",
-                "amount": "1.00",
-            },
-        ][::-1],
+        "refunds": sorted(
+            [
+                {
+                    "id": Refund.objects.get(refund_id="re_1").pk,
+                    "order_id": "A1",
+                    "refund_id": "re_1",
+                    "amount": "2.50",
+                },
+                {
+                    "id": Refund.objects.get(refund_id="re_2").pk,
+                    "order_id": "A1",
+                    "refund_id": "re_2",
+                    "amount": "1.00",
+                },
+            ],
+            key=lambda refund: str(refund["id"]),
+        ),
         "disputes": [{"id": Dispute.objects.get().pk, "order_id": "A1", "dispute_id": "dp_1"}],
         "ledger": [
             {"kind": "dispute", "order_id": "A1", "reference": "dp_1", "amount": None},
