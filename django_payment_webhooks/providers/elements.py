@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import Any
-from xml.etree.ElementTree import ParseError
-from xml.sax.saxutils import escape
 
+from django.utils.html import escape
 from django.utils.module_loading import import_string
 
 from .fields import write_text
@@ -27,7 +26,7 @@ def load_xml(body: bytes) -> dict[str, Any]:
         raise ValueError(MISSING)
     try:
         root = import_string("defusedxml.ElementTree.fromstring")(body)
-    except ParseError as error:
+    except SyntaxError as error:  # which every parser's error is
         raise ValueError(f"it is not XML: {error}") from None
     document = {root.tag: read_element(root)}
     check_size(document)

@@ -17,7 +17,7 @@ from processes import PATH, sign
 # What stores an event, as PostgreSQL and MariaDB are asked for it, and what commits that. An event
 # that came alone is stored in autocommit, but Django 2.1 and older put a transaction around it.
 STORE = re.compile(rb"INSERT INTO .payment_webhooks_event\b")
-COMMIT = STORE if django.VERSION >= (2, 2) else re.compile(rb"COMMIT")
+COMMIT = STORE if django.VERSION >= (2, 2) else re.compile(rb"(?<!AUTO)COMMIT")
 PATIENCE = 30  # seconds: how long an answer may take before a test gives it up
 
 
