@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from logging import getLogger
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from appconf import AppConf
 from celery import shared_task
@@ -20,6 +20,7 @@ from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
 from .providers.confirmed import UNCONFIRMED
+from .providers.subject import list_keys
 from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause
 
@@ -60,27 +61,25 @@ def release(event: Event, **_: Any) -> None:
     A receiver of signals, which ``worker`` connects.
     An error is left to the next sweep: the event's own effects are committed.
     """
-    if not event.order_key and not event.payment_key:
+    subject = list_keys(event)
+    if not subject:
         return
     try:
-        keys = find_waiting(event)
+        keys = find_waiting(subject)
         if keys:
             release_all(keys, event)
     except Exception:
         logger.exception("release failed event=%s", event.pk)
 
 
-def find_waiting(event: Event) -> list[int]:
-    """Return the keys of the events that wait for an event's order or payment.
+def find_waiting(subject: Mapping[str, str]) -> list[int]:
+    """Return the keys of the events that wait for an order or a payment, given by their columns.
 
-    Of most nothing waits, so that the question is to cost little. A blank key would find all
-    events without one.
+    For most nothing waits, so that the question is to cost little.
     """
-    subject = {"order_key": event.order_key, "payment_key": event.payment_key}
-    known = {column: key for column, key in subject.items() if key}
-    either = " OR ".join(f"{column} = %s" for column in known)
+    either = " OR ".join(f"{column} = %s" for column in subject)
     condition = f"({either}) AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
-    values = [*known.values(), Event.WAITING, time.time()]
+    values = [*subject.values(), Event.WAITING, time.time()]
     return [other.pk for other in Event.objects.look_up(condition, values, "id")]
 
 

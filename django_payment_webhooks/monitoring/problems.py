@@ -73,7 +73,7 @@ def find_configuration_errors() -> Iterator[str]:
             continue
         for message in check(app_configs=None):
             if message.level >= ERROR:
-                yield f"{message.msg} {message.hint or ''} ({message.id})".replace("  ", " ")
+                yield " ".join(filter(None, [message.msg, message.hint, f"({message.id})"]))
 
 
 def find_other_problems(overview: Overview) -> Iterator[str]:

@@ -258,7 +258,15 @@ class HMACSignature:
         signatures: Sequence[bytes],
     ) -> bool:
         """Return whether a key made one of these signatures."""
-        return is_among(self.sign(key, meta, body, timestamp), signatures)
+        ways = self.list_ways(key, meta)
+        made = [self.sign(each, headers, body, timestamp) for each, headers in ways]
+        return any([is_among(signature, signatures) for signature in made])
+
+    def list_ways(
+        self, key: bytes, meta: Mapping[str, Any]
+    ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Give the keys and the headers with which a provider may have signed: one way, mostly."""
+        yield key, meta
 
     def normalize(self, signature: str) -> bytes:
         """Return a received signature as :meth:`sign` writes it.

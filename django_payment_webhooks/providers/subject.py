@@ -14,11 +14,19 @@ from ..models import Event, digest
 from ..receiving import BaseProvider
 
 
+def list_keys(event: Event) -> dict[str, str]:
+    """Return the keys of an event's order and payment by their columns, those that it has.
+
+    A blank key would find all events without one.
+    """
+    keys = {"order_key": event.order_key, "payment_key": event.payment_key}
+    return {column: key for column, key in keys.items() if key}
+
+
 def find_related(event: Event) -> QuerySet:
     """Return the events of an event's order or payment, itself among them; none if it has none."""
-    keys = {"order_key": event.order_key, "payment_key": event.payment_key}
-    # Each condition has an index of its own. A blank key would find all events without one.
-    known = [Q(**{name: key}) for name, key in keys.items() if key]
+    # Each condition has an index of its own.
+    known = [Q(**{column: key}) for column, key in list_keys(event).items()]
     return Event.objects.filter(reduce(or_, known)) if known else Event.objects.none()
 
 

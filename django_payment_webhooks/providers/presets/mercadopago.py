@@ -16,7 +16,7 @@ Both headers of the identity are signed. Put your order's number into ``external
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 from .. import Provider
 
@@ -66,15 +66,9 @@ class Preset(Provider):
         "charged_back|in_mediation": "dispute.opened",
     }
 
-    def matches(
-        self,
-        key: bytes,
-        meta: Mapping[str, Any],
-        body: bytes,
-        timestamp: str,
-        signatures: Sequence[bytes],
-    ) -> bool:
-        """Return whether a key signed the id as it came, or in lower case."""
-        lowered = {**meta, "QUERY_STRING": str(meta.get("QUERY_STRING") or "").lower()}
-        match = super().matches
-        return any([match(key, each, body, timestamp, signatures) for each in (meta, lowered)])
+    def list_ways(
+        self, key: bytes, meta: Mapping[str, Any]
+    ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Give the id as it came, and in lower case."""
+        yield key, meta
+        yield key, {**meta, "QUERY_STRING": str(meta.get("QUERY_STRING") or "").lower()}

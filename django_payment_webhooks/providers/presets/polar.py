@@ -14,7 +14,7 @@ become those of the order. The amount of a refund is without its tax, which is i
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 from ..signatures import DECODERS
 from .standard_webhooks import Preset as StandardWebhooks
@@ -51,20 +51,14 @@ class Preset(StandardWebhooks):
         f"{REFUND}=failed|canceled": "refund.failed",
     }
 
-    def matches(
-        self,
-        key: bytes,
-        meta: Mapping[str, Any],
-        body: bytes,
-        timestamp: str,
-        signatures: Sequence[bytes],
-    ) -> bool:
-        """Return whether the secret made one of these signatures, as text or decoded."""
+    def list_ways(
+        self, key: bytes, meta: Mapping[str, Any]
+    ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Give the secret as text, and decoded."""
         try:
             decoded = DECODERS["whsec"](key.decode())
         except ValueError:
             decoded = b""
         # What is too short could be guessed: nothing at all is left of some texts.
         keys = [each for each in (key, decoded) if len(each) >= self.min_key_length]
-        match = super().matches
-        return any([match(each, meta, body, timestamp, signatures) for each in keys])
+        yield from [(each, meta) for each in keys]
