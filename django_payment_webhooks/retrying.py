@@ -22,7 +22,7 @@ from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
 from .providers.comparison import find_difference
-from .providers.confirmed import accept, is_unconfirmed
+from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
 from .providers.subject import find_order, has_had, learn_order
 
 # MySQL's and PostgreSQL's codes of what passes by itself: a lock that somebody else has for too
@@ -173,6 +173,21 @@ class RetryPolicy:
         if isinstance(error, NotReady) and event.status != Event.APPLIED:
             return decide_wait(event, error)
         return decide_retry(event, error)
+
+
+def start_over(event: Event) -> None:
+    """Make an event due as if it had just come; only its delivery, if its effect is committed."""
+    event.reschedule(
+        0,
+        settings.PAYMENT_WEBHOOKS_SWEEP_GRACE,
+        status=Event.APPLIED if event.idempotency_key else Event.RECEIVED,
+        attempts=0,
+        error="",
+        waiting_since=None,
+        finished_at=None,
+        # What the provider confirmed may have changed: it is asked again.
+        confirmation=None if event.confirmation is None else UNCONFIRMED,
+    )
 
 
 def get_handler(event_type: str) -> Handler | None:

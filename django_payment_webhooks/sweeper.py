@@ -19,10 +19,9 @@ from . import signals
 from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
-from .providers.confirmed import UNCONFIRMED
 from .providers.subject import list_keys
 from .publisher import enqueue, is_suspect, send_message, unless_locked
-from .retrying import find_pause
+from .retrying import find_pause, start_over
 
 logger = getLogger(__name__)
 
@@ -30,15 +29,6 @@ logger = getLogger(__name__)
 MAX_RELEASED = 100
 # An event that has an effect is confirmed for good.
 UNSETTLED = {Event.RECEIVED, Event.WAITING, Event.IGNORED, Event.FAILED}
-# What the row of an event has that has just come.
-FRESH = {
-    "status": Event.RECEIVED,
-    "confirmation": UNCONFIRMED,
-    "attempts": 0,
-    "error": "",
-    "waiting_since": None,
-    "finished_at": None,
-}
 MAX_TRIES = 5
 
 
@@ -124,7 +114,7 @@ def restart(key: int) -> None:
         if event.status not in UNSETTLED or event.idempotency_key:
             return
         with suppress(Overtaken), unless_locked(event):
-            event.reschedule(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE, **FRESH)
+            start_over(event)
             enqueue([event])
             return
 

@@ -8,14 +8,14 @@ from typing import Sequence
 from django.db import router, transaction
 
 from .. import signals
-from ..conf import get_provider, settings
+from ..conf import get_provider
 from ..exceptions import Overtaken
 from ..models import Event
-from ..providers.confirmed import UNCONFIRMED
 from ..providers.payloads import ParseError
 from ..providers.pruned import is_pruned
 from ..publisher import enqueue
 from ..receiving import receive_events
+from ..retrying import start_over
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
 
@@ -39,28 +39,13 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
             # Before the signal of the status that follows from it.
             transaction.on_commit(report, using=database)
             if event.type:
-                make_due(event)
+                start_over(event)
+                enqueue([event])
             else:
                 receive_again(event)
     except Overtaken:
         return False
     return True
-
-
-def make_due(event: Event) -> None:
-    """Make an event due as if it had just come; only its delivery, if its effect is committed."""
-    event.reschedule(
-        0,
-        settings.PAYMENT_WEBHOOKS_SWEEP_GRACE,
-        status=Event.APPLIED if event.idempotency_key else Event.RECEIVED,
-        attempts=0,
-        error="",
-        waiting_since=None,
-        finished_at=None,
-        # What the provider confirmed may have changed: it is asked again.
-        confirmation=None if event.confirmation is None else UNCONFIRMED,
-    )
-    enqueue([event])
 
 
 def receive_again(event: Event) -> None:
