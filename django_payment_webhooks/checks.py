@@ -181,6 +181,14 @@ def check_name(provider: Provider) -> Iterator[CheckMessage]:
 def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
     """Check the secrets of a provider."""
     name = repr(provider.name)
+    if provider.secrets and isinstance(provider.secrets, (str, bytes)):
+        text = f"SECRETS of the provider {name} is a text, not a list"
+        hint = (
+            'Put the secret into a list: "SECRETS": [os.environ["..."]]. Several in one variable,'
+            ' with commas between them, become a list by os.environ["..."].split(",").'
+        )
+        yield Error(f"{text}: all its webhooks are refused.", hint=hint, id=PREFIX + "E004")
+        return
     if not isinstance(provider.secrets, (list, tuple)) or not any(provider.secrets):
         text = f"The provider {name} has no secret: all its webhooks are refused."
         yield Error(text, hint=find_secrets_hint(provider), id=PREFIX + "E004")
@@ -372,9 +380,12 @@ def check_handlers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return [message for each in handlers for message in check_handler(each, handlers[each])]
 
 
-def check_handler(event_type: str, path: str) -> Iterator[CheckMessage]:
+def check_handler(event_type: str, path: Any) -> Iterator[CheckMessage]:
     """Check one handler."""
     name = f"The handler of {event_type!r}"
+    if not isinstance(path, str):
+        yield Error(f"{name} is {path!r}, not a path.", hint=find_path(path), id=PREFIX + "E007")
+        return
     try:
         handler = import_string(path)
     except Exception as error:
@@ -393,6 +404,14 @@ def check_handler(event_type: str, path: str) -> Iterator[CheckMessage]:
     yield from check_methods(name, handler)
     yield from check_requires(name, handler)
     yield from check_databases(name, handler)
+
+
+def find_path(found: Any) -> str:
+    """Return what to write in place of what is no path of a handler."""
+    if not inspect.isclass(found):
+        return 'Set it to the dotted path of a class, such as "shop.handlers.MarkOrderPaid".'
+    path = f"{found.__module__}.{found.__qualname__}"
+    return f'It is the class itself. Write its dotted path, as a text: "{path}".'
 
 
 def check_methods(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:

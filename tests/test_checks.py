@@ -118,6 +118,17 @@ def test_e004_reports_a_provider_without_a_list_of_secrets(provider, secrets):
     assert found() == ["E004"]
 
 
+@pytest.mark.parametrize("secrets", [SECRET, SECRET.encode()])
+def test_e004_says_that_a_secret_is_no_list_and_does_not_show_it(provider, secrets):
+    provider(SECRETS=secrets)
+    (message,) = [each for each in checks.run_checks() if each.id == "payment_webhooks.E004"]
+    assert message.msg == (
+        "SECRETS of the provider 'partner' is a text, not a list: all its webhooks are refused."
+    )
+    assert '"SECRETS": [os.environ["..."]]' in message.hint
+    assert SECRET not in message.msg + message.hint
+
+
 def test_e004_reports_a_provider_without_the_option(settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"partner": {}}
     assert found() == ["E004"]
@@ -423,6 +434,13 @@ class NoHandler:
 def test_e007_reports_a_handler_that_can_not_be_imported(settings, path):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": path}
     assert found() == ["E007"]
+
+
+def test_e007_says_that_a_class_is_no_path_and_what_its_path_is(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": AlmostWritten}
+    (message,) = [each for each in checks.run_checks() if each.id == "payment_webhooks.E007"]
+    assert message.msg == f"The handler of 'charge.succeeded' is {AlmostWritten!r}, not a path."
+    assert message.hint.endswith('as a text: "tests.test_checks.AlmostWritten".')
 
 
 @pytest.mark.parametrize(
