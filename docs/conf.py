@@ -25,7 +25,7 @@ copyright = "2026, " + author
 version = release = import_module("django_payment_webhooks").__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "providers/_*"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 

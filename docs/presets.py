@@ -428,11 +428,22 @@ Trust
 """
 
 
+def write_proofs(known):
+    """Return the table of the front page: the providers by what proves their webhooks."""
+    links = {}
+    for preset in known:
+        link = f"[{preset.brand}](providers/{preset.name}.md)"
+        links.setdefault(preset.proof, []).append(link)
+    rows = sorted(links.items(), key=lambda row: (-len(row[1]), row[0]))
+    return write_table(("Proof", "Providers"), [(proof, ", ".join(row)) for proof, row in rows])
+
+
 def write_pages(folder):
     """Write all pages into a folder, and remove what is left of others."""
     known = list_presets()
     pages = {f"{preset.name}.md": preset.write() for preset in known}
     pages["index.md"] = write_index(known)
+    pages["_by_proof.md"] = write_proofs(known) + "\n"
     os.makedirs(folder, exist_ok=True)
     for name in set(os.listdir(folder)) - set(pages):
         os.remove(os.path.join(folder, name))

@@ -32,6 +32,7 @@ from django.apps import apps
 from django.core.management import BaseCommand, load_command_class
 from django.db import connection, models
 from django.dispatch import Signal
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 import django_payment_webhooks
@@ -562,6 +563,85 @@ def test_provider_class_without_signatures_is_as_shown():
     forged = forge_webhook(provider, Webhook(body, {}))
     with pytest.raises(WebhookRefused):
         provider.verify(forged.meta, body)
+
+
+@pytest.fixture
+def front_page(settings, monkeypatch):
+    """A project with the settings and the handler of the front page."""
+    blocks = {block.caption: block.text for block in read_blocks("index.md")}
+    shown = {"INSTALLED_APPS": []}
+    monkeypatch.setenv("STRIPE_SECRETS", "whsec_of_the_front_page")
+    exec(blocks["mysite/settings.py, at the end"], shown)
+    assert shown["INSTALLED_APPS"] == ["django_payment_webhooks"]
+    install_handlers(monkeypatch, settings, blocks["shop/handlers.py"])
+    settings.PAYMENT_WEBHOOKS_HANDLERS = shown["PAYMENT_WEBHOOKS_HANDLERS"]
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = shown["PAYMENT_WEBHOOKS_PROVIDERS"]
+
+
+def install_handlers(monkeypatch, settings, code):
+    """Have the shop's orders paid by the handler that a page shows."""
+    shown = {"__name__": "shop.shown", "__package__": "shop"}
+    exec(code, shown)
+    monkeypatch.setattr("shop.handlers.MarkOrderPaid", shown["MarkOrderPaid"])
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.handlers.MarkOrderPaid"}
+
+
+def test_front_page_pays_an_order_once(front_page, payment_webhooks, db):
+    order = OrderFactory(amount="25.00")
+    sent = {"provider": "stripe", "order_id": order.pk, "amount": "25.00"}
+    assert payment_webhooks.post_event("charge.succeeded", forged=True, **sent).status_code == 401
+    assert not Event.objects.exists()
+    for number in (1, 2):
+        answer = payment_webhooks.post_event("charge.succeeded", provider_event_id="e1", **sent)
+        assert (number, answer.status_code) == (number, 200)
+    (event,) = payment_webhooks.run_due()
+    order.refresh_from_db()
+    assert (event.status, order.paid_at) == (Event.PROCESSED, event.occurred_at)
+
+
+def test_front_page_waits_for_an_order_and_refuses_another_sum(front_page, payment_webhooks, db):
+    order = OrderFactory(amount="25.00")
+    for order_id, amount in ((order.pk, "24.99"), ("later", "25.00")):
+        payment_webhooks.post_event("charge.succeeded", "stripe", order_id=order_id, amount=amount)
+    short, early = sorted(payment_webhooks.run_due(), key=lambda event: event.pk)
+    assert (short.status, early.status) == (Event.FAILED, Event.WAITING)
+    order.refresh_from_db()
+    assert order.paid_at is None
+
+
+def test_handler_of_a_move_skips_what_the_old_view_has_paid(
+    settings, monkeypatch, payment_webhooks, db
+):
+    blocks = {block.caption: block.text for block in read_blocks("howto", "from-a-view.md")}
+    install_handlers(monkeypatch, settings, blocks["shop/handlers.py"])
+    done, undone = OrderFactory(paid_at=timezone.now()), OrderFactory()
+    for order in (done, undone):
+        payment_webhooks.post_event(
+            "charge.succeeded",
+            order_id=order.pk,
+            amount=str(order.amount),
+            currency=order.currency,
+        )
+    payment_webhooks.run_due()
+    before = done.paid_at
+    for order in (done, undone):
+        order.refresh_from_db()
+    events = {event.order_id: event.status for event in Event.objects.all()}
+    assert events == {done.pk: Event.IGNORED, undone.pk: Event.PROCESSED}
+    assert done.paid_at == before
+    assert undone.paid_at is not None
+
+
+def test_the_old_path_of_a_view_can_lead_to_the_app(settings, payment_webhooks, db):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"acme": {"SECRETS": ["x" * 32]}}
+    code = next(text for _, text in PYTHON.findall(read("howto", "from-a-view.md")))
+    old = ModuleType("old_urls")
+    exec(code if django.VERSION >= (2, 0) else "urlpatterns = []", vars(old))
+    if not old.urlpatterns:
+        pytest.skip("path() is of Django 2.0.")
+    settings.ROOT_URLCONF = old
+    answer = payment_webhooks.post_event("charge.succeeded", "acme", path="/hooks/acme/")
+    assert (answer.status_code, Event.objects.get().provider) == (200, "acme")
 
 
 def test_settings_of_brokers_bound_every_wait():

@@ -77,7 +77,7 @@ def load_settings(monkeypatch, settings):
 
 
 def test_every_preset_has_a_page_and_nothing_else_has(pages):
-    assert set(pages) == {"index.md", *(f"{name}.md" for name in NAMES)}
+    assert set(pages) == {"index.md", "_by_proof.md", *(f"{name}.md" for name in NAMES)}
 
 
 def test_the_table_and_the_menu_have_every_preset(pages):
@@ -89,6 +89,10 @@ def test_the_table_and_the_menu_have_every_preset(pages):
     assert all(
         all(cells) for cells in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", index, re.M)
     )
+
+
+def test_the_table_of_the_front_page_leads_to_every_preset(pages):
+    assert sorted(re.findall(r"\]\(providers/(\w+)\.md\)", pages["_by_proof.md"])) == NAMES
 
 
 def test_titles_are_what_a_reader_searches_for(pages):
