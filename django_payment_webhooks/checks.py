@@ -50,6 +50,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "secrets": (),
     "signature_header": (str, list, tuple),
     "answer_body": (str, type(None)),
+    "live": (bool, type(None)),
     "signature_pattern": (),
     "timestamp_pattern": (),
 }

@@ -23,6 +23,7 @@ from .handlers import Handler
 from .models import Event, digest
 from .providers.comparison import find_difference
 from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
+from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
 
 # MySQL's and PostgreSQL's codes of what passes by itself: a lock that somebody else has for too
@@ -119,7 +120,11 @@ class RetryPolicy:
         return handler
 
     def prepare(self, handler: Handler, event: Event) -> None:
-        """Let an event learn its order, and its handler read what takes long."""
+        """Let an event learn its order, and its handler read what takes long.
+
+        Raises ``NothingToDo`` for an event of test mode where only money counts.
+        """
+        check_mode(event)
         learn_order(event)
         self.call(handler.prepare, event)
 

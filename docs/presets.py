@@ -207,6 +207,8 @@ class Preset:
             yield f'# "TYPES": {{"a type of {self.brand}": "charge.succeeded"}},'
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
+        if provider.test_mode:
+            yield '# "LIVE": False,  # for an installation that takes events of test mode alone'
         if provider.addresses:
             yield "# How many proxies of yours are in front: then its addresses are checked."
             yield '# "TRUSTED_PROXIES": 1,'
@@ -257,6 +259,11 @@ class Preset:
         if provider.addresses:
             networks = ", ".join(f"`{each}`" for each in provider.addresses)
             yield f"It sends from {networks}. `TRUSTED_PROXIES`, which can be 0, has that checked."
+        if provider.test_mode:
+            yield (
+                f"An event is of test mode if {write_condition(provider.test_condition)}. It is"
+                " `ignored` then, unless `LIVE` is `False` (test mode alone) or `None` (both)."
+            )
         if provider.ping_methods:
             methods = " and ".join(f"`{each}`" for each in provider.ping_methods)
             yield f"{methods} only asks whether somebody is there, and is answered with 200."

@@ -383,6 +383,7 @@ def test_base64_of_another_alphabet_is_reported(provider):
         {"URL": ["https://shop.example"]},
         {"IGNORED_FIELDS": "attempts"},
         {"ANSWER_BODY": b"OK"},
+        {"LIVE": "yes"},
     ],
 )
 def test_e012_reports_an_option_of_another_type(provider, options):

@@ -34,7 +34,7 @@ from .pruned import PrunedPayload, is_pruned, read_pruned
 from .requests import read_body
 from .signatures import HMACSignature
 from .times import read_time
-from .types import compile_types, find_type
+from .types import compile_condition, compile_types, find_type
 
 # The fields that become columns of the event's row.
 ENVELOPE = ("provider_event_id", "type", "order_id", "payment_id", "occurred_at")
@@ -99,6 +99,12 @@ class Provider(HMACSignature, BaseProvider):
     account = ""
     #: The shop whose order numbers these are, if another shop could have the same numbers.
     shop = ""
+    #: Which events are of test mode: a condition as in ``types``, such as ``livemode=false``.
+    #: Empty: they do not say.
+    test_mode = ""
+    #: Which events have effects here: ``True`` for those that are not of test mode, ``False`` for
+    #: those that are, ``None`` for both. Any other is ``ignored``. What does not say counts.
+    live: bool | None = True
     #: The networks from which the provider sends, and how many proxies of yours stand in front:
     #: only with that number, which can be 0, are they checked.
     addresses: Sequence[str] = ()
@@ -154,10 +160,12 @@ class Provider(HMACSignature, BaseProvider):
                 for name, reference in self.fields.items()
             }
             self.rules = compile_types(self.types, self.object_path)
+            self.test_condition = compile_condition(self.test_mode, self.object_path)
         except ValueError as error:
             raise ImproperlyConfigured(f"The provider {self.name}: {error}.") from error
-        conditions = [condition.field for rule in self.rules for condition in rule.conditions]
-        self._outside = list_outside([*self._fields.values(), *conditions])
+        conditions = [condition for rule in self.rules for condition in rule.conditions]
+        tested = [condition.field for condition in [*conditions, self.test_condition] if condition]
+        self._outside = list_outside([*self._fields.values(), *tested])
 
     # ---- the request
 
@@ -457,6 +465,12 @@ class Provider(HMACSignature, BaseProvider):
         if data.get("amount") in (None, ""):
             return None
         return read_money(data["amount"], data.get("currency"), self.amount_unit, self.exponents)
+
+    def is_test(self, payload: Any) -> bool | None:
+        """Return whether an event is of test mode; None if it does not say."""
+        if not self.test_condition or self.test_condition.field.read(payload) in (None, ""):
+            return None
+        return self.test_condition.holds(payload)
 
     def confirm(self, event: Event) -> Any:
         """Return what the provider itself says about an event: what your function returns.

@@ -61,15 +61,22 @@ def compile_rule(key: str, own_type: str, base: str) -> Rule:
     """Return the rule for one of our types."""
     words = key.split()
     names = [word for word in words if "=" not in word]
-    conditions = [word.rpartition("=") for word in words if "=" in word]
+    conditions = [compile_condition(word, base) for word in words if "=" in word]
     return Rule(
         tuple(" ".join(names).split("|")),
-        tuple(
-            Condition(compile_field(reference, base), tuple(values.split("|")))
-            for reference, _, values in conditions
-        ),
+        tuple(condition for condition in conditions if condition),
         own_type,
     )
+
+
+def compile_condition(text: str, base: str = "") -> Condition | None:
+    """Return the condition that a text is; None for an empty one. Raises ``ValueError``."""
+    reference, is_condition, values = text.rpartition("=")
+    if not text:
+        return None
+    if not (is_condition and reference):
+        raise ValueError(f"{text!r} is no condition: write it as livemode=false")
+    return Condition(compile_field(reference, base), tuple(values.split("|")))
 
 
 def find_type(rules: Sequence[Rule], provider_type: str, payload: Any) -> str:

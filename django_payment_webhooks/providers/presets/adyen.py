@@ -10,7 +10,8 @@ another way: https://docs.adyen.com/development-resources/currency-codes.
 A refused and an authorised try share their pspReference, and so do the stages of a dispute: an
 event is its reference, its code and its success. If you capture by hand, an ``AUTHORISATION`` pays
 nothing: set ``TYPES`` to those below without it. ``CANCEL_OR_REFUND`` says what it was in a field
-that is not signed. The end of a dispute names the payment, and the dispute as its beginning did,
+that is not signed. Whether a webhook is ``live`` is not signed, either, and not read: test and live
+have a key each. The end of a dispute names the payment, and the dispute as its beginning did,
 only if you switch on "Include the originalReference for CHARGEBACK_REVERSED events" in the settings
 of the webhook: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications.
 """

@@ -5,7 +5,7 @@ events, with the secret of the webhook. Events: https://developer.fastspring.com
 and https://developer.fastspring.com/docs/returncreated. An automatic repetition keeps the id; one
 by hand has another, and its order is still paid once.
 
-Orders of the test mode come to the same address: only what is ``live`` counts. Give your order's
+Orders of the test mode come to the same address, and are not ``live``. Give your order's
 number as the tag ``order_id``; without it the order is FastSpring's own reference. A return names
 the order that it is of, and its sum; amounts are in major units, times in milliseconds.
 """
@@ -23,6 +23,7 @@ class Preset(Provider):
     events_path = "events.*"
     time_format = "ms"
     ignored_fields = ("processed",)
+    test_mode = "live=false"
     object_path = "data"
     fields = {
         "provider_event_id": "id",
@@ -38,7 +39,7 @@ class Preset(Provider):
         "currency": ".currency",
     }
     types = {
-        "order.completed live=true .completed=true|": "charge.succeeded",
-        "order.failed live=true": "charge.failed",
-        "return.created live=true": "refund.created",
+        "order.completed .completed=true|": "charge.succeeded",
+        "order.failed": "charge.failed",
+        "return.created": "refund.created",
     }

@@ -25,6 +25,7 @@ class Preset(Provider):
     events = ("order_created", "order_refunded", "subscription_payment_*")
     signature_header = "X-Signature"
     amount_unit = "minor"
+    test_mode = ".test_mode=true"
     object_path = "data.attributes"
     fields = {
         "provider_event_id": NAMES + ":{.updated_at?}:{.refunded_amount?}",

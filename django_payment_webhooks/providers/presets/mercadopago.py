@@ -38,6 +38,7 @@ class Preset(Provider):
     timestamp_unit = "ms"
     tolerance = None
     ignored_fields = ("delivery:",)
+    test_mode = "live_mode=false"
     fields = {
         "provider_event_id": (
             "{query:data.id}:{header:x-request-id}",

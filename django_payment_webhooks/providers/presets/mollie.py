@@ -22,6 +22,7 @@ class Preset(Provider):
     signature_header = "X-Mollie-Signature"
     signature_pattern = r"(?:^|[\s,])(?:sha256=)?([0-9a-f]{64})(?=$|[\s,])"
     signature_template = "sha256={signature}"
+    test_mode = ".mode=test"
     object_path = "_embedded.entity"
     fields = {
         "provider_event_id": "id",

@@ -24,6 +24,7 @@ class Preset(Provider):
     needs_confirmation = True
     proof = "none"
     body_format = "form"
+    test_mode = "mode=test"
     fields = {
         "provider_event_id": "{id}:{delivery:}",
         "type": ("status", "=payment.changed"),

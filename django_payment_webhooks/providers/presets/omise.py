@@ -23,6 +23,7 @@ class Preset(Provider):
     timestamp_header = "Omise-Signature-Timestamp"
     signature_pattern = r"(?:^|[,\s])([0-9A-Fa-f]{64})(?=$|[,\s])"
     amount_unit = "minor"
+    test_mode = "livemode=false"
     object_path = "data"
     fields = {
         "provider_event_id": "id",

@@ -29,6 +29,7 @@ class Preset(Provider):
     digest = "sha512"
     amount_unit = "minor"
     exponents = {"XOF": 2, "RWF": 2}
+    test_mode = ".domain=test"
     object_path = "data"
     fields = {
         "provider_event_id": "{event}:{.id?}:{.reference?}{.transaction_reference?}:" + STATE,

@@ -10,7 +10,6 @@ No header is signed: neither the topic, nor the ids, nor the time. Whoever has s
 new order could send it again as ``orders/paid``. So nothing is read of them, and the body says what
 it is: an order with its state, such as ``order.paid``, a dispute with its own, such as
 ``chargeback.won``, or a refund. The webhooks of one order in one state and second are one event.
-Orders of tests are no payments.
 
 Shopify's id of the order is the payment, which refunds and disputes name; the order is
 ``order_id`` among its note attributes, or else its name, such as ``#1001``. A refund is the sum of
@@ -40,6 +39,7 @@ class Preset(Provider):
     parse_error_status = 200
     signature_header = "X-Shopify-Hmac-Sha256"
     signature_encoding = "base64"
+    test_mode = "test=true"
     fields = {
         "provider_event_id": {
             "order.*": "order:{id}:{financial_status}:{updated_at?}",
@@ -56,7 +56,7 @@ class Preset(Provider):
         "currency": {"refund*": "transactions.0.currency", "*": "currency"},
     }
     types = {
-        "order.paid|order.*refunded test=false|": "charge.succeeded",
+        "order.paid|order.*refunded": "charge.succeeded",
         "order.voided": "charge.failed",
         REFUND % "success": "refund.created",
         REFUND % "pending": "refund.pending",

@@ -11,8 +11,7 @@ if it has none. Put ``order_id`` into the metadata of the payment intent: refund
 the order by the payment. Of API versions from 2022-11-15 on ``charge.refunded`` does not say which
 refund it is about, and is not mapped.
 
-A live endpoint of Connect gets events of the test mode, too: there, let your handlers raise
-``NothingToDo`` unless ``event.payload["livemode"]`` is true. See
+A live endpoint of Connect gets events of test mode, too:
 https://docs.stripe.com/connect/webhooks.
 """
 
@@ -34,6 +33,7 @@ class Preset(Provider):
     amount_unit = "minor"
     exponents = {"ISK": 2, "UGX": 2, "MGA": 0}
     ignored_fields = ("pending_webhooks",)
+    test_mode = "livemode=false"
     object_path = "data.object"
     fields = {
         "provider_event_id": "id",

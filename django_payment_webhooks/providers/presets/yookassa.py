@@ -26,6 +26,7 @@ class Preset(Provider):
     has_secrets = False
     needs_confirmation = True
     proof = "none"
+    test_mode = "object.test=true"
     fields = {
         "provider_event_id": "{event}:{object.id}",
         "type": "event",

@@ -1,4 +1,4 @@
-"""FastSpring: a list of events, of which only those that are live count."""
+"""FastSpring: a list of events, some of which are of test mode."""
 
 import json
 
@@ -28,7 +28,7 @@ class TestFastSpring(Contract):
                 "money": "20.50 USD",
             },
         ),
-        (event("order.completed", 2, live=False, **ORDER), {"type": "order.completed"}),
+        (event("order.completed", 2, live=False, **ORDER), {"type": "charge.succeeded"}),
         (event("order.completed", 3, **dict(ORDER, tags={})), {"order_id": "GAR-1"}),
         (event("order.failed", 4, **ORDER), {"type": "charge.failed"}),
         (

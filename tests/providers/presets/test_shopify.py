@@ -55,7 +55,7 @@ class TestShopify(Contract):
             dict(ORDER, financial_status="pending"),
             {"type": "order.pending", "order_id": "#1001", "payment_id": "5495552468"},
         ),
-        (dict(ORDER, id=1, test=True), {"type": "order.paid"}),
+        (dict(ORDER, id=1, test=True), {"type": "charge.succeeded"}),
         (
             dict(ORDER, id=2, note_attributes=[{"name": "order_id", "value": "A1"}]),
             {"type": "charge.succeeded", "order_id": "A1"},
