@@ -262,7 +262,7 @@ class Preset:
         if provider.test_mode:
             yield (
                 f"An event is of test mode if {write_condition(provider.test_condition)}. It is"
-                " `ignored` then, unless `LIVE` is `False` (test mode alone) or `None` (both)."
+                " `ignored` then, unless the option `LIVE` says that tests count here."
             )
         if provider.ping_methods:
             methods = " and ".join(f"`{each}`" for each in provider.ping_methods)
