@@ -85,6 +85,7 @@ class Event(models.Model):
     finished_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=32, null=True)
     error = models.TextField(blank=True)
+    cause_key = models.CharField(max_length=32, null=True)
     confirmation = models.BinaryField(null=True)
     body = models.BinaryField()
 
@@ -125,7 +126,7 @@ class Event(models.Model):
         """
         return get_provider(self.provider).read_money(self.payload)
 
-    def change(self, cause: Exception | None = None, **values: Any) -> None:
+    def change(self, raised: Exception | None = None, **values: Any) -> None:
         """Change the row, and announce a new status. Raises ``Overtaken`` if it is not as read."""
         before = self.status
         status = values.get("status", before)
@@ -137,12 +138,12 @@ class Event(models.Model):
             raise Overtaken
         self.__dict__.update(values)
         if status != before:
-            self.announce(cause)
+            self.announce(raised)
 
-    def announce(self, cause: Exception | None = None) -> None:
+    def announce(self, raised: Exception | None = None) -> None:
         """Send the signal that has the name of the event's status, once the row is committed."""
         signal = getattr(signals, f"event_{self.status}")
-        send = partial(signal.send_robust, Event, event=self, error=cause)
+        send = partial(signal.send_robust, Event, event=self, error=raised)
         transaction.on_commit(send, using=router.db_for_write(Event))
 
     def take(self) -> None:
@@ -159,8 +160,8 @@ class Event(models.Model):
         Returns what must be there when the transaction ends.
         """
         if delivers:
-            effect: dict[str, Any] = {"status": self.APPLIED, "idempotency_key": key, "error": ""}
-            self.reschedule(settings.PAYMENT_WEBHOOKS_LEASE, **effect)
+            effect: dict[str, Any] = {"idempotency_key": key, "error": "", "cause_key": None}
+            self.reschedule(settings.PAYMENT_WEBHOOKS_LEASE, status=self.APPLIED, **effect)
         else:
             self.finish(self.PROCESSED, idempotency_key=key)
         names = ("version", "idempotency_key", "status", "due_at", "finished_at")
@@ -180,7 +181,7 @@ class Event(models.Model):
         """Let a worker look at the event after a delay, and the sweeper after a grace, too."""
         self.change(**values, **due_in(delay, grace))
 
-    def finish(self, status: str, reason: str = "", **values: Any) -> None:
-        """Give the event a final status: nothing is due any more."""
+    def finish(self, status: str, error: str = "", cause: str | None = None, **values: Any) -> None:
+        """Give the event a final status: nothing is due any more. One that failed has a cause."""
         ended = {"finished_at": timezone.now(), "due_at": None, "enqueue_at": None}
-        self.change(status=status, error=reason, **ended, **values)
+        self.change(status=status, error=error, cause_key=cause, **ended, **values)

@@ -15,19 +15,14 @@ def process_event(event: Event) -> None:
     """Make one attempt at an event that is due. What it raises is recorded in the event's row."""
     try:
         event.take()
-        advance(event)
+        handler = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).find_handler(event)
+        if event.status != Event.APPLIED:
+            apply_or_wait(event, handler)
+        if event.status == Event.APPLIED:
+            load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).deliver(handler, event)
+            event.finish(Event.PROCESSED)
     except Exception as error:
         load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).record(event, error)
-
-
-def advance(event: Event) -> None:
-    """Bring an event that is ours to its end, or as far as it can go now."""
-    handler = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).find_handler(event)
-    if event.status != Event.APPLIED:
-        apply_or_wait(event, handler)
-    if event.status == Event.APPLIED:
-        load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).deliver(handler, event)
-        event.finish(Event.PROCESSED)
 
 
 def apply_or_wait(event: Event, handler: Handler) -> None:

@@ -21,6 +21,7 @@ from .conf import get_provider, settings
 from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
+from .providers.causes import find_cause
 from .providers.comparison import find_difference
 from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
 from .providers.modes import check_mode
@@ -188,6 +189,7 @@ def start_over(event: Event) -> None:
         status=Event.APPLIED if event.idempotency_key else Event.RECEIVED,
         attempts=0,
         error="",
+        cause_key=None,
         waiting_since=None,
         finished_at=None,
         # What the provider confirmed may have changed: it is asked again.
@@ -372,20 +374,23 @@ def find_retry_after(error: Exception) -> float:
 
 def carry_out(event: Event, decision: Decision, error: Exception) -> None:
     """Change the event's row as it was decided. Raises ``Overtaken``."""
+    waits = isinstance(error, NotReady) and decision.status == Event.WAITING
+    has_failed = decision.status == Event.FAILED or not (waits or decision.delay is None)
+    key = find_cause(error, decision.reason).key if has_failed else None
     if decision.delay is None:
-        cause = error if decision.status == Event.FAILED else None
-        event.finish(decision.status, decision.reason, cause=cause)
+        raised = error if has_failed else None
+        event.finish(decision.status, decision.reason, key, raised=raised)
         if decision.holder is not None:
             signals.event_conflicted.send_robust(Event, event=decision.holder, other=event)
         return
     values: dict[str, Any] = {
         "status": decision.status,
         "error": decision.reason,
+        "cause_key": key,
         "attempts": decision.attempts,
     }
-    waits = isinstance(error, NotReady) and decision.status == Event.WAITING
     if waits:
         values["waiting_since"] = event.waiting_since or time.time()
-    event.reschedule(decision.delay, cause=error, **values)
+    event.reschedule(decision.delay, raised=error, **values)
     if not waits:
         signals.event_retried.send_robust(Event, event=event, error=error)

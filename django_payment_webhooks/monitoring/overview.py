@@ -21,6 +21,7 @@ from .probes import Probe
 
 # How many rows of a status are counted. Of what is more it is only said that there is more.
 BOUND = 10000
+UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
 
 
 class StatusCount(NamedTuple):
@@ -48,16 +49,32 @@ class DueCount(NamedTuple):
     unswept_seconds: float
 
 
+class RetryingCount(NamedTuple):
+    """How many unfinished events have a failed attempt behind them, which is to be repeated.
+
+    ``oldest_seconds`` is how long ago the oldest was received, ``next_seconds`` in how many seconds
+    the next attempt is due, 0.0 if it is now; both are None if there is none. If the number is
+    bounded, they are those of the events that were counted.
+    """
+
+    number: int
+    is_bounded: bool
+    oldest_seconds: float | None
+    next_seconds: float | None
+
+
 class Backlog(NamedTuple):
     """What there is to do.
 
     ``statuses`` has a :class:`StatusCount` for each status; ``waiting_past_half`` is how many
-    events have waited longer than half the time they have.
+    events have waited longer than half the time they have. Those that are ``retrying`` are counted
+    with their status, too.
     """
 
     statuses: dict[str, StatusCount]
     due: DueCount
     waiting_past_half: int
+    retrying: RetryingCount
 
 
 class Hour(NamedTuple):
@@ -96,6 +113,7 @@ class Overview(NamedTuple):
             "statuses": statuses,
             "due": count_to_dict(self.backlog.due),
             "waiting_past_half": self.backlog.waiting_past_half,
+            "retrying": count_to_dict(self.backlog.retrying),
             "hours": [hour._asdict() for hour in self.hours],
             "providers": self.providers,
             "rejected": [count_to_dict(rejection) for rejection in self.rejected],
@@ -104,7 +122,9 @@ class Overview(NamedTuple):
         }
 
 
-def count_to_dict(found: StatusCount | DueCount | history.RejectionCount) -> dict[str, Any]:
+def count_to_dict(
+    found: StatusCount | DueCount | RetryingCount | history.RejectionCount,
+) -> dict[str, Any]:
     """Return a count as plain JSON; the record has no field ``count``, as tuples are counted so."""
     values = dict(found._asdict())
     values["count"] = values.pop("number")
@@ -135,7 +155,7 @@ def read_backlog() -> Backlog:
     """Return what there is to do."""
     now = timezone.now()
     statuses = {status: read_status(status, now) for status in Event.TRANSITIONS}
-    return Backlog(statuses, read_due(), read_waiting_past_half())
+    return Backlog(statuses, read_due(), read_waiting_past_half(), read_retrying())
 
 
 def read_status(status: str, now: datetime) -> StatusCount:
@@ -163,6 +183,21 @@ def read_due() -> DueCount:
         is_bounded=found["all"] > BOUND,
         oldest_seconds=find_age(found["oldest"], now),
         unswept_seconds=find_age(found["unswept"], now),
+    )
+
+
+def read_retrying() -> RetryingCount:
+    """Return how many events are to be tried again after a failed attempt, and when."""
+    retrying = Event.objects.filter(status__in=UNFINISHED, cause_key__isnull=False)
+    some = retrying.values("received_at", "due_at")[: BOUND + 1]
+    found = some.aggregate(all=Count("received_at"), oldest=Min("received_at"), next=Min("due_at"))
+    if not found["all"]:
+        return RetryingCount(0, False, None, None)
+    return RetryingCount(
+        number=min(found["all"], BOUND),
+        is_bounded=found["all"] > BOUND,
+        oldest_seconds=(timezone.now() - found["oldest"]).total_seconds(),
+        next_seconds=max((found["next"] or 0.0) - time.time(), 0.0),
     )
 
 

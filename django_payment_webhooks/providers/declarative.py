@@ -17,6 +17,7 @@ from ..models import Event, digest
 from ..receiving import BaseProvider
 from .addresses import check_address
 from .bodies import FORMATS, fold, unfold
+from .causes import find_cause
 from .confirmed import UNCONFIRMED
 from .fields import Field, Reference, compile_field, list_outside, read_outside, write_text
 from .fingerprints import find_fingerprint
@@ -285,6 +286,7 @@ class Provider(HMACSignature, BaseProvider):
             finished_at=now,
             status=Event.FAILED,
             error=replace_unstorable(reason[:MAX_REASON]),
+            cause_key=find_cause(None, reason, self.name).key,
             body=fold(beside, body),
         )
 
