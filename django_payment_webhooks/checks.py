@@ -79,7 +79,7 @@ COUNTS = [
 ]
 # The settings that name a class which the core loads, and what it calls there.
 PLUGINS = {
-    "PUBLISHER": ("publish",),
+    "PUBLISHER": ("publish", "flush"),
     "RETRY_POLICY": (
         *("run", "insert", "call", "call_guarded", "find_key", "record"),
         *("find_handler", "prepare", "is_ready", "has_had", "deliver"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
+from multiprocessing.util import Finalize
 from queue import Empty, Full, Queue
+from threading import Event as Flag
 from threading import Thread
 from typing import Any, ContextManager, Iterator, NamedTuple, Sequence
 
@@ -26,8 +27,10 @@ from .processing import process_event
 AHEAD = 1
 # A difference of two times is not exact.
 ROUNDING = 0.001
-# Beyond so many the sweeper has what comes.
-MAX_UNSENT = 1000
+# Beyond so many the sweeper has what comes. A script can enqueue thousands in one transaction.
+MAX_UNSENT = 20000
+# Beyond so many what comes has no trace in its message: a context can be large, a key is not.
+MAX_CONTEXTS = 1000
 # How long a process that ends waits for its messages, in seconds.
 LAST_WAIT = 5
 # How long what comes after a message gathers for the next one, in seconds.
@@ -102,6 +105,16 @@ def enqueue(events: Sequence[Event]) -> None:
     load(settings.PAYMENT_WEBHOOKS_PUBLISHER).publish(events)
 
 
+def flush(timeout: float = LAST_WAIT) -> bool:
+    """Wait until what this process has enqueued is sent, for a bounded number of seconds.
+
+    Returns whether it is; what is not is left to the sweeper. A process that ends waits by itself,
+    unless ``os._exit`` or a signal ends it.
+    """
+    is_sent: bool = load(settings.PAYMENT_WEBHOOKS_PUBLISHER).flush(timeout)
+    return is_sent
+
+
 def send_message(keys: Sequence[int]) -> None:
     """Send a message that names events, now. Raises what the broker's client raises."""
     process.apply_async((list(keys),), retry=False)
@@ -127,13 +140,14 @@ class ThreadPublisher:
         self.reset()
         # In a process that was forked: the parent sends what is the parent's.
         os.register_at_fork(after_in_child=self.reset)
-        atexit.register(self.flush, LAST_WAIT)
 
     def reset(self) -> None:
         """Begin with nothing to send, and without a thread."""
         self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
         self.next: Nudge | None = None
         self.thread = Thread()
+        # Whether somebody waits for all to be sent.
+        self.is_urgent = Flag()
 
     def publish(self, events: Sequence[Event]) -> None:
         """Have messages sent that name those events that are due, once they are committed.
@@ -164,8 +178,9 @@ class ThreadPublisher:
     def put(self, keys: list[int], travels_alone: bool) -> None:
         """Leave something to the thread, and start that if there is none."""
         # In the caller's context, so that its trace goes on in the message.
+        context = copy_context() if self.unsent.qsize() < MAX_CONTEXTS else Context()
         with suppress(Full):
-            self.unsent.put_nowait(Nudge(keys, copy_context(), travels_alone))
+            self.unsent.put_nowait(Nudge(keys, context, travels_alone))
         self.start()
 
     def start(self) -> None:
@@ -174,6 +189,8 @@ class ThreadPublisher:
             self.thread = thread = Thread(target=self.run, daemon=True)
             with suppress(RuntimeError):  # no thread is left: the sweeper has it
                 thread.start()
+                # Not by atexit, which the children of multiprocessing do not ask.
+                Finalize(None, self.flush, [LAST_WAIT], exitpriority=0)
 
     def run(self) -> None:
         """Send messages, for ever, however long each takes. This is the thread."""
@@ -188,7 +205,7 @@ class ThreadPublisher:
                 self.unsent.task_done()
             if not nudges[0].travels_alone:
                 # The web server's threads need the interpreter more than the next message does.
-                time.sleep(GATHERING_TIME)
+                self.is_urgent.wait(GATHERING_TIME)
 
     def gather(self) -> list[Nudge]:
         """Return what one message can name: a nudge, and those that are there by now."""
@@ -223,13 +240,15 @@ class ThreadPublisher:
         ends_at = time.monotonic() + timeout
         if self.unsent.unfinished_tasks:
             self.start()
+        self.is_urgent.set()
         with self.unsent.all_tasks_done:
-            while self.unsent.unfinished_tasks:
+            while self.unsent.unfinished_tasks and self.thread.is_alive():
                 left = ends_at - time.monotonic()
-                if left <= 0 or not self.thread.is_alive():
-                    return False
+                if left <= 0:
+                    break
                 self.unsent.all_tasks_done.wait(left)
-        return True
+        self.is_urgent.clear()
+        return not self.unsent.unfinished_tasks
 
 
 def is_suspect(event: Event) -> bool:

@@ -1,6 +1,7 @@
 """What runs beside a Celery worker's tasks.
 
-The release of what waits, the sweep timer, and the care for connections that the database ended.
+The release of what waits, the sweep timer, the last messages of a process that ends, and the care
+for connections that the database ended.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from celery import bootsteps
-from celery.signals import celeryd_init, task_postrun
+from celery.signals import celeryd_init, task_postrun, worker_process_shutdown
 from django.db import connections
 
 from . import signals
 from .conf import settings
+from .publisher import flush
 from .sweeper import ask_again, release, sweep_events
 
 # Here, and not where it is written: this module is the last to be loaded, and so the log reports
@@ -40,6 +42,14 @@ class SweepStep(bootsteps.StartStopStep):
 def add_sweep_step(instance: Any, **_: Any) -> None:
     """Add the step to the worker that is being set up."""
     instance.app.steps["consumer"].add(SweepStep)
+
+
+# A child of the pool ends without asking anybody else, perhaps right after a task that handed back
+# what was left of its message.
+@worker_process_shutdown.connect
+def send_the_last(**_: Any) -> None:
+    """Wait until the messages of a worker's child are sent, for a bounded time."""
+    flush()
 
 
 # With CELERY_DB_REUSE_MAX Celery keeps a connection for many tasks, whether or not it still works:

@@ -37,7 +37,7 @@ BELOW = {
     "retrying": {"providers"},
     "publisher": set(),
     "sweeper": {"providers", "publisher", "retrying"},
-    "worker": {"sweeper"},
+    "worker": {"publisher", "sweeper"},
     "payments": {"providers"},
     "history": {"providers"},
     "checks": {"history", "providers"},

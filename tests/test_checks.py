@@ -762,8 +762,8 @@ def test_a_positive_number_is_nothing_to_complain_of(settings, name, value):
 class Recorder:
     """What a project could have in a plug-in's place: it has every method that the core calls."""
 
-    publish = run = insert = call = call_guarded = find_key = record = lambda self, *args: None
-    find_handler = prepare = is_ready = has_had = deliver = run
+    publish = flush = run = insert = call = find_key = record = lambda self, *args: None
+    call_guarded = find_handler = prepare = is_ready = has_had = deliver = run
 
 
 class HalfAPlugin:

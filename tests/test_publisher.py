@@ -6,7 +6,7 @@ import contextvars
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -259,15 +259,38 @@ def test_what_comes_soon_after_a_message_travels_together(broker, monkeypatch):
 
 def test_messages_that_nobody_takes_do_not_fill_the_memory(held, settings, monkeypatch):
     monkeypatch.setattr(publisher, "GATHERING_TIME", 0)
+    monkeypatch.setattr(publisher, "MAX_UNSENT", 10)
     settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE = 1
-    enqueue([draft(0)])
+    sender = ThreadPublisher()
+    sender.publish([draft(0)])
     assert held.sending.wait(5)
-    for number in range(1, 1500):
-        enqueue([draft(number)])
-    assert load(settings.PAYMENT_WEBHOOKS_PUBLISHER).unsent.qsize() == 1000
+    for number in range(1, 15):
+        sender.publish([draft(number)])
+    assert sender.unsent.qsize() == 10
     held.released.set()
-    eventually(lambda: len(held.messages) == 1001)
-    assert held.messages == [[number] for number in range(1001)]
+    assert sender.flush(10)
+    assert held.messages == [[number] for number in range(11)]
+
+
+def test_of_thousands_of_messages_that_wait_only_the_first_keep_their_contexts(held, monkeypatch):
+    monkeypatch.setattr(publisher, "MAX_CONTEXTS", 2)
+    trace, linked = contextvars.ContextVar("trace", default="none"), []
+    trace.set("first")
+
+    def link(self, contexts):
+        linked.extend(context.get(trace) for context in contexts)
+        return nullcontext()
+
+    monkeypatch.setattr(ThreadPublisher, "link", link)
+    sender = ThreadPublisher()
+    sender.publish([draft(0)])
+    assert held.sending.wait(5)
+    for number in range(1, 5):
+        sender.publish([draft(number)])
+    held.released.set()
+    assert sender.flush(10)
+    assert held.messages == [[0], [1, 2, 3, 4]]
+    assert linked == ["first", "first", None, None]
 
 
 def test_messages_are_published_without_celerys_own_retries(monkeypatch, receive):

@@ -1,4 +1,4 @@
-"""What runs inside a Celery worker: the sweep timer, and the care for connections."""
+"""What runs inside a Celery worker: the sweep timer, the last messages, care for connections."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from celery import Celery
 from celery import signals as celery_signals
 
+from django_payment_webhooks.publisher import LAST_WAIT, ThreadPublisher
 from django_payment_webhooks.sweeper import sweep_events
 from django_payment_webhooks.worker import SweepStep
 
@@ -61,6 +62,14 @@ def test_the_step_has_its_place_in_a_real_worker():
     names = [step.name for step in steps]
     (step,) = [step for step in steps if isinstance(step, SweepStep)]
     assert names.index(step.name) > names.index("celery.worker.consumer.tasks.Tasks")
+
+
+def test_a_child_of_a_worker_that_ends_sends_its_last_messages(monkeypatch):
+    waits = []
+    with monkeypatch.context() as patched:
+        patched.setattr(ThreadPublisher, "flush", lambda self, timeout: waits.append(timeout))
+        celery_signals.worker_process_shutdown.send(sender=None, pid=1, exitcode=0)
+    assert waits == [LAST_WAIT]
 
 
 def test_the_task_has_a_fixed_name_and_no_result():

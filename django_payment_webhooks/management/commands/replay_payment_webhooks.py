@@ -14,17 +14,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from ...conf import load, settings
+from ...conf import settings
 from ...models import Event, digest
 from ...operations.batches import Progress, iterate
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...providers.subject import find_by_order, list_providers
+from ...publisher import flush
 
 FILTERS = ("status", "type", "provider", "order", "since", "until", "error")
-# After how many events, and how long at most, the messages get time to be sent.
+# After how many events the messages get time to be sent.
 FLUSH_EVERY = 500
-FLUSH_TIMEOUT = 5
 
 
 class Choice(NamedTuple):
@@ -202,15 +202,6 @@ def find_named(options: dict[str, Any]) -> Choice:
     missing = [name for name in options["ids"] if name not in there]
     missing += [str(key) for key in options["key"] if key not in found]
     return Choice(Event.objects.filter(pk__in=list(found)), missing)
-
-
-def flush() -> bool:
-    """Give the messages to the workers time to be sent, and return whether they are.
-
-    Those that are not are left to the sweeper.
-    """
-    is_sent: bool = load(settings.PAYMENT_WEBHOOKS_PUBLISHER).flush(FLUSH_TIMEOUT)
-    return is_sent
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -23,12 +23,17 @@ NAMES = {
 }
 
 
-def start_shop(stack, folder):
-    """Yield the shop on a stack, in a folder of its own."""
+def make_shop(stack, folder):
+    """Return the shop on a stack, in a folder of its own, before it is started."""
     missing = [NAMES[name] for name in STACKS[stack] if name and not os.environ.get(name)]
     if missing:
         pytest.skip("needs " + " and ".join(missing))
-    shop = Shop(str(folder), *[os.environ.get(name) for name in STACKS[stack]])
+    return Shop(str(folder), *[os.environ.get(name) for name in STACKS[stack]])
+
+
+def start_shop(stack, folder):
+    """Yield the shop on a stack."""
+    shop = make_shop(stack, folder)
     try:
         yield shop.start()
     finally:
