@@ -46,7 +46,7 @@ BELOW = {
     "monitoring": {"checks", "history", "publisher"},
     "admin": {"history", "monitoring", "operations", "providers"},
     "contrib": {"monitoring", "publisher", "retrying"},
-    "management": {"monitoring", "operations", "providers", "publisher", "sweeper"},
+    "management": {"history", "monitoring", "operations", "providers", "publisher", "sweeper"},
     "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},
 }

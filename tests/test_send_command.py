@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -399,6 +400,10 @@ def test_a_genuine_webhook_goes_to_another_machine_only_if_asked(send, url, monk
     module = sys.modules[Command.__module__]
     monkeypatch.setattr(module, "post", lambda url, *_: asked.append(url) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        send(url, *CHARGE, "--remote", "--no-input")
+    assert asked == [url]
+    host = urlsplit(url).hostname
+    with pytest.raises(CommandError, match=f"^Nothing was posted. .* to {host}.*: --no-input.$"):
         send(url, *CHARGE, "--remote")
     assert asked == [url]
 

@@ -16,6 +16,7 @@ from .providers.samples import SAMPLES
 
 OLD = "the old secret of the partner!!!"
 TIMED = "a-secret-of-the-timed-partner!!!"
+TIMED_PROVIDER = ("--provider", "timed", "--at", "1795435200")
 SAVED = "Take the body as it was sent; an editor or a shell may have changed its end."
 BODY = json.dumps(PayloadFactory(event_id="evt_1"), separators=(",", ":")).encode()
 
@@ -158,6 +159,28 @@ def test_that_a_forgery_matches_nothing_is_said(tmp_path):
     printed = run("--body", str(tmp_path / "body"), "--header", forged)
     assert "Nothing that was tried makes it match" in printed
     assert "or it is forged" in printed
+
+
+@pytest.mark.parametrize(
+    ("provider", "headers", "missing"),
+    [
+        ("default", [], "no signature"),
+        ("default", ["--header", "X-Signature: hello"], "no signature that can be read"),
+        ("timed", ["--header", "X-Signature: v1=" + "0" * 64], "no time of signing"),
+    ],
+)
+def test_what_has_no_proof_is_not_called_forged(tmp_path, provider, headers, missing):
+    (tmp_path / "body").write_bytes(BODY)
+    printed = run("--provider", provider, "--body", str(tmp_path / "body"), *headers)
+    assert f"Whether it is genuine can't be said: it has {missing}, so" in printed
+    assert "forged" not in printed
+
+
+def test_advice_to_sign_no_time_says_what_that_costs(verify):
+    report = verify(BODY, {"X-Signature": f"t=1795435200,v1={sign(BODY, TIMED)}"}, *TIMED_PROVIDER)
+    (change, *_) = [each for each in report["changes"] if "what is signed" in each["change"]]
+    assert change["change"] == "what is signed is {body}"
+    assert "whoever records a webhook can send it again" in change["advice"]
 
 
 def test_the_report_reads_well(tmp_path):

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
 from django.apps import apps as installed_apps
 from django.db import router
 from django.db.models import Sum
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..models import Event
-    from .models import Entry
+    from .models import AuditRecord, Entry
 
 APP_LABEL = "payment_webhooks_history"
 CONFLICTED = "conflicted"
@@ -79,6 +80,22 @@ def forget_differences(event: Event) -> None:
     """Forget in what an event's body differed from others, once that body is gone."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk, verb=CONFLICTED).update(text="")
+
+
+def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int = 1) -> None:
+    """Write down what somebody did that leaves no other trace: an erasure, or a look at a payload.
+
+    ``subject`` says to what, such as "order A1". It names no event by a key that an erased row
+    still has, and stays when the rows are gone.
+    """
+    if is_installed():
+        record = {"verb": verb, "subject": subject, "by": by[:255], "reason": reason}
+        find_rows("AuditRecord").create(at=timezone.now(), number=number, **record)
+
+
+def read_audit(limit: int) -> list[AuditRecord]:
+    """Return what was written down of what somebody did, the newest first."""
+    return list(find_rows("AuditRecord").order_by("-pk")[:limit]) if is_installed() else []
 
 
 @contextmanager

@@ -66,3 +66,24 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.enqueued} enqueued"
+
+
+class AuditRecord(models.Model):
+    """What somebody did that leaves no other trace: who erased an order, who read a payload.
+
+    It has no link to an event, as it must outlast the row, and not lead to an erased one.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=255, blank=True)
+    verb = models.CharField(max_length=32)
+    subject = models.TextField()
+    reason = models.TextField(blank=True)
+    number = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        app_label = APP_LABEL
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.subject}"

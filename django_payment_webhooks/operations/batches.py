@@ -10,6 +10,8 @@ from django.db.models import Max, Min
 
 from ..models import Event
 
+# How many events are counted before somebody is asked.
+BOUND = 10000
 BAR_WIDTH = 30
 # How often the line is drawn, in seconds.
 INTERVAL = 0.2
@@ -28,6 +30,12 @@ def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
         if len(found) < batch:
             return
         last = found[-1].pk
+
+
+def count_some(events: models.QuerySet) -> tuple[int, bool]:
+    """Return how many events there are, up to a bound, and whether there are more."""
+    number = events.values("pk")[: BOUND + 1].count()
+    return min(number, BOUND), number > BOUND
 
 
 class Progress:

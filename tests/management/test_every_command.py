@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_payment_webhooks.models import Event, EventManager
 
 from ..factories import EventFactory
+from .terminals import Terminal
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ OPTIONS = {
 }
 # Each with arguments that have it go through events.
 GOING_THROUGH = [
-    ("prune_payment_webhooks", "--days", "30", "--include-failed"),
+    ("prune_payment_webhooks", "--days", "30", "--include-failed", "--no-input"),
     ("replay_payment_webhooks", "--status", "failed"),
 ]
 ERRORS = {
@@ -54,13 +55,6 @@ ERRORS = {
     "replay_payment_webhooks": "run it again for the rest. .*gone away",
     "sweep_payment_webhooks": "what is due stays due: .*gone away",
 }
-
-
-class Terminal(io.StringIO):
-    """What looks like a terminal."""
-
-    def isatty(self):
-        return True
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))

@@ -119,6 +119,15 @@ def test_what_can_wait_can_be_left_out_of_the_exit_status(request, fixture, code
     assert run("--only-critical", "--json")[0] == code
 
 
+def test_only_critical_problems_are_printed_if_asked(failed):
+    assert run("--only-critical", verbosity=0) == (0, "")
+    assert run("--only-critical")[1].splitlines()[-1] == "Nothing is critical."
+    EventFactory(due_at=unix(1000), enqueue_at=unix(-100))
+    code, printed = run("--only-critical", verbosity=0)
+    (line,) = printed.splitlines()
+    assert (code, line[:24]) == (2, "CRITICAL: 1 event is due")
+
+
 def test_only_problems_are_printed_if_asked(failed):
     assert run(verbosity=0)[1].startswith("WARNING: 1 event has failed")
     Event.objects.all().delete()

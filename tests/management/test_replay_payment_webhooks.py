@@ -3,6 +3,7 @@
 import datetime
 import io
 import json
+import socket
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.history.models import Entry
+from django_payment_webhooks.management.terminal import count_events
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.receiving import receive_events
@@ -89,7 +91,9 @@ def several():
 )
 def test_events_are_chosen_by_options_that_all_must_fit(several, published, args, names):
     keys = [several[name].pk for name in names]
-    assert run(*args) == "%d events replayed, 0 left as they are\n" % len(keys)
+    text = f"{count_events(len(keys))} replayed, 0 left as they are\n"
+    nothing = "No event matches --status failed "
+    assert run(*args).startswith(text if keys else nothing)
     assert replayed() == keys
     assert published() == keys
 
@@ -104,7 +108,7 @@ def test_events_are_chosen_by_the_ids_that_their_providers_gave_them(several):
 
 
 def test_events_are_chosen_by_their_primary_keys(several):
-    assert run("--key", str(several["old"].pk)) == "1 events replayed, 0 left as they are\n"
+    assert run("--key", str(several["old"].pk)) == "1 event replayed, 0 left as they are\n"
     assert replayed() == [several["old"].pk]
 
 
@@ -152,7 +156,7 @@ def test_a_time_without_a_zone_is_meant_as_the_projects(settings, use_tz):
     event = failed(received_at=now - datetime.timedelta(hours=1))
     failed(received_at=now - datetime.timedelta(hours=3))
     since = (now - datetime.timedelta(hours=2)).replace(tzinfo=None)
-    assert run("--since", since.isoformat()) == "1 events replayed, 0 left as they are\n"
+    assert run("--since", since.isoformat()) == "1 event replayed, 0 left as they are\n"
     assert replayed() == [event.pk]
 
 
@@ -173,6 +177,14 @@ def test_who_replayed_and_why_is_in_the_history(history):
     assert (entry.by, entry.text) == ("alice", "the handler is fixed")
 
 
+def test_who_replays_is_by_default_the_user_of_the_operating_system(history, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "erika")
+    event = failed()
+    run("--status", "failed")
+    (entry,) = Entry.objects.filter(event=event, verb="replayed")
+    assert entry.by == f"erika@{socket.gethostname()}"
+
+
 def test_a_body_that_still_can_not_be_parsed_is_reported_and_the_others_are_replayed():
     for body in (b"{}", b"[]", b'{"a": 1}'):
         receive_events(get_provider("default"), {}, body)
@@ -180,7 +192,7 @@ def test_a_body_that_still_can_not_be_parsed_is_reported_and_the_others_are_repl
     with pytest.raises(CommandError) as error:
         run("--status", "failed")
     assert sorted(str(error.value).splitlines()) == [
-        "1 events: ParseError: The body can't be read: it is not a JSON object.",
+        "1 event: ParseError: The body can't be read: it is not a JSON object.",
         "2 events: ParseError: type is missing, or is neither a string nor an integer.",
     ]
     assert replayed() == [event.pk]
@@ -189,7 +201,7 @@ def test_a_body_that_still_can_not_be_parsed_is_reported_and_the_others_are_repl
 def test_a_provider_that_is_gone_is_reported_and_the_others_are_replayed(settings):
     failed(type="", provider="gone")
     event = failed()
-    with pytest.raises(CommandError, match="1 events: KeyError: 'gone'"):
+    with pytest.raises(CommandError, match="1 event: KeyError: 'gone'"):
         run("--status", "failed")
     assert replayed() == [event.pk]
 
@@ -246,7 +258,7 @@ def test_a_broker_that_is_away_keeps_it_waiting_once_and_for_a_bounded_time(sett
 def test_it_can_be_called_by_a_test_without_a_broker():
     event = failed()
     with without_broker():
-        assert run("--status", "failed") == "1 events replayed, 0 left as they are\n"
+        assert run("--status", "failed") == "1 event replayed, 0 left as they are\n"
     assert replayed() == [event.pk]
 
 
@@ -287,7 +299,7 @@ def test_a_dry_run_explains_each_event_if_asked(settings):
         == "%d charge.succeeded evt_\\x1b[2J\\n1: retried. ZeroDivisionError('division by zero')"
         % event.pk
     )
-    assert (second, third) == ("1 events in a dry run", "  retried: 1")
+    assert (second, third) == ("1 event in a dry run", "  retried: 1")
 
 
 def test_a_dry_run_is_bounded_and_gives_json():

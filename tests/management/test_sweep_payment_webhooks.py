@@ -108,7 +108,7 @@ def test_it_sweeps_again_and_again_and_speaks_only_of_sweeps_that_found_somethin
         call_command("sweep_payment_webhooks", "--every", "2.5", stdout=printed)
     assert pauses == [2.5] * 4
     assert [facts["enqueued"] for facts in received_signals.of("sweep_finished")] == [2, 0, 1, 0]
-    assert printed.getvalue() == "2 events enqueued\n1 events enqueued\n"
+    assert printed.getvalue() == "2 events enqueued\n1 event enqueued\n"
     assert published() == list(Event.objects.order_by("pk").values_list("pk", flat=True))
 
 
@@ -117,7 +117,7 @@ def test_it_can_process_again_and_again(order, lost, pass_time, rounds, shop_sta
     printed = io.StringIO()
     with pytest.raises(Stopped):
         call_command("sweep_payment_webhooks", "--every", "1", "--process", stdout=printed)
-    assert printed.getvalue() == "2 events processed\n1 events processed\n"
+    assert printed.getvalue() == "2 events processed\n1 event processed\n"
     assert sorted(Event.objects.values_list("status", flat=True)) == [
         "duplicate",
         "duplicate",
@@ -184,9 +184,9 @@ def test_its_messages_are_those_that_a_worker_takes(order, lost, published):
 
 def test_it_takes_a_bounded_number_of_events_the_oldest_first(lost, published, settings):
     settings.PAYMENT_WEBHOOKS_SWEEP_BATCH = 1
-    assert sweep() == "1 events enqueued\n"
+    assert sweep() == "1 event enqueued\n"
     assert published() == [lost[0].pk]
-    assert sweep() == "1 events enqueued\n"
+    assert sweep() == "1 event enqueued\n"
     assert published() == [lost[1].pk]
 
 

@@ -53,6 +53,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="AuditRecord",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("by", models.CharField(blank=True, max_length=255)),
+                ("verb", models.CharField(max_length=32)),
+                ("subject", models.TextField()),
+                ("reason", models.TextField(blank=True)),
+                ("number", models.PositiveIntegerField(default=1)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Rejection",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),

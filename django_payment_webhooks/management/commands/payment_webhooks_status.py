@@ -7,21 +7,19 @@ import sys
 from collections import Counter
 from typing import Any, Iterator, Sequence
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
 from ...monitoring.overview import Overview, read_overview
 from ...monitoring.problems import Problem, describe_time, find_problems
+from ..terminal import TerminalCommand
 
 OK, WARNING, CRITICAL = range(3)
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Show the overview."""
-
-    # They would hide what is to be looked at behind what they find.
-    requires_system_checks = ()
 
     help = (
         "Show which payment webhook events are due, waiting and failed, what was received in the "
@@ -34,7 +32,8 @@ class Command(BaseCommand):
         """Add the options."""
         add = parser.add_argument
         add("--hours", type=int, default=24, metavar="N", help="look back N hours (default: 24)")
-        add("--only-critical", action="store_true", help="exit with 0 unless something can't wait")
+        text = "leave out what can wait until morning: exit with 0 if nothing else is wrong"
+        add("--only-critical", action="store_true", help=text)
         add("--json", action="store_true", help="print all of it as JSON, the ages in seconds")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,11 +46,13 @@ class Command(BaseCommand):
             self.stderr.write(f"CRITICAL: The database can't be queried: {error!r}")
             sys.exit(CRITICAL)
         problems = find_problems(overview)
+        if options["only_critical"]:
+            problems = [problem for problem in problems if problem.is_critical]
         if options["json"]:
             self.write_json(overview, problems)
         else:
-            self.write_text(overview, problems, options["verbosity"])
-        code = find_exit_code(problems, options["only_critical"])
+            self.write_text(overview, problems, options)
+        code = find_exit_code(problems)
         if code != OK:
             sys.exit(code)
 
@@ -62,9 +63,11 @@ class Command(BaseCommand):
         found["is_critical"] = any(problem.is_critical for problem in problems)
         self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
 
-    def write_text(self, overview: Overview, problems: Sequence[Problem], verbosity: int) -> None:
+    def write_text(
+        self, overview: Overview, problems: Sequence[Problem], options: dict[str, Any]
+    ) -> None:
         """Write it for reading: nothing but the problems if no details are wanted."""
-        if verbosity:
+        if options["verbosity"]:
             for line in describe(overview):
                 self.stdout.write(line)
         for problem in problems:
@@ -72,15 +75,16 @@ class Command(BaseCommand):
                 self.stdout.write(self.style.ERROR(f"CRITICAL: {problem.text}"))
             else:
                 self.stdout.write(self.style.WARNING(f"WARNING: {problem.text}"))
-        if verbosity and not problems:
-            self.stdout.write(self.style.SUCCESS("Nothing is wrong."))
+        if options["verbosity"] and not problems:
+            text = "Nothing is critical." if options["only_critical"] else "Nothing is wrong."
+            self.stdout.write(self.style.SUCCESS(text))
 
 
-def find_exit_code(problems: Sequence[Problem], only_critical: bool) -> int:
+def find_exit_code(problems: Sequence[Problem]) -> int:
     """Return what the problems come to."""
     if any(problem.is_critical for problem in problems):
         return CRITICAL
-    return WARNING if problems and not only_critical else OK
+    return WARNING if problems else OK
 
 
 def describe(overview: Overview) -> Iterator[str]:

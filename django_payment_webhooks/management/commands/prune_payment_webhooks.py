@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from datetime import timedelta
 from typing import Any, Callable, NamedTuple
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
+from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from ... import history
 from ...models import Event
-from ...operations.batches import Progress, iterate
+from ...operations.batches import Progress, count_some, iterate
 from ...operations.pruning import (
     RESEND_DAYS,
     PruneError,
@@ -24,34 +25,53 @@ from ...operations.pruning import (
     find_unpruned,
     prune,
 )
+from ...providers.escaping import escape
 from ...providers.subject import find_by_order
+from ..filters import check_order
+from ..terminal import TerminalCommand, add_by, add_no_input, count_events
+
+logger = logging.getLogger("django_payment_webhooks")
+
+SHOWN_RECORDS = 50
 
 
 class Action(NamedTuple):
-    """What is done with each event, and the word for it."""
+    """What is done with each event, the word for it, and what to think of beforehand."""
 
     run: Callable[[Event], bool]
     done: str
+    question: str
 
 
-PRUNE = Action(prune, "pruned")
-DELETE = Action(delete, "deleted")
-ERASE = Action(erase, "erased")
+PRUNE = Action(
+    prune, "pruned", "Prune the bodies of {events}? They can't be read or replayed any more."
+)
+DELETE = Action(
+    delete, "deleted", "Delete {events}, with their history? One that is resent is applied again."
+)
+ERASE = Action(erase, "erased", "Erase what {events} {say}?")
 
 
-class Command(BaseCommand):
+class Work(NamedTuple):
+    """What is to be done to which events. ``subject`` says which, for people."""
+
+    action: Action
+    events: QuerySet
+    subject: str
+
+
+class Command(TerminalCommand):
     """Prune, delete or erase final events."""
-
-    # They would hide what is to be looked at behind what they find.
-    requires_system_checks = ()
 
     help = (
         "Forget what old payment webhook events said. By default their bodies go, and their rows "
         "stay: they keep deduplicating. Only events that are processed, duplicate or ignored are "
         "touched, and failed ones if asked; an event that is still to be done never is. A pruned "
-        "event can't be replayed. It can be interrupted at any time, and run again. Exits with 0 "
-        "if everything was done, and with 1 if something could not be."
+        "event can't be replayed. It asks before it begins, as nothing of it can be undone, and "
+        "writes down in the history who did it. It can be interrupted at any time, and run again. "
+        "Exits with 0 if everything was done, and with 1 if something could not be."
     )
+    after_failure = "What is done is done; run it again for the rest."
 
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
@@ -67,63 +87,91 @@ class Command(BaseCommand):
         add("--force", action="store_true", help=text)
         text = "erase what the final events of one order say about it, of any age"
         add("--erase-order", metavar="ID", help=text)
-        add("--no-input", action="store_false", dest="interactive", help="erase without asking")
+        add_no_input(parser)
+        add_by(parser, "prunes")
         text = "read N events at a time (default: 500)"
         add("--batch", type=int, default=500, metavar="N", help=text)
         add("--dry-run", action="store_true", help="only say how many events it would be")
+        text = "only show who pruned, deleted and erased what, the newest first"
+        add("--show-audit", action="store_true", help=text)
         add("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, and print what was done."""
-        check(options)
-        try:
-            if options["erase_order"] is not None:
-                self.work(ERASE, find_events_to_erase(options), options)
-                return
-            before = timezone.now() - timedelta(days=options["days"])
-            events = find_final(before, options["include_failed"])
-            if options["delete"]:
-                self.work(DELETE, events, options)
-            else:
-                self.work(PRUNE, find_unpruned(events), options)
-        except Error as error:
-            text = "The database failed. What is done is done; run it again for the rest."
-            raise CommandError(f"{text} {error!r}") from error
-
-    def work(self, action: Action, events: QuerySet, options: dict[str, Any]) -> None:
-        """Do the same with each event, and print how many they were."""
-        counts = Counter({action.done: 0, "left": 0})
-        problems: Counter[str] = Counter()
-        if options["dry_run"]:
-            counts[action.done] = events.count()
-            self.report(action, counts, problems, options)
+        if options["show_audit"]:
+            self.show_audit()
             return
-        progress = Progress(self.stderr, events)
-        for event in iterate(events, options["batch"]):
-            try:
-                is_done = action.run(event)
-            except PruneError as error:
-                is_done = False
-                problems[str(error)] += 1
-            counts[action.done if is_done else "left"] += 1
-            progress.show(event.pk, counts[action.done])
-        progress.clear()
-        self.report(action, counts, problems, options)
+        check(options)
+        work = find_work(options)
+        if options["dry_run"]:
+            counts = Counter({work.action.done: work.events.count(), "left": 0})
+            self.report(work, counts, Counter(), options)
+            return
+        self.ask(work, options)
+        counts, problems = self.run(work, options)
+        self.report(work, counts, problems, options)
+
+    def ask(self, work: Work, options: dict[str, Any]) -> None:
+        """Raise ``CommandError`` unless whoever runs the command is sure."""
+        number, is_bounded = count_some(work.events) if options["interactive"] else (0, False)
+        if number:
+            more = "more than " if is_bounded else ""
+            events = f"{more}{count_events(number)} {work.subject}"
+            say = "says" if number == 1 else "say"
+            question = work.action.question.format(events=events, say=say)
+            refusal = f"Nothing was {work.action.done}."
+            self.confirm(f"{question} It can't be undone.", refusal, options)
+
+    def run(self, work: Work, options: dict[str, Any]) -> tuple[Counter, Counter]:
+        """Do the same with each event. Returns how many they were, and the problems.
+
+        Whatever ends it, what was done until then is written down.
+        """
+        counts = Counter({work.action.done: 0, "left": 0})
+        problems: Counter[str] = Counter()
+        progress = Progress(self.stderr, work.events)
+        try:
+            for event in iterate(work.events, options["batch"]):
+                try:
+                    is_done = work.action.run(event)
+                except PruneError as error:
+                    is_done = False
+                    problems[str(error)] += 1
+                counts[work.action.done if is_done else "left"] += 1
+                progress.show(event.pk, counts[work.action.done])
+        finally:
+            progress.clear()
+            write_audit(work, counts, options)
+        return counts, problems
 
     def report(
-        self, action: Action, counts: Counter, problems: Counter, options: dict[str, Any]
+        self, work: Work, counts: Counter, problems: Counter, options: dict[str, Any]
     ) -> None:
         """Print the result. Raises ``CommandError`` if something could not be done."""
+        done = work.action.done
         if options["json"]:
             found = {**counts, "dry_run": options["dry_run"], "problems": problems}
             self.stdout.write(json.dumps(found))
         elif options["verbosity"]:
             would = "would be " if options["dry_run"] else ""
             left = f", {counts['left']} left as they are" if counts["left"] else ""
-            self.stdout.write(f"{counts[action.done]} events {would}{action.done}{left}")
+            text = f"{count_events(counts[done])} {would}{done}{left}"
+            if options["erase_order"] is not None and not sum(counts.values()):
+                text = f"No event is of the order {options['erase_order']!a}."
+            self.stdout.write(text)
         if problems:
-            lines = [f"{count} events: {text}" for text, count in problems.items()]
+            lines = [f"{count_events(count)}: {text}" for text, count in problems.items()]
             raise CommandError("\n".join(lines))
+
+    def show_audit(self) -> None:
+        """Print what was written down of earlier runs."""
+        if not history.is_installed():
+            raise CommandError("Nothing is written down: the app history is not installed.")
+        for record in history.read_audit(SHOWN_RECORDS):
+            at = record.at.isoformat(" ", "seconds")
+            line = f"{at} {record.by} {record.verb} {count_events(record.number)} {record.subject}"
+            reason = f": {record.reason}" if record.reason else ""
+            self.stdout.write(escape(line + reason))
 
 
 def check(options: dict[str, Any]) -> None:
@@ -149,9 +197,22 @@ def check(options: dict[str, Any]) -> None:
         )
 
 
+def find_work(options: dict[str, Any]) -> Work:
+    """Return what the options ask for."""
+    if options["erase_order"] is not None:
+        events = find_events_to_erase(options)
+        return Work(ERASE, events, f"of the order {options['erase_order']!a}")
+    events = find_final(timezone.now() - timedelta(days=options["days"]), options["include_failed"])
+    subject = f"that became final more than {options['days']} days ago"
+    if options["delete"]:
+        return Work(DELETE, events, subject)
+    return Work(PRUNE, find_unpruned(events), subject)
+
+
 def find_events_to_erase(options: dict[str, Any]) -> QuerySet:
-    """Return the events of an order, once it is sure that they are to be erased."""
+    """Return the events of an order, if all of them can be erased. Raises ``CommandError``."""
     order = options["erase_order"]
+    check_order(order)
     events = find_by_order(order)
     unfinished = find_unfinished(order)
     if not options["include_failed"]:
@@ -162,15 +223,15 @@ def find_events_to_erase(options: dict[str, Any]) -> QuerySet:
             f"Nothing was erased: of this order's events (by primary key) {found}. Let them end, "
             f"or mark them as handled by hand; --include-failed erases failed ones as they are."
         )
-    if options["interactive"] and not options["dry_run"]:
-        ask(events.count())
     return events
 
 
-def ask(count: int) -> None:
-    """Raise ``CommandError`` unless whoever runs the command is sure."""
-    question = (
-        f"Erase what {count} events say about this order? It can't be undone. Type yes to go on: "
-    )
-    if count and input(question) != "yes":
-        raise CommandError("Nothing was erased.")
+def write_audit(work: Work, counts: Counter, options: dict[str, Any]) -> None:
+    """Write down who did it, in the history and in the log.
+
+    With the order's id: it is the host's own, and an auditor asks by it.
+    """
+    verb, number, by = work.action.done, counts[work.action.done], options["by"]
+    if number:
+        logger.info("%s %s %s by %s", count_events(number), work.subject, verb, escape(by))
+        history.write_audit(verb, work.subject, by, options["reason"], number)

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from urllib.parse import urlsplit
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.urls import NoReverseMatch, reverse
 
 from ...providers.posting import post
@@ -26,6 +26,7 @@ from ...providers.sending import (
     sign_webhook,
 )
 from ...providers.signatures import fingerprint, number_keys
+from ..terminal import TerminalCommand, add_no_input
 
 HINTS = {
     401: "The other side has another secret, or something changes the body: there, run"
@@ -42,7 +43,7 @@ TYPE = re.compile(r"[^:/]+")
 REDIRECT = "A provider does not follow a redirect: give the address that it leads to."
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Play the provider: sign one event and post it."""
 
     help = (
@@ -53,9 +54,6 @@ class Command(BaseCommand):
         " tolerance. Example: send_payment_webhook charge.succeeded --order A1 --set amount=25.00"
         " --duplicate 2"
     )
-
-    # It helps to find mistakes in the settings, and must not be stopped by one.
-    requires_system_checks = ()
 
     def add_arguments(self, parser):
         """Add the options."""
@@ -82,8 +80,11 @@ class Command(BaseCommand):
             help="for each answer [%(default)s]",
         )
         parser.add_argument(
-            "--remote", action="store_true", help="allow a URL that is not on this machine"
+            "--remote",
+            action="store_true",
+            help="allow a URL that is not on this machine; it asks before it posts there",
         )
+        add_no_input(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="print what would be posted, but no signature"
         )
@@ -156,6 +157,7 @@ class Command(BaseCommand):
             report["headers"] = hide_proof(unsigned, webhook)
             self.print_webhook(webhook, report, options)
             return
+        self.confirm_remote(url, report, options)
         answers = list(self.post_all(url, webhook, options))
         problem = find_problem(answers, expected)
         if options["json"]:
@@ -166,6 +168,17 @@ class Command(BaseCommand):
             self.print_answers(url, answers)
         if problem:
             raise CommandError(problem)
+
+    def confirm_remote(self, url, report, options):
+        """Raise ``CommandError`` unless whoever runs the command wants another machine to act."""
+        host = urlsplit(url).hostname
+        if options["forge"] or is_local(host):
+            return
+        question = (
+            f"Post a genuine webhook of {report['provider']}, signed with its secret, to {host}?"
+            f" That machine will believe it, and act on it."
+        )
+        self.confirm(question, "Nothing was posted.", options)
 
     def post_all(self, url, webhook, options):
         """Post the webhook as often as asked for, and give each answer.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...publisher import process, send_message
 from ...sweeper import sweep
+from ..terminal import TerminalCommand, count_events
 
 
 def process_each(keys: Sequence[int]) -> None:
@@ -17,11 +18,8 @@ def process_each(keys: Sequence[int]) -> None:
         process([key])
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Sweep once, or again and again."""
-
-    # They would hide what is to be looked at behind what they find.
-    requires_system_checks = ()
 
     help = (
         "Enqueue the payment webhook events that are due: those whose message was lost, whose "
@@ -47,7 +45,7 @@ class Command(BaseCommand):
                 text = f"The sweep was interrupted, what is due stays due: {error!r}"
                 raise CommandError(text) from error
             if options["verbosity"] and (swept or not interval):
-                self.stdout.write(f"{swept} events {verb}")
+                self.stdout.write(f"{count_events(swept)} {verb}")
             if not interval:
                 return
             time.sleep(interval)

@@ -6,7 +6,7 @@ import json
 import re
 import time
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.dateparse import parse_datetime
 
 from ...conf import get_provider, settings
@@ -14,6 +14,7 @@ from ...providers import Provider
 from ...providers.diagnosis import explain, find_changes
 from ...providers.headers import find_meta_name
 from ...providers.sending import find_provider
+from ..terminal import TerminalCommand
 from .send_payment_webhook import read_file
 
 # The checks after which it is not known who has signed. The others, such as that of the age, say
@@ -23,8 +24,18 @@ NOTHING_FOUND = """
 Nothing that was tried makes it match: no other form of the body, key, digest or content.
 It was signed with a secret that is not here, or it is forged, or the body is another one."""
 
+# What is missing if a check fails that needs it: that says nothing about who sent the webhook.
+MISSING = {
+    "header": "no signature",
+    "signatures": "no signature that can be read",
+    "time": "no time of signing",
+}
+NOTHING_TO_COMPARE = """
+Whether it is genuine can't be said: it has {missing}, so there is nothing to compare with.
+Find out whether the provider has sent it so, or something on the way has changed its headers."""
 
-class Command(BaseCommand):
+
+class Command(TerminalCommand):
     """Explain why a webhook is refused."""
 
     help = (
@@ -34,9 +45,6 @@ class Command(BaseCommand):
         " prints a secret, a signature or a body. Exits with 0 if the webhook is genuine, with 1 if"
         " not. Example: verify_payment_webhook --body body.json --header 'X-Signature: 5f3a...'"
     )
-
-    # It helps to find mistakes in the settings, and must not be stopped by one.
-    requires_system_checks = ()
 
     def add_arguments(self, parser):
         """Add the options."""
@@ -86,7 +94,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(make_report(checks, changes)))
         elif options["verbosity"]:
             self.print_checks(checks)
-            self.print_changes(changes, is_unproved)
+            self.print_changes(changes, failed)
         if failed:
             raise CommandError(f"This webhook is refused: {', '.join(failed)}.")
 
@@ -96,14 +104,18 @@ class Command(BaseCommand):
             result = "ok" if check.passed else "FAIL"
             self.stdout.write(f"{result:4} {check.name:10}  {check.text}")
 
-    def print_changes(self, changes, is_unproved):
+    def print_changes(self, changes, failed):
         """Print what would have to be different, for people."""
         if changes:
             self.stdout.write(f"\nIt matches if {' and '.join(change.text for change in changes)}.")
             # A dictionary keeps the order, and each advice once.
             for advice in dict.fromkeys(change.advice for change in changes if change.advice):
                 self.stdout.write(advice)
-        elif is_unproved:
+            return
+        missing = [text for name, text in MISSING.items() if name in failed]
+        if missing:
+            self.stdout.write(NOTHING_TO_COMPARE.format(missing=missing[0]))
+        elif not UNPROVED.isdisjoint(failed):
             self.stdout.write(NOTHING_FOUND)
 
 

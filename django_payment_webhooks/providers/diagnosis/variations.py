@@ -14,6 +14,12 @@ CONTENTS = (
     "{timestamp}:{body}",
     "{body}{timestamp}",
 )
+TIME = "{timestamp}"
+UNTIMED = (
+    " Ask the provider first whether it really signs no time: without one nothing is ever too old,"
+    " so whoever records a webhook can send it again for as long as the secret is valid. What was"
+    " stored is then a duplicate, until its row is deleted."
+)
 
 
 class Recipe(NamedTuple):
@@ -55,5 +61,8 @@ def vary_content(provider: Provider) -> Iterator[Variation]:
     """Give other things that may be signed."""
     for content in CONTENTS:
         if content != provider.content:
-            change = Change(f"what is signed is {content}", f"Set CONTENT to {content!r}.")
+            advice = f"Set CONTENT to {content!r}."
+            if TIME in provider.content and TIME not in content:
+                advice += UNTIMED
+            change = Change(f"what is signed is {content}", advice)
             yield Variation(change, {"content": content})

@@ -1,0 +1,279 @@
+"""Which events a command is about: its options, what they find, and what to say if it is nothing.
+
+A name that nothing has is a typo, and an error that gives the nearest names. A name that is known,
+and finds nothing now, is no error.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Iterable, NamedTuple, Sequence
+
+from django.core.management.base import CommandError
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from ..conf import settings
+from ..models import Event, digest
+from ..providers.escaping import escape
+from ..providers.subject import find_by_order, find_by_payment, list_providers
+
+FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
+# How many of the newest events are looked at for names that are no longer in the settings.
+LOOKED_AT = 10000
+# How many different errors are looked at.
+MAX_ERRORS = 200
+MAX_NAMED = 10
+MAX_SHOWN = 100
+
+
+class Choice(NamedTuple):
+    """The events that are chosen, and the names of those that are not there."""
+
+    events: QuerySet
+    missing: list[str]
+
+
+# ---- the options
+
+
+def add_names(parser: Any) -> None:
+    """Add the arguments that name single events."""
+    add = parser.add_argument
+    add("ids", nargs="*", metavar="ID", help="an event, by the id that its provider gave it")
+    text = "an event, by its primary key; may be repeated"
+    add("--key", type=int, action="append", default=[], metavar="N", help=text)
+
+
+def add_filters(parser: Any, statuses: Iterable[str], status_help: str) -> None:
+    """Add the options that all must match."""
+    add = parser.add_argument
+    text = f"events of this status; may be repeated ({status_help})"
+    add("--status", action="append", choices=sorted(statuses), default=[], help=text)
+    add("--type", help="events of this type")
+    add("--provider", metavar="NAME", help="events of this provider")
+    add("--order", metavar="ID", help="events of this order")
+    add("--payment", metavar="ID", help="events of this payment")
+    text = "events whose last attempt failed for this cause"
+    add("--cause", metavar="KEY", help=text)
+    text = "events that were received at this time or later"
+    add("--since", type=read_moment, metavar="TIME", help=text)
+    text = "events that were received before this time"
+    add("--until", type=read_moment, metavar="TIME", help=text)
+    add("--error", metavar="TEXT", help="events whose error contains this text")
+
+
+def read_moment(text: str) -> datetime:
+    """Return a moment that was given as a date, or as a date and a time.
+
+    Raises ``ArgumentTypeError``.
+    """
+    try:
+        date = parse_date(text)
+        moment = datetime(date.year, date.month, date.day) if date else parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        example = "such as 2026-11-23T10:00"
+        raise ArgumentTypeError(f"{text!r} is neither a date nor a date and a time, {example}")
+    if settings.USE_TZ and timezone.is_naive(moment):
+        return timezone.make_aware(moment)
+    return moment
+
+
+# ---- the events
+
+
+def has_filters(options: dict[str, Any]) -> bool:
+    """Return whether any option chooses events."""
+    return any(options[name] for name in FILTERS)
+
+
+def find_events(options: dict[str, Any]) -> QuerySet:
+    """Return the events that match all options."""
+    conditions = {
+        "status__in": options["status"],
+        "type": options["type"],
+        "provider": options["provider"],
+        "received_at__gte": options["since"],
+        "received_at__lt": options["until"],
+        "error__contains": options["error"],
+        "cause_key": options["cause"],
+    }
+    events = Event.objects.filter(**{name: value for name, value in conditions.items() if value})
+    if options["order"]:
+        events = restrict(events, find_by_order(options["order"]))
+    if options["payment"]:
+        events = restrict(events, find_by_payment(options["payment"]))
+    return events
+
+
+def restrict(events: QuerySet, others: QuerySet) -> QuerySet:
+    """Return those events that are among some others, which are few."""
+    return events.filter(pk__in=list(others.values_list("pk", flat=True)))
+
+
+def find_named(options: dict[str, Any], events: QuerySet) -> Choice:
+    """Return those of some events that are named; all of them if none is."""
+    if not options["ids"] and not options["key"]:
+        return Choice(events, [])
+    accounts = {provider.account for provider in list_providers()}
+    names = {digest(account, name): name for name in options["ids"] for account in accounts}
+    found = dict(Event.objects.filter(pk__in=options["key"]).values_list("pk", "dedup_key"))
+    found.update(Event.objects.filter(dedup_key__in=list(names)).values_list("pk", "dedup_key"))
+    there = {names.get(dedup_key) for dedup_key in found.values()}
+    missing = [name for name in options["ids"] if name not in there]
+    missing += [str(key) for key in options["key"] if key not in found]
+    return Choice(events.filter(pk__in=list(found)), missing)
+
+
+# ---- nothing
+
+
+def describe_nothing(options: dict[str, Any]) -> str:
+    """Return in words that no event matches. Raises ``CommandError`` for a name that nothing has.
+
+    To be asked once the filters have found nothing: what they find needs no explanation.
+    """
+    if options["provider"]:
+        check_provider(options["provider"])
+    if options["type"]:
+        check_name("event has the type", options["type"], list_types())
+    if options["order"]:
+        check_order(options["order"])
+    if options["error"]:
+        check_error(options["error"])
+    given = [
+        f"--{name} {describe_value(value)}"
+        for name in FILTERS
+        for value in as_list(options[name])
+        if value
+    ]
+    return f"No event matches {' '.join(given)}." if given else "There is no event."
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the values of an option."""
+    return value if isinstance(value, list) else [value]
+
+
+def describe_value(value: Any) -> str:
+    """Return the value of an option as it could be given again."""
+    text = value.isoformat() if isinstance(value, datetime) else escape(value)
+    return f'"{text}"' if " " in text else text
+
+
+def check_provider(name: str) -> None:
+    """Raise ``CommandError`` for a provider that neither the settings nor the newest events have.
+
+    Asked of the settings first: they may name a function, which knows more than can be listed.
+    """
+    if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        known = {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_newest("provider")}
+        check_name("provider is called", name, known)
+
+
+def list_types() -> set[str]:
+    """Return the types that are handled, and those of the newest events."""
+    return {*settings.PAYMENT_WEBHOOKS_HANDLERS, *list_newest("type")} - {""}
+
+
+def list_newest(column: str) -> set[str]:
+    """Return the different values of a column among the newest events."""
+    last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
+    newest = Event.objects.filter(pk__gt=last - LOOKED_AT)
+    return set(newest.values_list(column, flat=True).distinct())
+
+
+def check_name(what: str, name: str, known: set[str]) -> None:
+    """Raise ``CommandError`` for a name that is not known, with the nearest ones that are."""
+    if name in known:
+        return
+    near = find_near(name, known)
+    hint = f"Did you mean {' or '.join(near)}?" if near else describe_known(sorted(known))
+    raise CommandError(f"No {what} {name!a}. {hint}")
+
+
+def find_near(name: str, known: Iterable[str]) -> list[str]:
+    """Return the nearest of some names, whatever their case."""
+    names: dict[str, list[str]] = {}
+    for each in known:
+        names.setdefault(each.lower(), []).append(each)
+    near = get_close_matches(name.lower(), list(names))
+    return [escape(each) for found in near for each in names[found]]
+
+
+def describe_known(known: Sequence[str]) -> str:
+    """Return which names there are, up to a number of them."""
+    shown = ", ".join(escape(name) for name in known[:MAX_NAMED])
+    more = len(known) - MAX_NAMED
+    if more > 0:
+        return f"There are: {shown} and {more} more."
+    return f"There are: {shown}." if shown else "There is none."
+
+
+def check_order(order_id: str) -> None:
+    """Raise ``CommandError`` if no event is of an order, and some are of one spelled like it."""
+    if find_by_order(order_id).exists():
+        return
+    near = find_similar_orders(order_id)
+    if near:
+        raise CommandError(
+            f"No event is of the order {order_id!a}. Did you mean {' or '.join(near)}?"
+        )
+
+
+def find_similar_orders(order_id: str) -> list[str]:
+    """Return the orders that are spelled like one: in another case, or with other separators.
+
+    The likeliest spellings are found at any age, by the index; others among the newest events.
+    """
+    stripped = order_id.strip().lstrip("#")
+    likely = {stripped, stripped.upper(), stripped.lower(), stripped.capitalize()}
+    found = {order for text in likely for order in list_orders(find_by_order(text))}
+    plain = simplify(order_id)
+    found |= {order for order in list_newest("order_id") if plain and simplify(order) == plain}
+    return sorted(escape(order) for order in found - {"", order_id})[:MAX_NAMED]
+
+
+def list_orders(events: QuerySet) -> set[str]:
+    """Return the orders of some events."""
+    return set(events.values_list("order_id", flat=True))
+
+
+def simplify(text: str) -> str:
+    """Return the letters and digits of a text, in one case."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def check_error(text: str) -> None:
+    """Raise ``CommandError`` for a text that is in none of the newest errors, if there are any."""
+    errors = list_errors()
+    wanted = text.casefold()
+    if not errors or any(wanted in error.casefold() for error in errors):
+        return
+    near = [error for error in errors if is_like_a_part(wanted, error.casefold())]
+    shown = "".join(f"\n  {escape(error)[:MAX_SHOWN]}" for error in (near or errors)[:MAX_NAMED])
+    title = "The nearest are" if near else "The newest are"
+    raise CommandError(f"No event has an error with {text!a}. {title}:{shown}")
+
+
+def list_errors() -> list[str]:
+    """Return the different errors of the newest events that failed, or whose attempt did."""
+    failed = Event.objects.filter(status=Event.FAILED).order_by("-pk")
+    retried = Event.objects.filter(enqueue_at__isnull=False).order_by("-enqueue_at")
+    found: dict[str, None] = {}
+    for events in (failed, retried):
+        errors = events.values_list("error", flat=True)[:LOOKED_AT]
+        found.update(dict.fromkeys(error for error in errors if error))
+    return list(found)[:MAX_ERRORS]
+
+
+def is_like_a_part(wanted: str, text: str) -> bool:
+    """Return whether some words of a text, as many as are wanted, are nearly those."""
+    words, count = text.replace("(", " ").replace(":", " ").split(), len(wanted.split())
+    parts = {" ".join(words[start : start + count]) for start in range(len(words))}
+    return bool(get_close_matches(wanted.strip(":("), list(parts), n=1, cutoff=0.75))

@@ -1,0 +1,86 @@
+"""How a command ends in a real terminal: quietly if nobody reads on, without a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from django_payment_webhooks.management import terminal
+
+SCRIPT = """
+import sys
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db"}},
+                   INSTALLED_APPS=["django_payment_webhooks"], SECRET_KEY="x")
+import django
+django.setup()
+from django_payment_webhooks.management.terminal import TerminalCommand
+
+
+class Command(TerminalCommand):
+    def handle(self, **options):
+        self.stdout.write("ready")
+        self.stdout.flush()
+        sys.stdin.readline()
+        for number in range(int(sys.argv[1])):
+            self.stdout.write("x" * 1000)
+        sys.exit(2)
+
+
+Command().run_from_argv(["manage.py", "command"])
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the command. At the end of its input it prints some lines, and exits with 2."""
+    environ = dict(os.environ)
+    environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+    def start(lines):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, lines],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=str(tmp_path),
+            env=environ,
+        )
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    return start
+
+
+# Many lines break the pipe in the middle, few only when the buffer is written at the end.
+@pytest.mark.parametrize("lines", ["1000", "3"])
+def test_a_reader_that_stops_reading_ends_it_quietly(start, lines):
+    process = start(lines)
+    process.stdout.close()
+    process.stdin.close()
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait(30) == terminal.BROKEN_PIPE
+
+
+def test_its_exit_status_is_kept_if_all_is_read(start):
+    process = start("3")
+    printed, errors = process.communicate(timeout=30)
+    assert (len(printed), errors, process.returncode) == (3 * 1001, b"", 2)
+
+
+def test_ctrl_c_ends_it_without_a_traceback(start):
+    process = start("0")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == terminal.INTERRUPTED
+
+
+def test_a_user_without_a_name_is_known_by_a_number(monkeypatch):
+    def fail():
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(terminal.getpass, "getuser", fail)
+    assert terminal.find_user().startswith(f"uid {os.getuid()}@")
