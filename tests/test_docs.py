@@ -21,6 +21,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from django.apps import apps
 from django.core.management import BaseCommand, load_command_class
 from django.db import connection, models
 from django.dispatch import Signal
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -89,6 +91,9 @@ def read_blocks(*path):
         Block(language, "".join(re.findall(r":caption: (.*)\n", options)).strip('"'), text)
         for language, options, text in BLOCK.findall(read(*path))
     ]
+
+
+SCALE = read("explanation", "scale.md")
 
 
 class Reader:
@@ -675,6 +680,48 @@ def test_log_is_configured_for_the_logger_that_is_used():
     found = evaluate("production.md", "settings for the log")
     (name,) = found["LOGGING"]["loggers"]
     assert f'getLogger("{name}")' in SOURCES["logging"]
+
+
+class CountingHandler(Handler):
+    """A handler that reads its event, and does nothing else."""
+
+    def apply(self, event):
+        assert event.payload
+
+
+class DeliveringHandler(CountingHandler):
+    """One that delivers, too."""
+
+    def deliver(self, event):
+        pass
+
+
+def count_statements(function, *args, **kwargs):
+    """Return how many statements of SQL a call makes."""
+    with CaptureQueriesContext(connection) as found:
+        function(*args, **kwargs)
+    return len(found)
+
+
+@pytest.mark.skipif(django.VERSION < (4, 2), reason="Django does not count BEGIN and COMMIT.")
+@pytest.mark.django_db(transaction=True)
+def test_an_event_costs_as_many_statements_as_the_page_about_scale_says(payment_webhooks, settings):
+    row = re.search(r"^\| statements \| (\d+).*?\| (\d+).*?\| (\d+) \|$", SCALE, re.M)
+    received, processed, together = [int(number) for number in row.groups()]
+    assert received + processed == together
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {
+        "plain": f"{__name__}.CountingHandler",
+        "delivered": f"{__name__}.DeliveringHandler",
+    }
+    for name, more in (("plain", 0), ("delivered", 2)):
+        sent = {"provider_event_id": name, "created_at": "2026-11-23T12:00:00Z"}
+        post = partial(payment_webhooks.post_event, name, order_id="A1", **sent)
+        assert count_statements(post) == received
+        # A message has one query of its own, however many events it names.
+        (key,) = testing.find_due()
+        assert count_statements(publisher.process, [key]) == 1 + processed + more
+        assert Event.objects.get(pk=key).status == Event.PROCESSED
+        assert count_statements(post) == 1
 
 
 # ---- the reference
