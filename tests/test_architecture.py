@@ -45,7 +45,7 @@ BELOW = {
     "operations": {"history", "providers", "publisher", "retrying"},
     "monitoring": {"checks", "history", "publisher"},
     "admin": {"history", "monitoring", "operations", "providers"},
-    "contrib": {"monitoring", "publisher", "retrying"},
+    "contrib": {"checks", "monitoring", "publisher", "retrying"},
     "management": {"history", "monitoring", "operations", "providers", "publisher", "sweeper"},
     "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},

@@ -864,7 +864,12 @@ def test_signals_have_the_arguments_that_are_listed(
 def test_every_metric_is_listed_with_its_type_and_labels(db):
     prometheus_client = pytest.importorskip("prometheus_client")
     exposition = importlib.import_module("django_payment_webhooks.contrib.prometheus.exposition")
-    families = [*prometheus_client.REGISTRY.collect(), *exposition.BacklogCollector().collect()]
+    importlib.import_module("django_payment_webhooks.contrib.prometheus.metrics")
+    families = [
+        *prometheus_client.REGISTRY.collect(),
+        *exposition.CountersCollector(True).collect(),
+        *exposition.BacklogCollector().collect(),
+    ]
     found = {
         family.name: family for family in families if family.name.startswith("payment_webhooks_")
     }
@@ -878,7 +883,8 @@ def test_every_metric_is_listed_with_its_type_and_labels(db):
 
 
 def test_every_check_is_listed():
-    names = re.findall(r'PREFIX \+ "([EW]\d+)"', SOURCES["checks"])
+    sources = "".join(SOURCES.values())
+    names = re.findall(r'PREFIX \+ "([EW]\d+)"', sources)
     ids = {f"payment_webhooks.{name}" for name in names}
     assert listed("reference", "checks.md") == ids
     for cells in rows("reference", "checks.md"):

@@ -14,8 +14,8 @@ from django.test import RequestFactory
 from prometheus_client import REGISTRY
 
 from django_payment_webhooks import signals
-from django_payment_webhooks.contrib import prometheus as metrics
-from django_payment_webhooks.contrib.prometheus import exposition
+from django_payment_webhooks.contrib import prometheus
+from django_payment_webhooks.contrib.prometheus import exposition, metrics
 from django_payment_webhooks.models import Event
 
 from ..factories import EventFactory
@@ -107,12 +107,18 @@ def test_a_database_that_is_away_does_not_stop_the_scrape(monkeypatch):
 COUNT = """
 import django
 from django.conf import settings
-settings.configure(INSTALLED_APPS=["django_payment_webhooks"], PAYMENT_WEBHOOKS_EXTENSIONS=[],
-                   PAYMENT_WEBHOOKS_PROVIDERS={"default": {}})
+settings.configure(INSTALLED_APPS=["django_payment_webhooks"], SECRET_KEY="x", USE_TZ=True,
+                   DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3"}},
+                   PAYMENT_WEBHOOKS_EXTENSIONS=["django_payment_webhooks.contrib.prometheus"],
+                   PAYMENT_WEBHOOKS_PROVIDERS={"default": {"SECRETS": ["a secret of the partner"]}})
 django.setup()
+from django.core.management import call_command
+from django.core.signals import request_started
+from django.test import RequestFactory
 from django_payment_webhooks import signals
 from django_payment_webhooks.contrib.prometheus import exposition
 """
+SERVE = "request_started.send(None)\n"
 SEND = 'signals.webhook_received.send(None, provider="default", events=[], seconds=0.1)'
 READ = """
 from prometheus_client import generate_latest
@@ -120,19 +126,80 @@ print(generate_latest(exposition.build_registry()).decode())
 """
 
 
-def test_what_several_processes_count_is_added_up(tmp_path):
-    environ = dict(os.environ, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
-    for name in ("DJANGO_SETTINGS_MODULE", "ENV_FILE"):
-        environ.pop(name, None)
-    for line in (SEND, SEND):
-        subprocess.check_call([sys.executable, "-c", COUNT + line], env=environ)
-    text = subprocess.check_output([sys.executable, "-c", COUNT + READ], env=environ).decode()
+@pytest.fixture
+def run(tmp_path):
+    """Run lines in a process of their own, with a directory for multiprocess mode."""
+
+    def run(lines, directory=tmp_path):
+        environ = dict(os.environ, PROMETHEUS_MULTIPROC_DIR=str(directory))
+        for name in ("DJANGO_SETTINGS_MODULE", "ENV_FILE"):
+            environ.pop(name, None)
+        command = [sys.executable, "-c", COUNT + lines]
+        done = subprocess.run(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode()
+        return done.stdout.decode()
+
+    return run
+
+
+def test_what_several_processes_count_is_added_up(run):
+    run(SERVE + SEND)
+    run(SERVE + SEND)
+    text = run(READ)
     assert re.search(
         r'^payment_webhooks_answer_seconds_count\{[^}]*status="200"[^}]*\} 2.0$', text, re.M
     ), text
     assert re.search(
         r'^payment_webhooks_last_webhook_timestamp_seconds\{provider="default"\} 1', text, re.M
     ), text
+
+
+def test_a_management_command_leaves_no_file_for_every_scrape_to_read(run, tmp_path):
+    for _ in range(2):
+        run('call_command("check")')
+        run(SEND)
+    assert os.listdir(tmp_path) == []
+    run(SERVE)
+    assert os.listdir(tmp_path) != []
+
+
+CHECK = 'call_command("check")\n'
+SHOW = """
+request = RequestFactory().get("/metrics")
+print(exposition.show_metrics(request).content.decode())
+"""
+
+
+@pytest.mark.parametrize("name", ["missing", "a file"])
+def test_a_directory_that_can_not_be_used_is_reported_and_stops_nothing(run, tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    directory = str(tmp_path / name)
+    printed = run(CHECK + SERVE + SEND + SHOW, directory)
+    assert "payment_webhooks.W020" in printed
+    assert f"{directory!a}, and there is no such directory" in printed
+    assert "payment_webhooks_counters_readable 0.0" in printed
+    assert "payment_webhooks_backlog_readable" in printed
+
+
+def test_a_directory_that_is_not_ours_to_write_to_is_a_fault(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert prometheus.check_directory() == []
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (warning,) = prometheus.check_directory()
+    assert "this user can't write there" in warning.msg
+
+
+def test_metrics_that_can_not_be_loaded_stop_no_request(monkeypatch, caplog):
+    def fail(name):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(prometheus, "import_module", fail)
+    start = prometheus.Start()
+    start()
+    start()
+    assert caplog.text.count("No space left on device") == 1
 
 
 def load_rules():

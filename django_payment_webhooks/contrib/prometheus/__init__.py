@@ -1,138 +1,84 @@
-"""Metrics for Prometheus: how quickly webhooks are answered, and how attempts at events end.
+"""Metrics for Prometheus, an extension. It counts in what serves: web servers and Celery workers.
 
-An extension, which needs prometheus-client. It listens to the signals. No label has a value from
-outside: a provider, a type of event or a reason that is not known is counted as "unknown" or
-"other".
+A management command counts nothing: in the multiprocess mode of prometheus_client each process
+leaves files that every scrape reads, and commands are many.
 """
 
 from __future__ import annotations
 
-import time
+import logging
+import os
+from importlib import import_module
 from typing import Any
 
-from django.dispatch import receiver
-from prometheus_client import Counter, Gauge, Histogram
+from celery.signals import worker_init
+from django.core.checks import Warning as CheckWarning
+from django.core.checks import register
+from django.core.signals import request_started
 
-from ... import signals
-from ...conf import settings
-from ...models import Event
+from ...checks import PREFIX
 
-#: How an attempt can end, and what is sent then.
-OUTCOMES = {
-    "processed": signals.event_processed,
-    "duplicate": signals.event_duplicate,
-    "ignored": signals.event_ignored,
-    "waiting": signals.event_waiting,
-    "retried": signals.event_retried,
-    "failed": signals.event_failed,
-}
-REASONS = {
-    "address",
-    "content_encoding",
-    "database",
-    "future",
-    "malformed_signature",
-    "method",
-    "mismatch",
-    "no_certificate",
-    "no_secret",
-    "no_signature",
-    "stale",
-    "too_large",
-    "truncated",
-    "unknown_provider",
-    "unparsed",
-}
-# The answers that alerts are about, beside that of a webhook which is fine.
-ANSWERS = [("200", ""), ("401", "mismatch"), ("503", "database"), ("503", "no_secret")]
+logger = logging.getLogger("django_payment_webhooks")
 
-answer_seconds = Histogram(
-    "payment_webhooks_answer_seconds",
-    "How long it took to answer a webhook, in seconds.",
-    ["provider", "status", "reason"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5),
-)
-last_webhook = Gauge(
-    "payment_webhooks_last_webhook_timestamp_seconds",
-    "When a provider's last webhook was accepted, in seconds since 1970.",
-    ["provider"],
-    multiprocess_mode="max",
-)
-attempts = Counter(
-    "payment_webhooks_event_attempts_total",
-    "Attempts at events, by their end.",
-    ["type", "outcome"],
-)
-conflicts = Counter(
-    "payment_webhooks_event_conflicts_total", "Events that contradict another one.", ["type"]
-)
-enqueue_failures = Counter(
-    "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
-)
+METRICS = f"{__name__}.metrics"
+UID = "payment_webhooks.metrics.start"
 
 
-def bound_provider(name: str) -> str:
-    """Return the name of a provider of the settings, "unknown" for any other."""
-    return name if name in settings.PAYMENT_WEBHOOKS_PROVIDERS else "unknown"
+def find_directory() -> str:
+    """Return the directory in which processes share what they count; "" if they do not."""
+    # The second is its old name.
+    names = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+    return next((os.environ[name] for name in names if name in os.environ), "")
 
 
-def bound_type(event: Event) -> str:
-    """Return an event's type if it has a handler, else "other"."""
-    return event.type if event.type in settings.PAYMENT_WEBHOOKS_HANDLERS else "other"
+def find_fault() -> str:
+    """Return why nothing can be counted, "" if it can."""
+    directory = find_directory()
+    if not directory:
+        return ""
+    if not os.path.isdir(directory):
+        return f"PROMETHEUS_MULTIPROC_DIR is {directory!a}, and there is no such directory."
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"PROMETHEUS_MULTIPROC_DIR is {directory!a}, and this user can't write there."
+    return ""
 
 
-@receiver(signals.webhook_received)
-def observe_received(provider: str, seconds: float, **_: Any) -> None:
-    """Count an accepted webhook, and remember when it came."""
-    answer_seconds.labels(bound_provider(provider), "200", "").observe(seconds)
-    last_webhook.labels(bound_provider(provider)).set(time.time())
+@register()
+def check_directory(**_: Any) -> list[CheckWarning]:
+    """Warn that nothing will be counted."""
+    fault = find_fault()
+    if not fault:
+        return []
+    hint = "Create the directory for the user of the web server and of the workers, and restart."
+    text = f"{fault} Webhooks are received and processed, but no process counts anything."
+    return [CheckWarning(text, hint=hint, id=PREFIX + "W020")]
 
 
-@receiver(signals.webhook_rejected)
-def observe_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
-    """Count a webhook that was not accepted."""
-    bounded = reason if reason in REASONS else "other"
-    answer_seconds.labels(bound_provider(provider), str(status), bounded).observe(seconds)
+class Start:
+    """Begins to count, once this process serves. Nothing that goes wrong here stops it."""
+
+    has_warned = False
+
+    def __call__(self, **_: Any) -> None:
+        """Load the metrics; what can't be done now is tried again with the next request."""
+        fault = find_fault()
+        if fault:
+            self.warn(fault)
+            return
+        request_started.disconnect(dispatch_uid=UID)
+        try:
+            import_module(METRICS)
+        except OSError as error:
+            self.warn(f"The metrics can't be loaded: {error!r}.")
+
+    def warn(self, fault: str) -> None:
+        """Log it once."""
+        if not self.has_warned:
+            logger.warning("Nothing is counted for Prometheus. %s", fault)
+        self.has_warned = True
 
 
-def count_each(outcome: str) -> None:
-    """Count each attempt that ends so."""
-
-    @receiver(
-        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.metrics.event_{outcome}"
-    )
-    def count(event: Event, **_: Any) -> None:
-        attempts.labels(bound_type(event), outcome).inc()
-
-
-for each_outcome in OUTCOMES:
-    count_each(each_outcome)
-
-
-@receiver(signals.event_conflicted)
-def count_conflict(event: Event, **_: Any) -> None:
-    """Count an event that contradicts another of its id or its effect."""
-    conflicts.labels(bound_type(event)).inc()
-
-
-@receiver(signals.enqueue_failed)
-def count_enqueue_failure(**_: Any) -> None:
-    """Count a failure of the broker."""
-    enqueue_failures.inc()
-
-
-def create_series() -> None:
-    """Have the series there from the start, at zero.
-
-    Prometheus does not see the first increase of a series that begins with it.
-    """
-    for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
-        conflicts.labels(event_type)
-        for outcome in OUTCOMES:
-            attempts.labels(event_type, outcome)
-    for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-        for status, reason in ANSWERS:
-            answer_seconds.labels(provider, status, reason)
-
-
-create_series()
+start = Start()
+request_started.connect(start, dispatch_uid=UID)
+# The children of the worker's pool inherit what it has loaded, and count in files of their own.
+worker_init.connect(start, dispatch_uid=UID)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Iterator
 
 from django.db import Error, connections
@@ -13,6 +12,20 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ...monitoring.overview import Backlog, read_backlog
+from . import find_directory, find_fault
+
+
+class CountersCollector:
+    """Says whether processes count."""
+
+    def __init__(self, is_counting: bool) -> None:
+        self.is_counting = is_counting
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the gauge."""
+        text = "Whether the processes count what they do: 1 or 0."
+        name = "payment_webhooks_counters_readable"
+        yield GaugeMetricFamily(name, text, value=int(self.is_counting))
 
 
 class BacklogCollector:
@@ -61,11 +74,16 @@ def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
 
 
 def build_registry() -> CollectorRegistry:
-    """Return a registry of what was counted: in multiprocess mode by all processes."""
+    """Return a registry of what was counted: in multiprocess mode by all processes.
+
+    It is empty, but for a gauge that says so, if they can't count.
+    """
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)
-    else:
+    is_counting = not find_fault()
+    registry.register(CountersCollector(is_counting))
+    if is_counting and find_directory():
+        MultiProcessCollector(registry, find_directory())
+    elif is_counting:
         registry.register(REGISTRY)
     return registry
 

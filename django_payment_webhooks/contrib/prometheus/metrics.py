@@ -1,0 +1,138 @@
+"""The metrics: how quickly webhooks are answered, and how attempts at events end.
+
+They listen to the signals from the moment that this module is loaded. No label has a value from
+outside: a provider, a type of event or a reason that is not known is counted as "unknown" or
+"other".
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.dispatch import receiver
+from prometheus_client import Counter, Gauge, Histogram
+
+from ... import signals
+from ...conf import settings
+from ...models import Event
+
+#: How an attempt can end, and what is sent then.
+OUTCOMES = {
+    "processed": signals.event_processed,
+    "duplicate": signals.event_duplicate,
+    "ignored": signals.event_ignored,
+    "waiting": signals.event_waiting,
+    "retried": signals.event_retried,
+    "failed": signals.event_failed,
+}
+REASONS = {
+    "address",
+    "content_encoding",
+    "database",
+    "future",
+    "malformed_signature",
+    "method",
+    "mismatch",
+    "no_certificate",
+    "no_secret",
+    "no_signature",
+    "stale",
+    "too_large",
+    "truncated",
+    "unknown_provider",
+    "unparsed",
+}
+# The answers that alerts are about, beside that of a webhook which is fine.
+ANSWERS = [("200", ""), ("401", "mismatch"), ("503", "database"), ("503", "no_secret")]
+
+answer_seconds = Histogram(
+    "payment_webhooks_answer_seconds",
+    "How long it took to answer a webhook, in seconds.",
+    ["provider", "status", "reason"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
+last_webhook = Gauge(
+    "payment_webhooks_last_webhook_timestamp_seconds",
+    "When a provider's last webhook was accepted, in seconds since 1970.",
+    ["provider"],
+    multiprocess_mode="max",
+)
+attempts = Counter(
+    "payment_webhooks_event_attempts_total",
+    "Attempts at events, by their end.",
+    ["type", "outcome"],
+)
+conflicts = Counter(
+    "payment_webhooks_event_conflicts_total", "Events that contradict another one.", ["type"]
+)
+enqueue_failures = Counter(
+    "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
+)
+
+
+def bound_provider(name: str) -> str:
+    """Return the name of a provider of the settings, "unknown" for any other."""
+    return name if name in settings.PAYMENT_WEBHOOKS_PROVIDERS else "unknown"
+
+
+def bound_type(event: Event) -> str:
+    """Return an event's type if it has a handler, else "other"."""
+    return event.type if event.type in settings.PAYMENT_WEBHOOKS_HANDLERS else "other"
+
+
+@receiver(signals.webhook_received)
+def observe_received(provider: str, seconds: float, **_: Any) -> None:
+    """Count an accepted webhook, and remember when it came."""
+    answer_seconds.labels(bound_provider(provider), "200", "").observe(seconds)
+    last_webhook.labels(bound_provider(provider)).set(time.time())
+
+
+@receiver(signals.webhook_rejected)
+def observe_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
+    """Count a webhook that was not accepted."""
+    bounded = reason if reason in REASONS else "other"
+    answer_seconds.labels(bound_provider(provider), str(status), bounded).observe(seconds)
+
+
+def count_each(outcome: str) -> None:
+    """Count each attempt that ends so."""
+
+    @receiver(
+        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.metrics.event_{outcome}"
+    )
+    def count(event: Event, **_: Any) -> None:
+        attempts.labels(bound_type(event), outcome).inc()
+
+
+for each_outcome in OUTCOMES:
+    count_each(each_outcome)
+
+
+@receiver(signals.event_conflicted)
+def count_conflict(event: Event, **_: Any) -> None:
+    """Count an event that contradicts another of its id or its effect."""
+    conflicts.labels(bound_type(event)).inc()
+
+
+@receiver(signals.enqueue_failed)
+def count_enqueue_failure(**_: Any) -> None:
+    """Count a failure of the broker."""
+    enqueue_failures.inc()
+
+
+def create_series() -> None:
+    """Have the series there from the start, at zero.
+
+    Prometheus does not see the first increase of a series that begins with it.
+    """
+    for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
+        conflicts.labels(event_type)
+        for outcome in OUTCOMES:
+            attempts.labels(event_type, outcome)
+    for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        for status, reason in ANSWERS:
+            answer_seconds.labels(provider, status, reason)
+
+
+create_series()
