@@ -69,7 +69,14 @@ def name_object(event: Event, kind: str) -> str:
 
 
 class OrderHandler(Handler):
-    """What happens to an order that the host has."""
+    """What happens to an order that the host has: derive from it for a type that is none of these.
+
+    Let ``apply`` begin with ``order = self.require_order(event)``.
+    """
+
+    #: The name of an effect that an order has once, such as ``order-paid``. Empty: each event has
+    #: an effect of its own.
+    effect = ""
 
     @abc.abstractmethod
     def get_order(self, event: Event) -> Any:
@@ -80,8 +87,23 @@ class OrderHandler(Handler):
         one order at the same time happens one after the other.
         """
 
+    def idempotency_key(self, event: Event) -> str:
+        """Return one name for each order of a shop, if the effect has a name."""
+        if not self.effect:
+            return super().idempotency_key(event)
+        require_subject(event)
+        if not event.order_key:
+            raise NotReady(
+                f"It names the payment {event.payment_id} alone, and no event of that an order yet."
+            )
+        return f"{self.effect}:{event.order_key}"
+
     def require_order(self, event: Event) -> Any:
-        """Return the event's order. Raises ``NotReady`` if it is not there yet."""
+        """Return the event's order, locked.
+
+        Raises ``NotReady`` if it is not there yet, and ``PermanentFailure`` if the event can't name
+        one.
+        """
         if not event.order_id:
             raise PermanentFailure(
                 "The event has no order_id, and no event of its payment, "
@@ -146,14 +168,7 @@ class StageHandler(OrderHandler):
 class OrderPaidHandler(OrderHandler):
     """An order was paid: once, however many events say so, and by what it costs."""
 
-    def idempotency_key(self, event: Event) -> str:
-        """Return one name for each order of a shop."""
-        require_subject(event)
-        if not event.order_key:
-            raise NotReady(
-                f"It names the payment {event.payment_id} alone, and no event of that an order yet."
-            )
-        return f"order-paid:{event.order_key}"
+    effect = "order-paid"
 
     # Each apply returns what it calls returned: of a coroutine nothing would have run, and the
     # worker reports one that it sees.
