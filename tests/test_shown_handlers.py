@@ -352,14 +352,21 @@ def test_an_order_of_another_shop_with_our_number_is_not_ours(stage):
     theirs.refresh_from_db()
     assert (ours.paid_at, theirs.paid_at is not None) == (None, True)
     assert stage.send().status == "processed"
+    ours.refresh_from_db()
+    assert ours.paid_at is not None
 
 
 @case("sites", named(SEVERAL_SITES))
-def test_an_order_of_another_site_and_its_refund_are_left_alone(stage):
+def test_an_order_of_another_site_and_its_refund_are_left_alone(stage, settings, monkeypatch):
+    page = sys.modules[stage.shown.handler.__module__]
+    own = type("RecordOwnRefund", (page.OrderOfThisSite, page.RecordRefund), {})
+    monkeypatch.setattr(page, "RecordOwnRefund", own, raising=False)
+    settings.PAYMENT_WEBHOOKS_HANDLERS["refund.created"] = f"{page.__name__}.RecordOwnRefund"
     order = stage.order("A1")
     assert stage.send(order_id="A1").status == "ignored"
+    assert stage.send("refund.created", order_id=None).status == "ignored"
     order.refresh_from_db()
-    assert order.paid_at is None
+    assert (order.paid_at, order.refunds.count()) == (None, 0)
 
 
 # ---- two states in one second
