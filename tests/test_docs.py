@@ -459,6 +459,10 @@ class Environment:
         """Return a secret that is nobody else's."""
         return [hashlib.sha256(name.encode()).hexdigest()]
 
+    def bool(self, name, default):
+        """Return what is meant if nothing is said."""
+        return default
+
 
 def read_code(caption, **variables):
     """Return what a block of the page about providers sets."""
