@@ -43,10 +43,14 @@ BELOW = {
     "checks": {"history", "providers"},
     "logging": {"providers"},
     "operations": {"history", "providers", "publisher", "retrying"},
-    "monitoring": {"checks", "history", "publisher"},
+    "backfill": {"operations", "providers", "retrying"},
+    "monitoring": {"backfill", "checks", "history", "publisher"},
     "admin": {"history", "monitoring", "operations", "providers"},
-    "contrib": {"checks", "monitoring", "publisher", "retrying"},
-    "management": {"history", "monitoring", "operations", "providers", "publisher", "sweeper"},
+    "contrib": {"backfill", "checks", "monitoring", "publisher", "retrying"},
+    "management": {
+        *("backfill", "history", "monitoring", "operations"),
+        *("providers", "publisher", "sweeper"),
+    },
     "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},
 }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db.models import Case, Count, IntegerField, Max, Min, Value, When
 from django.utils import timezone
 
-from .. import history
+from .. import backfill, history
 from ..conf import settings
 from ..models import Event
 from ..publisher import process
@@ -93,7 +93,8 @@ class Overview(NamedTuple):
     came within these hours. ``rejected`` says how many webhooks were rejected, each with its
     ``provider``, ``status``, ``reason`` and ``number``; ``sweeper`` how many seconds ago the last
     sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
-    can be reached.
+    can be reached. ``missed`` says what backfills found that ended within these hours, each with
+    its ``provider``, ``missed`` and ``checked``; without the app ``backfill`` it is empty.
     """
 
     backlog: Backlog
@@ -102,6 +103,7 @@ class Overview(NamedTuple):
     rejected: list[history.RejectionCount]
     sweeper: float | None
     broker: bool
+    missed: list[backfill.Finding]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, but for ``start``, which needs Django's ``DjangoJSONEncoder``.
@@ -119,6 +121,7 @@ class Overview(NamedTuple):
             "rejected": [count_to_dict(rejection) for rejection in self.rejected],
             "sweeper": self.sweeper,
             "broker": self.broker,
+            "missed": [finding._asdict() for finding in self.missed],
         }
 
 
@@ -145,6 +148,7 @@ def read_overview(hours: int = 24) -> Overview:
         rejected=history.read_rejections(starts[0]),
         sweeper=(now - swept_at).total_seconds() if swept_at else None,
         broker=is_broker_reachable(),
+        missed=backfill.read_findings(starts[0]),
     )
 
 

@@ -92,6 +92,12 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
             f"{overview.backlog.waiting_past_half} of the waiting events have waited for more than "
             f"half of their time: what they require has not arrived."
         )
+    for finding in overview.missed:
+        yield (
+            f"The webhook address missed {finding.missed} of {finding.checked} events of "
+            f"{finding.provider} in the last {len(overview.hours)} hours. A backfill has received "
+            f"them. Find out why their webhooks did not arrive."
+        )
 
 
 def describe_count(found: StatusCount | DueCount, one: str, several: str) -> str:

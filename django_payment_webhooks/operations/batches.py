@@ -38,32 +38,21 @@ def count_some(events: models.QuerySet) -> tuple[int, bool]:
     return min(number, BOUND), number > BOUND
 
 
-class Progress:
-    """One line that is drawn again and again. Where there is no terminal nothing is written.
+class Line:
+    """One line that is drawn again and again. Where there is no terminal nothing is written."""
 
-    The work goes through events in the order of their primary keys: it has come so far as the key
-    of the last one lies between the first and the last of all. That costs no counting.
-    """
-
-    def __init__(self, stream: Any, events: models.QuerySet) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.is_shown = stream.isatty()
         self.drawn_at = 0.0
-        ends = events.aggregate(first=Min("pk"), last=Max("pk")) if self.is_shown else {}
-        self.first = ends.get("first") or 0
-        self.last = ends.get("last") or 0
 
-    def show(self, key: int, count: int) -> None:
-        """Draw the line, a few times a second at most.
-
-        ``key`` is that of the event that was done, ``count`` how many were.
-        """
+    def draw(self, share: float, text: str) -> None:
+        """Draw a bar for a share between 0 and 1, and a text; a few times a second at most."""
         if not self.is_shown or time.monotonic() - self.drawn_at < INTERVAL:
             return
-        share = (key - self.first) / max(self.last - self.first, 1)
         done = int(BAR_WIDTH * min(max(share, 0), 1))
         bar = "#" * done + "." * (BAR_WIDTH - done)
-        self.write(f"\r[{bar}] {100 * share:3.0f} %  {count} events")
+        self.write(f"\r[{bar}] {100 * share:3.0f} %  {text}")
         self.drawn_at = time.monotonic()
 
     def clear(self) -> None:
@@ -75,3 +64,21 @@ class Progress:
         """Write at once, without a new line and without a colour."""
         self.stream.write(text, lambda plain: plain, ending="")
         self.stream.flush()
+
+
+class Progress(Line):
+    """Shows how far a work has come that goes through events in the order of their primary keys.
+
+    It has come so far as the key of the last one lies between the first and the last of all. That
+    costs no counting.
+    """
+
+    def __init__(self, stream: Any, events: models.QuerySet) -> None:
+        super().__init__(stream)
+        ends = events.aggregate(first=Min("pk"), last=Max("pk")) if self.is_shown else {}
+        self.first = ends.get("first") or 0
+        self.last = ends.get("last") or 0
+
+    def show(self, key: int, count: int) -> None:
+        """Draw the line: ``key`` is that of the event that was done, ``count`` how many were."""
+        self.draw((key - self.first) / max(self.last - self.first, 1), f"{count} events")

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_payment_webhooks",
     "django_payment_webhooks.history.apps.HistoryConfig",
+    "django_payment_webhooks.backfill.apps.BackfillConfig",
     "shop",
 ]
 
@@ -167,6 +168,8 @@ PAYMENT_WEBHOOKS_HANDLERS = {
     "refund.failed": "shop.handlers.UndoRefund",
     "dispute.opened": "shop.handlers.OpenDispute",
 }
+# Who is asked for what webhooks have missed: see shop/sources.py.
+PAYMENT_WEBHOOKS_SOURCES = {"stripe": "shop.sources.Stripe"}
 # Metrics for Prometheus, at /metrics.
 METRICS = env.bool("METRICS", False)
 if METRICS:
@@ -202,6 +205,8 @@ YOOKASSA_URL = env.str("YOOKASSA_URL", "https://api.yookassa.ru/v3")
 YOOKASSA_AUTHORIZATION = env.str("YOOKASSA_AUTHORIZATION", "")
 MOLLIE_URL = env.str("MOLLIE_URL", "https://api.mollie.com/v2")
 MOLLIE_AUTHORIZATION = env.str("MOLLIE_AUTHORIZATION", "")
+STRIPE_URL = env.str("STRIPE_URL", "https://api.stripe.com")
+STRIPE_API_KEY = env.str("STRIPE_API_KEY", "")
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
 LOGGING = {

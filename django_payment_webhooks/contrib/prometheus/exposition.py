@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Iterator
 
 from django.db import Error, connections
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ... import backfill
 from ...monitoring.overview import Backlog, read_backlog
 from . import find_directory, find_fault
+
+# For how many hours what a backfill found is shown.
+FOUND_HOURS = 24
 
 
 class CountersCollector:
@@ -42,11 +48,13 @@ class BacklogCollector:
         """Give the gauges; if the database does not answer, only that it does not."""
         try:
             backlog = read_backlog()
+            backfills = list(describe_backfills())
         except Error:
             yield describe_readable(0)
             return
         yield describe_readable(1)
         yield from describe_backlog(backlog)
+        yield from backfills
 
 
 def describe_readable(value: int) -> Metric:
@@ -71,6 +79,23 @@ def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
     text = "Events that have waited for half of their time."
     name = "payment_webhooks_waiting_past_half_events"
     yield GaugeMetricFamily(name, text, value=backlog.waiting_past_half)
+
+
+def describe_backfills() -> Iterator[Metric]:
+    """Give the gauges of what webhooks had missed. Raises the database's errors."""
+    ends = backfill.read_last_ends()
+    since = timezone.now() - timedelta(hours=FOUND_HOURS)
+    found = {finding.provider: finding.missed for finding in backfill.read_findings(since)}
+    text = f"Events that webhooks had missed, found by backfills of the last {FOUND_HOURS} hours."
+    missed = GaugeMetricFamily("payment_webhooks_missed_events", text, labels=["provider"])
+    name = "payment_webhooks_last_backfill_timestamp_seconds"
+    text = "When a provider's last backfill ended, in seconds since 1970."
+    last = GaugeMetricFamily(name, text, labels=["provider"])
+    for provider, ended_at in ends.items():
+        missed.add_metric([provider], found.get(provider, 0))
+        last.add_metric([provider], ended_at.timestamp())
+    yield missed
+    yield last
 
 
 def build_registry() -> CollectorRegistry:

@@ -1,0 +1,119 @@
+"""Sources: how a host's own code reads a provider's lists, of events and of payments."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import datetime
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from appconf import AppConf
+from django.utils.module_loading import import_string
+
+from ..conf import settings
+from ..retrying import describe
+
+
+class SourcesConf(AppConf):
+    """The dotted path of each provider's source, by the provider's name."""
+
+    SOURCES: dict[str, str] = {}
+
+    class Meta:
+        prefix = "payment_webhooks"
+
+
+class SourceError(Exception):
+    """A provider's list can't be read. The message says why, and what to do."""
+
+
+class Page(NamedTuple):
+    """A part of a provider's list.
+
+    ``items`` are what the page has: events or payments. ``next_cursor`` is a text by which the
+    next page is fetched, whenever that may be; "" on the last page.
+    """
+
+    items: Sequence[Any]
+    next_cursor: str = ""
+
+
+class RawEvent(NamedTuple):
+    """An event as a webhook would bring it: ``body``, and the ``headers`` that have its fields.
+
+    ``body`` is bytes, text, or a document that becomes JSON. A source gives the body alone where no
+    field comes in a header.
+    """
+
+    body: Any
+    headers: Mapping[str, str] = {}
+
+
+class Payment(NamedTuple):
+    """A payment as the provider's list has it.
+
+    ``payment_id`` is the id by which webhooks know it; ``amount`` is in major units (``10.00``), a
+    Decimal, an int or the text of a number; ``currency`` is a code of ISO 4217; ``order_id`` is ""
+    if the provider does not know it. ``is_paid`` is whether the money was taken, also if it was
+    refunded since.
+    """
+
+    payment_id: str
+    amount: Any
+    currency: str
+    order_id: str = ""
+    is_paid: bool = True
+
+
+class Source:
+    """Reads a provider's lists. Derive from it, and write the methods for the lists there are.
+
+    Both are given the period, as aware datetimes of UTC: from ``since`` on, before ``until``. They
+    are called with an empty ``cursor`` first, then with the ``next_cursor`` of the page before,
+    perhaps days later and by another process. The order of a list does not matter, nor do items
+    that come again.
+
+    Let errors of the connection pass, and ``raise_for_status()``: the same page is fetched again
+    after a pause, and ``Retry-After`` is respected.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+
+    def fetch_events(self, since: datetime, until: datetime, cursor: str) -> Page:
+        """Return a page of events: those that happened in a period, in the form of webhooks."""
+        raise SourceError(f"{describe_class(self)} has no fetch_events(): it lists no events.")
+
+    def fetch_payments(self, since: datetime, until: datetime, cursor: str) -> Page:
+        """Return a page of payments, each a :class:`Payment`: those created in a period."""
+        raise SourceError(f"{describe_class(self)} has no fetch_payments(): it lists no payments.")
+
+
+def describe_class(source: Source) -> str:
+    """Return the dotted path of a source's class."""
+    return f"{type(source).__module__}.{type(source).__name__}"
+
+
+def get_source(provider: str) -> Source:
+    """Return the source of a provider. Raises ``SourceError`` if there is none."""
+    check_provider(provider)
+    path = settings.PAYMENT_WEBHOOKS_SOURCES.get(provider)
+    if not path:
+        raise SourceError(
+            f"There is no source for {provider}: name a class in PAYMENT_WEBHOOKS_SOURCES that "
+            f"reads its lists."
+        )
+    try:
+        source: Source = import_string(path)(provider)
+    except Exception as error:
+        text = f"The source of {provider}, {path}, can't be made: {describe(error)}."
+        raise SourceError(text) from error
+    return source
+
+
+def check_provider(name: str) -> None:
+    """Raise ``SourceError``, with the names that come nearest, if there is no such provider."""
+    if name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        return
+    near = difflib.get_close_matches(name, settings.PAYMENT_WEBHOOKS_PROVIDERS, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise SourceError(f"There is no provider {name!r} in PAYMENT_WEBHOOKS_PROVIDERS.{hint}")

@@ -1,0 +1,109 @@
+"""``manage.py backfill_payment_webhooks``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterator
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from ...backfill import is_installed
+from ...backfill.paging import Pace
+from ...backfill.periods import Period
+from ...backfill.runs import Report, backfill, find_unfinished, rehearse
+from ...backfill.sources import SourceError, get_source
+from ...providers.escaping import escape
+from ..listing import FAILED, FOUND, NOTHING, ListCommand
+
+# How many orders are printed.
+MAX_SHOWN = 20
+NOT_INSTALLED = (
+    "A backfill keeps its place in a table of its own: add "
+    '"django_payment_webhooks.backfill.apps.BackfillConfig" to INSTALLED_APPS, and run migrate. '
+    "Only --dry-run does without it."
+)
+
+
+class Command(ListCommand):
+    """Receive what a provider's list of events has, and its webhooks have missed."""
+
+    help = (
+        "Find missed payment webhooks: ask the provider for its events of a period, by the source "
+        "that PAYMENT_WEBHOOKS_SOURCES names, and receive those that did not come as webhooks. "
+        "Each has its effect once, whichever road it came, and it may be run at any time. Stopped, "
+        "it goes on where it was when the same command is run again. Exits with 0 if nothing had "
+        "been missed, with 1 if something had been, and with 2 if the list could not be read to "
+        "its end, or not all of it."
+    )
+    advice = (
+        "What was received stays received. Run the same command again to go on where it stopped; "
+        "with --restart it begins again."
+    )
+    noun = "events"
+
+    def add_arguments(self, parser: Any) -> None:
+        """Add the options."""
+        self.add_list_arguments(parser)
+        add = parser.add_argument
+        text = "begin again, in place of going on where the last backfill stopped"
+        add("--restart", action="store_true", help=text)
+        add("--dry-run", action="store_true", help="store nothing, and say what would be stored")
+        add("--json", action="store_true", help="print the result as JSON")
+
+    def work(self, period: Period, pace: Pace, options: dict[str, Any]) -> int:
+        """Do the work, print what it found, and return the exit code."""
+        provider = options["provider"]
+        get_source(provider)
+        if options["dry_run"]:
+            report = rehearse(provider, period, pace)
+        elif not is_installed():
+            raise SourceError(NOT_INSTALLED)
+        else:
+            self.say_where_it_goes_on(provider, period, options)
+            report = backfill(provider, period, pace, options["restart"])
+        self.line.clear()
+        self.write_report(report, options)
+        if report.unreadable:
+            return FAILED
+        return FOUND if report.missed else NOTHING
+
+    def say_where_it_goes_on(self, provider: str, period: Period, options: dict[str, Any]) -> None:
+        """Say that an unfinished backfill is gone on with, if there is one."""
+        run = None if options["restart"] else find_unfinished(provider, period)
+        if run is not None and run.pages and options["verbosity"]:
+            self.stderr.write(
+                f"Going on with the backfill of {provider} {Period(run.since, run.until)}, after "
+                f"{run.checked} events. --restart begins again."
+            )
+
+    def write_report(self, report: Report, options: dict[str, Any]) -> None:
+        """Print what was found."""
+        if options["json"]:
+            found = {**report._asdict(), "missed": report.missed, "dry_run": options["dry_run"]}
+            self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
+            return
+        if options["verbosity"]:
+            for line in describe(report, options["dry_run"]):
+                self.stdout.write(line)
+        for reason, count in report.problems.items():
+            self.stderr.write(f"{count} items make no sense: {escape(reason)}")
+
+
+def describe(report: Report, is_dry_run: bool) -> Iterator[str]:
+    """Give the lines of a report."""
+    period = Period(report.since.timestamp(), report.until.timestamp())
+    yield (
+        f"The webhook address missed {report.missed} of {report.checked} events of "
+        f"{report.provider} {period}."
+    )
+    if report.unreadable:
+        yield f"{report.unreadable} items of the list make no sense, and are not stored."
+    if not report.missed:
+        return
+    yield "They would be stored:" if is_dry_run else "They are stored now:"
+    for event_type, count in sorted(report.types.items()):
+        yield f"  {escape(event_type)}: {count}"
+    if report.orders:
+        shown = ", ".join(escape(order_id) for order_id in report.orders[:MAX_SHOWN])
+        more = len(report.orders) - MAX_SHOWN
+        yield f"Orders: {shown}{f' and {more} more' if more > 0 else ''}"
