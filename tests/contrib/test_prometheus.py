@@ -1,5 +1,6 @@
 """The metrics: what they count, what bounds their labels, and the rules that are made of them."""
 
+import datetime
 import json
 import os
 import re
@@ -11,9 +12,11 @@ import pytest
 import yaml
 from django.db import DatabaseError
 from django.test import RequestFactory
+from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from django_payment_webhooks import signals
+from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.contrib import prometheus
 from django_payment_webhooks.contrib.prometheus import exposition, metrics
 from django_payment_webhooks.models import Event
@@ -202,6 +205,22 @@ def test_metrics_that_can_not_be_loaded_stop_no_request(monkeypatch, caplog):
     assert caplog.text.count("No space left on device") == 1
 
 
+def test_what_a_backfill_found_is_shown_for_a_day():
+    now = timezone.now()
+    facts = {"since": 0, "until": 1, "checked": 900, "missed": 14}
+    for provider, hours in [("default", 2), ("timed", 25)]:
+        ended = now - datetime.timedelta(hours=hours)
+        Run.objects.create(provider=provider, finished_at=ended, **facts)
+    lines = [line for line in scrape().splitlines() if re.match("[^#]*(missed|backfill)_", line)]
+    assert lines[:2] == [
+        'payment_webhooks_missed_events{provider="default"} 14.0',
+        'payment_webhooks_missed_events{provider="timed"} 0.0',
+    ]
+    assert re.match(
+        r'payment_webhooks_last_backfill_timestamp_seconds\{provider="default"\} 1', lines[2]
+    )
+
+
 def load_rules():
     """Return the alert rules."""
     with open(RULES, encoding="utf-8") as file:
@@ -216,7 +235,8 @@ def test_rules_name_only_metrics_that_exist():
         names = set(re.findall(r"payment_webhooks_\w+", rule["expr"]))
         assert names
         assert {name for name in names if not re.search(r"^%s[ {]" % name, text, re.M)} <= {
-            "payment_webhooks_last_webhook_timestamp_seconds"
+            "payment_webhooks_last_webhook_timestamp_seconds",
+            "payment_webhooks_missed_events",
         }
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]

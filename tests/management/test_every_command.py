@@ -20,6 +20,15 @@ from .terminals import Terminal
 pytestmark = pytest.mark.django_db
 
 OPTIONS = {
+    "backfill_payment_webhooks": [
+        "--provider NAME",
+        "--since AGE|TIME",
+        "--until AGE|TIME",
+        "--rate N",
+        "--restart",
+        "--dry-run",
+        "--json",
+    ],
     "payment_webhooks_status": ["--hours N", "--only-critical", "--json"],
     "prune_payment_webhooks": [
         "--days N",
@@ -30,6 +39,7 @@ OPTIONS = {
         "--dry-run",
         "--json",
     ],
+    "reconcile_payment_webhooks": ["--provider NAME", "--since AGE|TIME", "--json", "--csv"],
     "replay_payment_webhooks": [
         "--status",
         "--since TIME",

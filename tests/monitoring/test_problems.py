@@ -6,6 +6,7 @@ import time
 import pytest
 from django.utils import timezone
 
+from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.history.models import Sweep
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.monitoring import overview
@@ -110,3 +111,17 @@ def test_a_bounded_count_says_that_there_are_more(monkeypatch):
 )
 def test_a_time_is_said_in_the_largest_unit_of_which_there_are_two(seconds, words):
     assert describe_time(seconds) == words
+
+
+def test_what_the_webhook_address_missed_is_wrong_for_a_day():
+    facts = {"provider": "stripe", "since": 0, "until": 1, "checked": 900, "missed": 14}
+    run = Run.objects.create(finished_at=ago(60), **facts)
+    (problem,) = find_problems(read_overview())
+    text = "The webhook address missed 14 of 900 events of stripe in the last 24 hours."
+    assert problem.text.startswith(text)
+    assert not problem.is_critical
+    assert read_overview().to_dict()["missed"] == [
+        {"provider": "stripe", "missed": 14, "checked": 900}
+    ]
+    Run.objects.filter(pk=run.pk).update(finished_at=ago(25 * 60 * 60))
+    assert find_problems(read_overview()) == []
