@@ -21,6 +21,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from . import history
+from .backfill.sources import Source
 from .conf import get_provider, settings
 from .handlers import Handler
 from .models import Event
@@ -514,6 +515,33 @@ def check_plugins(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
         if not inspect.isclass(plugin) or missing:
             text = f"PAYMENT_WEBHOOKS_{name} is {path}, which is no such class."
             yield Error(text, hint=hint, id=PREFIX + "E016")
+
+
+@register()
+def check_sources(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
+    """Check that each source can be loaded, and is one of a provider."""
+    for name, path in settings.PAYMENT_WEBHOOKS_SOURCES.items():
+        problem = find_source_problem(name, path)
+        if problem:
+            text = f"PAYMENT_WEBHOOKS_SOURCES[{name!r}]: {problem}"
+            hint = (
+                "Name a provider of PAYMENT_WEBHOOKS_PROVIDERS, and the dotted path of a class "
+                "derived from django_payment_webhooks.backfill.sources.Source."
+            )
+            yield Error(text, hint=hint, id=PREFIX + "E040")
+
+
+def find_source_problem(name: str, path: Any) -> str:
+    """Return what is wrong with a provider's source, "" if nothing is."""
+    if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        return "there is no such provider."
+    try:
+        source = import_string(path)
+    except Exception as error:
+        return f"{path!r} can't be imported: {error}"
+    if not inspect.isclass(source) or not issubclass(source, Source):
+        return f"{path} is not a class derived from Source."
+    return ""
 
 
 @register()

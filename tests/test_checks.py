@@ -14,6 +14,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from shop.handlers import MarkOrderPaid, RecordRefund
 
 from django_payment_webhooks import conf
+from django_payment_webhooks.checks import check_sources
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.payments import OrderPaidHandler
 from django_payment_webhooks.providers import Provider
@@ -799,6 +800,24 @@ def test_e016_reports_a_plug_in_that_the_core_could_not_use(settings, name, path
 @pytest.mark.parametrize("name", ["PUBLISHER", "RETRY_POLICY"])
 def test_a_plug_in_of_the_projects_own_is_nothing_to_complain_of(settings, name):
     setattr(settings, "PAYMENT_WEBHOOKS_" + name, "tests.test_checks.Recorder")
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "problem"),
+    [
+        ("defualt", "shop.sources.Stripe", "no such provider"),
+        ("default", "shop.sources.Nothing", "can't be imported"),
+        ("default", None, "can't be imported"),
+        ("default", "shop.sources.read_payment", "not a class derived from Source"),
+        ("default", "shop.models.Order", "not a class derived from Source"),
+    ],
+)
+def test_e040_reports_a_source_that_could_not_be_asked(settings, name, path, problem):
+    settings.PAYMENT_WEBHOOKS_SOURCES = {name: path}
+    (error,) = check_sources(None)
+    assert (error.id, problem in error.msg) == ("payment_webhooks.E040", True)
+    settings.PAYMENT_WEBHOOKS_SOURCES = {"default": "shop.sources.Stripe"}
     assert found() == []
 
 

@@ -273,12 +273,12 @@ def test_tutorial_and_guides_work_as_they_stand(reader):
     event = {"event_id": "evt_9", "type": "charge.succeeded", "data": {"order_id": "A1"}}
     lines = [
         "import events",
-        "from orders.backfill import backfill",
+        "from orders.polling import receive_fetched",
         f"event = {event}",
-        "print(backfill([event]), backfill([event]))",
+        "print(receive_fetched(event), receive_fetched(event))",
     ]
     code, printed = reader.call(f"python -c {shlex.quote('; '.join(lines))}")
-    assert printed.splitlines()[-1] == "1 0", printed
+    assert printed.splitlines()[-1] == "True False", printed
 
 
 # ---- code that is shown

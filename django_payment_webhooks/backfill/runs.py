@@ -11,9 +11,10 @@ from typing import Any, Iterator, NamedTuple
 from django.db.models import Count
 from django.utils import timezone
 
-from ..conf import get_provider, load, settings
+from ..conf import get_provider
 from ..exceptions import Overtaken
 from ..models import Event
+from ..publisher import flush
 from ..receiving import receive_events
 from .items import Sorted, sort_items
 from .models import Run
@@ -27,8 +28,6 @@ logger = logging.getLogger("django_payment_webhooks")
 # How many orders of missed events a report names, and how many reasons.
 MAX_ORDERS = 1000
 MAX_PROBLEMS = 20
-# How long messages get to be sent after each page, in seconds. The sweeper has the rest.
-FLUSH_TIMEOUT = 5
 # The clocks of two machines differ.
 CLOCK_ERROR = timedelta(hours=1)
 # For how long runs that are finished are kept.
@@ -158,6 +157,7 @@ def complete(run: Run, pace: Pace) -> Report:
         for found, cursor in passage.read_pages(run.cursor):
             for item in found.to_receive:
                 receive_events(passage.provider, item.meta, item.body, run.mark)
+            # Once the broker fails the sweeper has the rest.
             is_sending = is_sending and flush()
             advance(run, found, cursor)
     except Overtaken:
@@ -168,12 +168,6 @@ def complete(run: Run, pace: Pace) -> Report:
     report = read_report(run, passage.problems)
     announce(report)
     return report
-
-
-def flush() -> bool:
-    """Give the messages to the workers time to be sent, and return whether they are."""
-    is_sent: bool = load(settings.PAYMENT_WEBHOOKS_PUBLISHER).flush(FLUSH_TIMEOUT)
-    return is_sent
 
 
 def advance(run: Run, found: Sorted, cursor: str) -> None:

@@ -8,25 +8,23 @@ import time
 from argparse import ArgumentTypeError
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand
 from django.db import Error
 
 from ..backfill.paging import RATE, Pace, Step
 from ..backfill.periods import DELAY, Period, make_period
 from ..backfill.sources import SourceError
 from ..operations.batches import Line
-from .commands.replay_payment_webhooks import read_moment
+from .filters import read_moment
+from .terminal import TerminalCommand
 
 NOTHING, FOUND, FAILED = range(3)
 AGE = re.compile(r"([0-9]{1,6})([mhdw])\Z")
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-class ListCommand(BaseCommand):
+class ListCommand(TerminalCommand):
     """Reads a list of a provider for a period. Its exit code says what came of it."""
 
-    # They would hide what is to be looked at behind what they find.
-    requires_system_checks = ()
     #: What may be done after a failure.
     advice = ""
     #: What the list has.

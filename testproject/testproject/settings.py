@@ -169,7 +169,11 @@ PAYMENT_WEBHOOKS_HANDLERS = {
     "dispute.opened": "shop.handlers.OpenDispute",
 }
 # Who is asked for what webhooks have missed: see shop/sources.py.
-PAYMENT_WEBHOOKS_SOURCES = {"stripe": "shop.sources.Stripe"}
+PAYMENT_WEBHOOKS_SOURCES = {
+    name: "shop.sources.Stripe"
+    for name, options in PAYMENT_WEBHOOKS_PROVIDERS.items()
+    if options.get("PRESET") == "stripe"
+}
 # Metrics for Prometheus, at /metrics.
 METRICS = env.bool("METRICS", False)
 if METRICS:

@@ -19,6 +19,7 @@ def stripe(settings):
         **settings.PAYMENT_WEBHOOKS_PROVIDERS,
         "stripe": {"PRESET": "stripe", "SECRETS": [SECRET]},
     }
+    settings.PAYMENT_WEBHOOKS_SOURCES = {"stripe": "shop.sources.Stripe"}
     server = StripeServer()
     settings.STRIPE_URL = server.url
     yield server
