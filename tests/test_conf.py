@@ -17,6 +17,7 @@ PACKAGE = "django_payment_webhooks"
 
 DEFAULTS = {
     "EXTENSIONS": [],
+    "SOURCES": {},
     "PUBLISHER": "django_payment_webhooks.publisher.ThreadPublisher",
     "RETRY_POLICY": "django_payment_webhooks.retrying.RetryPolicy",
     "MAX_BODY_SIZE": 1048576,
