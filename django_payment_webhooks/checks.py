@@ -552,7 +552,7 @@ def check_redaction(app_configs: Any, **_: Any) -> list[CheckMessage]:
     if is_list and all(isinstance(name, str) for name in names):
         return []
     text = "PAYMENT_WEBHOOKS_REDACTED_FIELDS is not a list of names."
-    hint = 'Set it to a list such as ["email", "card_number"]; to [] if everybody may see all.'
+    hint = 'Set it to a list such as ["email", "card_number"]; to [] to hide nothing by its name.'
     return [Error(text, hint=hint, id=PREFIX + "E014")]
 
 

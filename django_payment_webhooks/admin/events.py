@@ -19,11 +19,11 @@ from ..models import Event
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
+from ..redaction import redact
 from .actions import OperationsMixin
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ProviderFilter, TypeFilter, search
 from .overview import read_context, read_hours
-from .redaction import redact
 from .timeline import find_moment, read_order_timeline, read_timeline
 
 UNFOLD = "unfold.admin.ModelAdmin"

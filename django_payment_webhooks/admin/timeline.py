@@ -11,7 +11,7 @@ from .. import history
 from ..conf import settings
 from ..models import Event
 from ..providers.subject import find_related
-from .redaction import redact_difference
+from ..redaction import redact_text
 
 MAX_EVENTS = 50
 MAX_STEPS = 500
@@ -83,7 +83,7 @@ def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
         yield from find_lost(event, entry.at, ended + 1, entry.attempts)
         text = entry.text
         if entry.verb == history.CONFLICTED:
-            text = redact_difference(text)
+            text = redact_text(text)
         yield Step(event, entry.at, entry.verb, text, entry.by, entry.other)
         ended = entry.attempts
 

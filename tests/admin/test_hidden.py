@@ -2,8 +2,8 @@
 
 import pytest
 
-from django_payment_webhooks.admin.redaction import redact_difference
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.redaction import redact_difference
 
 from ..factories import EventFactory
 from .browsing import page_of, read
@@ -25,7 +25,7 @@ def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
     settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = ["last4"]
     html = read(operator, page_of(event))
     assert "4242" not in html
-    assert "ada@example.com" in html
+    assert "DE00" in html
 
 
 DIFFERENCE = "; ".join(
@@ -47,7 +47,7 @@ def test_of_a_difference_the_same_fields_are_not_shown(settings):
     for kept in ('data.amount was "1.00", here it is "2.00"', "data.email differs [redacted]"):
         assert kept in text
     settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = []
-    assert redact_difference(DIFFERENCE) == DIFFERENCE
+    assert redact_difference(DIFFERENCE) == DIFFERENCE.replace("ada@example.com", "[redacted]")
     assert redact_difference("It says something else; what it was is pruned.").endswith("pruned.")
 
 
