@@ -15,6 +15,7 @@ from . import signals
 from .exceptions import WebhookRefused
 from .models import Event
 from .providers.comparison import name_differences
+from .publisher import events_missing
 
 logger = logging.getLogger("django_payment_webhooks")
 
@@ -152,6 +153,18 @@ def describe_failure(error: Exception | None) -> str:
 def log_enqueue_failed(error: Exception, **_: Any) -> None:
     """Write one line about a broker that took no message; the sweeper makes up for it."""
     write(logging.ERROR, "enqueue failed", {"error": safe(error)}, verb="enqueue_failed")
+
+
+@receiver(events_missing, dispatch_uid="payment_webhooks.logging.events_missing")
+def log_missing(keys: Sequence[int], **_: Any) -> None:
+    """Write one line about a message for whose events there is no row."""
+    facts = {"events": len(keys), "keys": ",".join(map(str, keys))[:MAX_LENGTH]}
+    title = (
+        "A message named events that are not in this database. Unless somebody deleted their rows, "
+        "this worker reads another database or schema than the sender of the message: compare "
+        "DATABASES and PAYMENT_WEBHOOKS_TENANTS."
+    )
+    write(logging.WARNING, title, facts, verb="missing")
 
 
 @receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.logging.sweep_finished")

@@ -16,12 +16,14 @@ from typing import Any, ContextManager, Iterator, NamedTuple, Sequence
 from appconf import AppConf
 from celery import shared_task
 from django.db import connections, router, transaction
+from django.dispatch import Signal
 
 from . import signals
 from .conf import load, settings
 from .exceptions import Overtaken
 from .models import Event
 from .processing import process_event
+from .tenants import enter, get_tenants
 
 # A second ahead, as the clocks of two machines differ: an event must not be late for being early.
 AHEAD = 1
@@ -35,6 +37,8 @@ MAX_CONTEXTS = 1000
 LAST_WAIT = 5
 # How long what comes after a message gathers for the next one, in seconds.
 GATHERING_TIME = 0.02
+#: A message names events of which none is in this database. Arguments: ``keys``.
+events_missing = Signal()
 
 
 class PublisherConf(AppConf):
@@ -51,24 +55,38 @@ class PublisherConf(AppConf):
 
 
 @shared_task(name="payment_webhooks.process_events", ignore_result=True)
-def process(keys: Sequence[int]) -> None:
+def process(keys: Sequence[int], tenant: str = "") -> None:
     """Do what the rows of these events say is due, or nothing. This is all that a worker does.
 
     What is left after the task's time, or when the worker must stop, is handed back as two
     messages, so that a burst spreads over the workers.
     """
     ends_at = time.monotonic() + settings.PAYMENT_WEBHOOKS_TASK_TIME
-    due = Event.objects.filter(pk__in=keys, due_at__lte=time.time() + AHEAD)
+    with enter(tenant):
+        events = find_due(keys)
+        try:
+            while events:
+                attempt(events.pop(0))
+                if time.monotonic() > ends_at:
+                    break
+        finally:
+            middle = len(events) // 2
+            enqueue(events[:middle])
+            enqueue(events[middle:])
+
+
+def find_due(keys: Sequence[int]) -> list[Event]:
+    """Return the events of a message that are due, the oldest first.
+
+    Reports it if there is none of them at all: whoever sent the message may write to another
+    database.
+    """
+    named = Event.objects.filter(pk__in=keys)
+    due = named.filter(due_at__lte=time.time() + AHEAD)
     events = list(due.defer("body").order_by("pk"))
-    try:
-        while events:
-            attempt(events.pop(0))
-            if time.monotonic() > ends_at:
-                break
-    finally:
-        middle = len(events) // 2
-        enqueue(events[:middle])
-        enqueue(events[middle:])
+    if not events and keys and not named.exists():
+        events_missing.send_robust(Event, keys=keys)
+    return events
 
 
 def attempt(event: Event) -> None:
@@ -115,17 +133,23 @@ def flush(timeout: float = LAST_WAIT) -> bool:
     return is_sent
 
 
-def send_message(keys: Sequence[int]) -> None:
-    """Send a message that names events, now. Raises what the broker's client raises."""
-    process.apply_async((list(keys),), retry=False)
+def send_message(keys: Sequence[int], tenant: str | None = None) -> None:
+    """Send a message that names events, now; of the current tenant unless another is given.
+
+    Raises what the broker's client raises.
+    """
+    name = get_tenants().current() if tenant is None else tenant
+    arguments = (list(keys), name) if name else (list(keys),)
+    process.apply_async(arguments, retry=False)
 
 
 class Nudge(NamedTuple):
-    """The keys of events that are due, and the context in which they became so."""
+    """The keys of a tenant's events that are due, and the context in which they became so."""
 
     keys: list[int]
     context: Context
     travels_alone: bool
+    tenant: str = ""
 
 
 class ThreadPublisher:
@@ -158,12 +182,14 @@ class ThreadPublisher:
         now = time.time() + AHEAD
         due = [event for event in events if event.due_at is not None and event.due_at <= now]
         if due:
-            transaction.on_commit(partial(self.nudge, due), using=router.db_for_write(Event))
+            # The tenant can be another one by the time of the commit.
+            nudge = partial(self.nudge, due, get_tenants().current())
+            transaction.on_commit(nudge, using=router.db_for_write(Event))
 
-    def nudge(self, events: Sequence[Event]) -> None:
+    def nudge(self, events: Sequence[Event], tenant: str = "") -> None:
         """Leave to the thread which events are due. With an eager Celery, process them here."""
         if process.app.conf.task_always_eager:
-            process([event.pk for event in events])
+            process([event.pk for event in events], tenant)
             return
         is_alone = len(events) == 1 and is_suspect(events[0])
         # Of several those that were swept stay together: nobody has tried them since.
@@ -171,16 +197,16 @@ class ThreadPublisher:
         others = [event.pk for event in events if event.pk not in suspects]
         size = settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE
         for key in suspects:
-            self.put([key], travels_alone=True)
+            self.put([key], True, tenant)
         for start in range(0, len(others), size):
-            self.put(others[start : start + size], travels_alone=len(others) > 1)
+            self.put(others[start : start + size], len(others) > 1, tenant)
 
-    def put(self, keys: list[int], travels_alone: bool) -> None:
+    def put(self, keys: list[int], travels_alone: bool, tenant: str = "") -> None:
         """Leave something to the thread, and start that if there is none."""
         # In the caller's context, so that its trace goes on in the message.
         context = copy_context() if self.unsent.qsize() < MAX_CONTEXTS else Context()
         with suppress(Full):
-            self.unsent.put_nowait(Nudge(keys, context, travels_alone))
+            self.unsent.put_nowait(Nudge(keys, context, travels_alone, tenant))
         self.start()
 
     def start(self) -> None:
@@ -208,7 +234,7 @@ class ThreadPublisher:
                 self.is_urgent.wait(GATHERING_TIME)
 
     def gather(self) -> list[Nudge]:
-        """Return what one message can name: a nudge, and those that are there by now."""
+        """Return what can travel together: a nudge, and those that are there by now."""
         nudges = [self.next or self.unsent.get()]
         self.next = None
         while not nudges[0].travels_alone and len(nudges) < settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE:
@@ -223,13 +249,18 @@ class ThreadPublisher:
         return nudges
 
     def send(self, nudges: Sequence[Nudge]) -> None:
-        """Send one message. Raises what the broker's client raises."""
+        """Send one message for each tenant. Raises what the broker's client raises."""
+        for tenant in dict.fromkeys(nudge.tenant for nudge in nudges):
+            self.send_together([nudge for nudge in nudges if nudge.tenant == tenant])
+
+    def send_together(self, nudges: Sequence[Nudge]) -> None:
+        """Send one message, for nudges of one tenant."""
         keys = [key for nudge in nudges for key in nudge.keys]
         if len(nudges) == 1:
-            nudges[0].context.run(send_message, keys)
+            nudges[0].context.run(send_message, keys, nudges[0].tenant)
             return
         with self.link([nudge.context for nudge in nudges]):
-            send_message(keys)
+            send_message(keys, nudges[0].tenant)
 
     def link(self, contexts: Sequence[Context]) -> ContextManager[Any]:
         """Return what surrounds the message of several nudges: nothing, unless it is traced."""

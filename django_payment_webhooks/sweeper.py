@@ -13,7 +13,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from appconf import AppConf
 from celery import shared_task
-from django.db import OperationalError
+from django.db import Error, OperationalError
 
 from . import signals
 from .conf import settings
@@ -22,6 +22,7 @@ from .models import Event
 from .providers.subject import list_keys
 from .publisher import enqueue, is_suspect, send_message, unless_locked
 from .retrying import find_pause, start_over
+from .tenants import enter, get_tenants
 
 logger = getLogger(__name__)
 
@@ -123,6 +124,25 @@ def restart(key: int) -> None:
 
 
 def sweep(send: Callable[[Sequence[int]], Any]) -> int:
+    """Sweep the events of every tenant. Returns how many were found.
+
+    A database's error with one tenant does not keep the others waiting: it is raised at the end.
+    """
+    swept, failed = 0, None
+    for name in get_tenants().all():
+        try:
+            with enter(name):
+                swept += sweep_here(send)
+        except Error as error:
+            failed = error
+            if name:
+                logger.error("sweep failed tenant=%s error=%r", name, error)
+    if failed is not None:
+        raise failed
+    return swept
+
+
+def sweep_here(send: Callable[[Sequence[int]], Any]) -> int:
     """Call ``send`` with the keys of events that are due and that no worker has, oldest first.
 
     Returns how many they were. Raises what ``send`` raises; the sweep ends there, and the next goes

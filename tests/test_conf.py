@@ -30,6 +30,7 @@ DEFAULTS = {
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
+    "TENANTS": "django_payment_webhooks.tenants.NoTenants",
     "REDACTED_FIELDS": RedactionConf.REDACTED_FIELDS,
     "REJECTIONS_INTERVAL": 10,
     "HEALTH_DUE_AGE": 300,

@@ -731,6 +731,7 @@ def test_an_event_costs_as_many_statements_as_the_page_about_scale_says(payment_
 # ---- the reference
 
 ALL_SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
+ALL_SIGNALS["events_missing"] = publisher.events_missing
 
 
 def listed(*path):
@@ -858,6 +859,7 @@ def test_signals_have_the_arguments_that_are_listed(
     send_every_signal(webhook, run_due, monkeypatch)
     Told = type(received_signals[0])
     received_signals.append(Told("enqueue_failed", {"sender": Event, "error": OSError()}))
+    received_signals.append(Told("events_missing", {"sender": Event, "keys": [1]}))
     texts = read_arguments()
     assert {told.name for told in received_signals} == set(texts)
     for told in received_signals:

@@ -17,6 +17,7 @@ from .. import signals
 from ..conf import settings
 from ..models import Event
 from ..providers.comparison import find_difference
+from ..tenants import enter, get_tenants
 from . import CONFLICTED
 from .models import Entry, Rejection, Sweep
 
@@ -154,7 +155,7 @@ class Rejections:
         if self.is_paused:
             return
         with self.lock:
-            self.counts[key] += 1
+            self.counts[(get_tenants().current(), *key)] += 1
             if not self.timer.is_alive():  # not started yet, or left behind by a fork
                 self.start()
 
@@ -181,8 +182,10 @@ class Rejections:
             self.counts = Counter()
         try:
             for key, count in list(counts.items()):
-                names = dict(zip(("hour", "provider", "status", "reason"), key))
-                add(Rejection, names, {"count": F("count") + count}, {"count": count})
+                tenant, *values = key
+                names = dict(zip(("hour", "provider", "status", "reason"), values))
+                with enter(tenant):
+                    add(Rejection, names, {"count": F("count") + count}, {"count": count})
                 del counts[key]
         finally:
             with self.lock:

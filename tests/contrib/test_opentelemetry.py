@@ -121,9 +121,9 @@ def test_both_spans_show_which_event_they_are_about_and_no_more(spans, order):
 class HeldPublisher(opentelemetry.TracingPublisher):
     """A publisher whose thread does not start: what gathers in it is sent by hand."""
 
-    def put(self, keys, travels_alone):
+    def put(self, keys, travels_alone, tenant=""):
         """Keep it."""
-        self.unsent.put_nowait(Nudge(keys, copy_context(), travels_alone))
+        self.unsent.put_nowait(Nudge(keys, copy_context(), travels_alone, tenant))
 
     def send_gathered(self):
         """Send one message, as the thread does."""

@@ -8,7 +8,7 @@ outside: a provider, a type of event or a reason that is not known is counted as
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from django.dispatch import receiver
 from prometheus_client import Counter, Gauge, Histogram
@@ -16,6 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ... import signals
 from ...conf import settings
 from ...models import Event
+from ...publisher import events_missing
 
 #: How an attempt can end, and what is sent then.
 OUTCOMES = {
@@ -69,6 +70,10 @@ conflicts = Counter(
 enqueue_failures = Counter(
     "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
 )
+missing_events = Counter(
+    "payment_webhooks_missing_events_total",
+    "Events that a message named and that are not in the worker's database.",
+)
 
 
 def bound_provider(name: str) -> str:
@@ -119,6 +124,12 @@ def count_conflict(event: Event, **_: Any) -> None:
 def count_enqueue_failure(**_: Any) -> None:
     """Count a failure of the broker."""
     enqueue_failures.inc()
+
+
+@receiver(events_missing, dispatch_uid="payment_webhooks.metrics.events_missing")
+def count_missing(keys: Sequence[int], **_: Any) -> None:
+    """Count events that a worker did not find."""
+    missing_events.inc(len(keys))
 
 
 def create_series() -> None:

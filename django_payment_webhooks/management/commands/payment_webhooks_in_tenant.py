@@ -1,0 +1,74 @@
+"""``manage.py payment_webhooks_in_tenant``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from difflib import get_close_matches
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from ...tenants import get_tenants
+
+
+class Command(BaseCommand):
+    """Run a command among the events of one tenant, or of each."""
+
+    # They would hide what is to be looked at behind what they find.
+    requires_system_checks = ()
+
+    help = (
+        "Run another command with the events of one tenant, or of each tenant in turn: "
+        "payment_webhooks_in_tenant acme replay_payment_webhooks --status failed. Exits with the "
+        "highest exit code of its runs."
+    )
+
+    def add_arguments(self, parser: Any) -> None:
+        """Add the options."""
+        add = parser.add_argument
+        add("--every", action="store_true", help="run it in each tenant; TENANT is left out")
+        add("words", nargs=argparse.REMAINDER, metavar="[TENANT] COMMAND ...", help="what to run")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command in each tenant that is chosen."""
+        words = options["words"]
+        if options["every"]:
+            names = list(get_tenants().all())
+        else:
+            names, words = words[:1], words[1:]
+            check(names)
+        if not words:
+            raise CommandError("Say which command to run.")
+        codes = [self.run_in(name, words, len(names) > 1) for name in names]
+        code = max(codes, default=0)
+        if code:
+            sys.exit(code)
+
+    def run_in(self, name: str, words: list[str], is_named: bool) -> int:
+        """Run the command in one tenant, and return its exit code."""
+        if is_named:
+            self.stdout.write(f"== {name}")
+        try:
+            with get_tenants().enter(name):
+                call_command(*words, stdout=self.stdout, stderr=self.stderr)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 1
+        except CommandError as error:
+            if not is_named:
+                raise
+            self.stderr.write(f"{name}: {error}")
+            return getattr(error, "returncode", 1)
+        return 0
+
+
+def check(names: list[str]) -> None:
+    """Raise ``CommandError`` for a tenant that does not exist."""
+    if not names:
+        raise CommandError("Say which tenant, and which command to run.")
+    known = list(get_tenants().all())
+    if names[0] not in known:
+        near = get_close_matches(names[0], known, 3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise CommandError(f"There is no tenant {names[0]!r}.{hint}")
