@@ -1,7 +1,7 @@
 """One line in the log for each verb of an event's journey, with its facts as ``extra``.
 
 A receiver of the signals. No line has a secret, a signature or a payload, and identifiers are
-written so that they can't forge a line.
+written so that they can't forge a line. A failed attempt has its traceback with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.dispatch import receiver
 from . import signals
 from .exceptions import WebhookRefused
 from .models import Event
+from .providers.causes import is_bug
 from .providers.comparison import name_differences
 from .publisher import events_missing
 
@@ -49,10 +50,20 @@ def safe(value: object) -> str:
     return repr(text)[1:-1][:MAX_LENGTH]
 
 
-def write(level: int, title: str, facts: dict[str, Any], **extra: Any) -> None:
-    """Write one line: its title, and those facts that are not empty."""
+def describe(error: Exception) -> str:
+    """Return an error with its type: of some the text says nothing, or is a mere name."""
+    try:
+        return repr(error)
+    except Exception:
+        return f"{type(error).__name__}, which can't be described"
+
+
+def write(
+    level: int, title: str, facts: dict[str, Any], error: Exception | None = None, **extra: Any
+) -> None:
+    """Write one line: its title, and those facts that are not empty; and an error's traceback."""
     pairs = " ".join(f"{name}={value}" for name, value in facts.items() if value != "")
-    logger.log(level, "%s %s", title, pairs, extra={**facts, **extra})
+    logger.log(level, "%s %s", title, pairs, exc_info=error, extra={**facts, **extra})
 
 
 # ---- events
@@ -89,14 +100,31 @@ def log_event(
         "event_type": safe(event.type),
         "order_id": safe(event.order_id),
         "attempts": event.attempts,
-        "error": safe(event.error if error is None else error),
+        "error": safe(find_error(verb, event, error)),
         "other": safe(other or ""),
         # Only the names: what the values are is not for a log.
         "differs": safe(",".join(name_differences(event, other))) if other else "",
         "released_by": safe(by) if verb == "released" else "",
         "replayed_by": safe(by) if verb == "replayed" else "",
     }
-    write(LEVELS[verb], f"event {verb}", dict(sorted(facts.items())), verb=verb)
+    title, level = f"event {verb}", find_level(verb, event)
+    write(level, title, dict(sorted(facts.items())), find_exception(verb, error), verb=verb)
+
+
+def find_error(verb: str, event: Event, error: Exception | None) -> str:
+    """Return what went wrong: as the row has it, which knows nothing of an overtaken attempt."""
+    is_known = event.error and verb != "overtaken"
+    return event.error if error is None or is_known else describe(error)
+
+
+def find_level(verb: str, event: Event) -> int:
+    """Return the level of a line: an attempt that failed of a bug is an error, though repeated."""
+    return logging.ERROR if verb == "retried" and is_bug(event.error) else LEVELS[verb]
+
+
+def find_exception(verb: str, error: Exception | None) -> Exception | None:
+    """Return the error whose traceback belongs into the log: that of a failed attempt."""
+    return error if verb in ("failed", "retried") else None
 
 
 for name in LEVELS:
@@ -152,7 +180,7 @@ def describe_failure(error: Exception | None) -> str:
 @receiver(signals.enqueue_failed, dispatch_uid="payment_webhooks.logging.enqueue_failed")
 def log_enqueue_failed(error: Exception, **_: Any) -> None:
     """Write one line about a broker that took no message; the sweeper makes up for it."""
-    write(logging.ERROR, "enqueue failed", {"error": safe(error)}, verb="enqueue_failed")
+    write(logging.ERROR, "enqueue failed", {"error": safe(describe(error))}, verb="enqueue_failed")
 
 
 @receiver(events_missing, dispatch_uid="payment_webhooks.logging.events_missing")

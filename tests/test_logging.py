@@ -219,6 +219,25 @@ def test_failures_retries_and_replays_are_written_with_their_reason(
 
 
 @commits
+@pytest.mark.parametrize(
+    ("error", "level"), [(KeyError("warehouse_id"), "ERROR"), (TimeoutError(), "WARNING")]
+)
+def test_a_failed_attempt_is_logged_with_its_traceback_and_a_bug_is_an_error(
+    error, level, order, settings, webhook, run_due, lines
+):
+    def apply(self, event):
+        raise error
+
+    handle(settings, apply=apply)
+    webhook(event_id="evt_1", order_id="A1")
+    run_due()
+    (record,) = [record for record in lines() if record.verb == "retried"]
+    assert (record.levelname, record.error) == (level, repr(error))
+    assert record.exc_info[1] is error
+    assert "in apply" in logging.Formatter().format(record)
+
+
+@commits
 def test_a_conflict_names_the_fields_that_differ_and_not_their_values(lines):
     earlier = EventFactory(data={"amount": "10.00", "holder": HOLDER, "same": CARD})
     later = EventFactory.build(data={"amount": "99.00", "card": {"number": CARD}, "same": CARD})
@@ -243,14 +262,16 @@ def test_an_attempt_that_was_overtaken_is_logged_with_its_error(lines):
     signals.event_overtaken.send(Event, event=event, error=DownstreamError(503))
     (record,) = lines()
     assert (record.levelname, record.verb) == ("WARNING", "overtaken")
-    assert record.error == "503 from downstream"
+    assert record.error == "DownstreamError('503 from downstream')"
 
 
 class Nameless(Exception):
     """An error that can't be shown."""
 
-    def __str__(self):
+    def __repr__(self):
         raise RuntimeError("It has no name.")
+
+    __str__ = __repr__
 
 
 def test_an_error_that_can_not_be_shown_is_logged_by_its_class(lines):
@@ -362,7 +383,9 @@ def test_a_broker_that_takes_no_message_is_one_line(webhook, lines, monkeypatch,
     assert webhook().status_code == 200
     published()
     (record,) = [record for record in lines() if record.verb == "enqueue_failed"]
-    assert record.getMessage() == "enqueue failed error=[Errno 111] Connection\\nrefused"
+    assert record.getMessage() == (
+        "enqueue failed error=ConnectionRefusedError(111, 'Connection\\\\nrefused')"
+    )
     assert record.levelname == "ERROR"
 
 

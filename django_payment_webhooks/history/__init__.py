@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..models import Event
-    from .models import AuditRecord, Entry
+    from .models import AuditRecord, Cause, Entry
 
 APP_LABEL = "payment_webhooks_history"
 CONFLICTED = "conflicted"
@@ -70,10 +70,49 @@ def read_last_sweep() -> datetime | None:
     return moment
 
 
+def read_traceback(event: Event) -> str:
+    """Return the traceback of an event's last failed attempt, "" if it is not known."""
+    if not is_installed():
+        return ""
+    found = find_rows("Entry").filter(event_id=event.pk).exclude(traceback="")
+    text: str = found.order_by("-pk").values_list("traceback", flat=True).first() or ""
+    return text
+
+
+def read_causes(keys: Sequence[str]) -> dict[str, Cause]:
+    """Return what is known of causes, by their keys."""
+    if not is_installed():
+        return {}
+    found: dict[str, Cause] = find_rows("Cause").in_bulk(list(keys))
+    return found
+
+
+def acknowledge(key: str, by: str, note: str, newest: int, count: int) -> bool:
+    """Write who knows of a cause, with a note; returns whether the cause is known here.
+
+    That ``count`` events have it, of which ``newest`` is the key of the newest, is what it holds
+    for.
+    """
+    if not is_installed():
+        return False
+    changed: int = (
+        find_rows("Cause")
+        .filter(pk=key)
+        .update(
+            acknowledged_by=by[:255],
+            acknowledged_at=timezone.now(),
+            acknowledged_id=newest,
+            acknowledged_count=count,
+            note=note,
+        )
+    )
+    return bool(changed)
+
+
 def forget(event: Event) -> None:
     """Forget what is written of an event; that it happened, when and by whom, stays."""
     if is_installed():
-        find_rows("Entry").filter(event_id=event.pk).update(text="")
+        find_rows("Entry").filter(event_id=event.pk).update(text="", traceback="")
 
 
 def forget_differences(event: Event) -> None:

@@ -23,6 +23,8 @@ class Entry(models.Model):
     verb = models.CharField(max_length=16)
     attempts = models.PositiveIntegerField()
     text = models.TextField(blank=True)
+    # Of the event's last attempt alone: they are long, and each attempt's is much the same.
+    traceback = models.TextField(blank=True)
     by = models.CharField(max_length=255, blank=True)
     other = models.ForeignKey(
         Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
@@ -34,6 +36,33 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.text}"
+
+
+class Cause(models.Model):
+    """What failed attempts have in common, written when the first of them fails.
+
+    Workers never change it: an outage must not have all of them wait for one row. Somebody who
+    acknowledges it does: that holds for the ``acknowledged_count`` events that had the cause, of
+    which ``acknowledged_id`` was the newest, and for as many again.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    exception = models.CharField(max_length=255, blank=True)
+    place = models.CharField(max_length=255, blank=True)
+    text = models.TextField(blank=True)
+    first_seen = models.DateTimeField()
+    acknowledged_by = models.CharField(max_length=255, blank=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_id = models.BigIntegerField(null=True)
+    acknowledged_count = models.PositiveIntegerField(default=0)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        app_label = APP_LABEL
+
+    def __str__(self) -> str:
+        title = ": ".join(filter(None, [self.exception.rpartition(".")[2], self.text]))
+        return f"{title} in {self.place}" if self.place else title
 
 
 class Rejection(models.Model):

@@ -16,10 +16,12 @@ from django.utils import timezone
 from .. import signals
 from ..conf import settings
 from ..models import Event
+from ..providers.causes import find_cause
 from ..providers.comparison import find_difference
 from ..tenants import enter, get_tenants
 from . import CONFLICTED
-from .models import Entry, Rejection, Sweep
+from .models import Cause, Entry, Rejection, Sweep
+from .tracebacks import describe_traceback
 
 #: The signals of a status that leave an entry, by its verb; the receipt leaves none.
 STATUSES = {
@@ -47,7 +49,12 @@ class HistoryConf(AppConf):
 
 
 def write_entry(
-    verb: str, event: Event, text: str = "", by: str = "", other: Event | None = None
+    verb: str,
+    event: Event,
+    text: str = "",
+    by: str = "",
+    other: Event | None = None,
+    traceback: str = "",
 ) -> None:
     """Write an entry. ``other`` is left out if it is not saved."""
     # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil
@@ -59,6 +66,7 @@ def write_entry(
             verb=verb,
             attempts=event.attempts,
             text=text,
+            traceback=traceback,
             by=by[:255],
             other_id=other.pk if other else None,
         )
@@ -68,8 +76,42 @@ def write_each(status: str) -> None:
     """Write an entry each time that an event gets a status, with the reason that its row has."""
 
     @receiver(STATUSES[status], weak=False, dispatch_uid=f"payment_webhooks.history.event_{status}")
-    def write_status(event: Event, **_: Any) -> None:
-        write_entry(status, event, event.error)
+    def write_status(event: Event, error: Exception | None = None, **_: Any) -> None:
+        if status == Event.FAILED:
+            write_failure(status, event, error)
+        else:
+            write_entry(status, event, event.error)
+
+
+def write_failure(verb: str, event: Event, error: Exception | None) -> None:
+    """Write that an attempt failed, and why: its row has the error in words."""
+    forget_traceback(event)
+    write_entry(verb, event, event.error, traceback=describe_traceback(error))
+    if event.cause_key:
+        write_cause(event, error)
+
+
+def forget_traceback(event: Event) -> None:
+    """Forget the traceback of the attempt before: only the last is kept."""
+    known = Entry.objects.filter(event_id=event.pk).exclude(traceback="")
+    keys = list(known.values_list("pk", flat=True))
+    if keys:  # by the primary key, which locks no neighbours
+        Entry.objects.filter(pk__in=keys).update(traceback="")
+
+
+def write_cause(event: Event, error: Exception | None) -> None:
+    """Write what an event's attempt failed of, if nobody has: a cause is written once."""
+    if Cause.objects.filter(pk=event.cause_key).exists():
+        return
+    found = find_cause(error, event.error, event.provider)
+    with suppress(IntegrityError), transaction.atomic(using=router.db_for_write(Cause)):
+        Cause.objects.create(
+            key=event.cause_key,
+            exception=found.exception[:255],
+            place=found.place[:255],
+            text=found.text,
+            first_seen=timezone.now(),
+        )
 
 
 for each_status in STATUSES:
@@ -77,9 +119,9 @@ for each_status in STATUSES:
 
 
 @receiver(signals.event_retried, dispatch_uid="payment_webhooks.history.retried")
-def write_retried(event: Event, **_: Any) -> None:
-    """Write that an attempt failed, and why: its row has the error in words."""
-    write_entry("retried", event, event.error)
+def write_retried(event: Event, error: Exception | None = None, **_: Any) -> None:
+    """Write that an attempt failed, and is to be repeated."""
+    write_failure("retried", event, error)
 
 
 @receiver(signals.event_released, dispatch_uid="payment_webhooks.history.released")

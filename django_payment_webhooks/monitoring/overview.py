@@ -17,11 +17,13 @@ from .. import backfill, history
 from ..conf import settings
 from ..models import Event
 from ..publisher import process
+from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes
 from .probes import Probe
 
 # How many rows of a status are counted. Of what is more it is only said that there is more.
-BOUND = 10000
-UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
+BOUND = MAX_COUNTED
+# Of how many events the overview reads the money.
+MAX_PARSED = 100
 
 
 class StatusCount(NamedTuple):
@@ -88,6 +90,7 @@ class Hour(NamedTuple):
 class Overview(NamedTuple):
     """How all events are.
 
+    ``causes`` has a ``FailureCause`` for each cause of failed and of retried events that is known.
     ``hours`` has an :class:`Hour` for each of the last hours, the present one last. ``providers``
     has for every provider of the settings how many seconds ago its last event came, None if none
     came within these hours. ``rejected`` says how many webhooks were rejected, each with its
@@ -98,6 +101,7 @@ class Overview(NamedTuple):
     """
 
     backlog: Backlog
+    causes: list[FailureCause]
     hours: list[Hour]
     providers: dict[str, float | None]
     rejected: list[history.RejectionCount]
@@ -116,6 +120,7 @@ class Overview(NamedTuple):
             "due": count_to_dict(self.backlog.due),
             "waiting_past_half": self.backlog.waiting_past_half,
             "retrying": count_to_dict(self.backlog.retrying),
+            "causes": [cause.to_dict() for cause in self.causes],
             "hours": [hour._asdict() for hour in self.hours],
             "providers": self.providers,
             "rejected": [count_to_dict(rejection) for rejection in self.rejected],
@@ -143,6 +148,7 @@ def read_overview(hours: int = 24) -> Overview:
     swept_at = history.read_last_sweep()
     return Overview(
         backlog=read_backlog(),
+        causes=read_causes(parsed=MAX_PARSED),
         hours=[count_hour(start, found) for start, found in zip(starts, groups)],
         providers=find_ages(groups, now),
         rejected=history.read_rejections(starts[0]),

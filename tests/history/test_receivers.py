@@ -9,11 +9,14 @@ from django.utils import timezone
 from shop.handlers import RecordRefund
 
 from django_payment_webhooks import signals
-from django_payment_webhooks.history import receivers
-from django_payment_webhooks.history.models import Entry, Rejection, Sweep
+from django_payment_webhooks.exceptions import PermanentFailure
+from django_payment_webhooks.history import forget, read_traceback, receivers
+from django_payment_webhooks.history.models import Cause, Entry, Rejection, Sweep
 from django_payment_webhooks.history.receivers import rejections
+from django_payment_webhooks.history.tracebacks import MAX_LENGTH, describe_traceback
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
+from django_payment_webhooks.publisher import process
 from django_payment_webhooks.sweeper import sweep
 
 from ..doubles import handle, recorded_statements
@@ -264,3 +267,87 @@ def test_a_thread_that_finds_no_database_tries_again(settings, monkeypatch):
     mine.timer.join(10)
     assert mine.timer is not first
     assert Rejection.objects.get().count == 1
+
+
+# ---- what failed attempts have in common
+
+
+def fail_with(settings, error, attempts=1, **fields):
+    """Make attempts at an event whose handler raises an error, and return the event."""
+
+    def apply(self, event):
+        value = "a secret" if event else ""
+        raise error if value else ValueError
+
+    handle(settings, apply=apply)
+    event = EventFactory(**fields)
+    for _ in range(attempts):
+        Event.objects.filter(pk=event.pk).update(due_at=0)
+        process([event.pk])
+    return event
+
+
+def test_a_cause_is_written_once_by_the_first_attempt_that_fails_of_it(settings):
+    fail_with(settings, KeyError("warehouse_id"), attempts=2)
+    fail_with(settings, KeyError("warehouse_id"), order_id="A2")
+    fail_with(settings, PermanentFailure("Order 17 is gone."))
+    found = Cause.objects.order_by("exception").values_list("exception", "place", "text")
+    assert list(found) == [
+        ("KeyError", f"{__name__}.apply", "warehouse_id"),
+        (
+            "django_payment_webhooks.exceptions.PermanentFailure",
+            f"{__name__}.apply",
+            "Order … is gone.",
+        ),
+    ]
+    keys = set(Event.objects.values_list("cause_key", flat=True))
+    assert keys == set(Cause.objects.values_list("pk", flat=True))
+    titles = {str(cause) for cause in Cause.objects.all()}
+    assert f"KeyError: warehouse_id in {__name__}.apply" in titles
+
+
+def test_a_body_that_can_not_be_parsed_has_a_cause(webhook):
+    webhook(b"{")
+    found = Cause.objects.get()
+    assert (found.exception, found.place) == ("", "default")
+    assert found.text.startswith("The body can't be read: ")
+
+
+def test_the_traceback_of_the_last_attempt_is_kept_without_the_values_of_variables(settings):
+    event = fail_with(settings, KeyError("warehouse_id"), attempts=2)
+    first, last = Entry.objects.order_by("pk").values_list("traceback", flat=True)
+    assert first == ""
+    assert last == read_traceback(event)
+    assert last.endswith("KeyError: 'warehouse_id'\n")
+    assert "in apply\n    raise error" in last
+    assert last.count("a secret") == 0
+    forget(event)
+    assert read_traceback(event) == ""
+
+
+def test_a_traceback_is_cut_at_its_beginning_and_a_long_message_at_its_end():
+    def fall(depth):
+        if depth:
+            fall(depth - 1)
+        raise ValueError("x" * 10000 + "\0\ud800")
+
+    with pytest.raises(ValueError) as caught:
+        fall(200)
+    text = describe_traceback(caught.value)
+    assert len(text) <= MAX_LENGTH
+    assert "in fall" in text
+    assert "x" * 400 in text and "x" * 501 not in text
+
+    def chain(depth):
+        try:
+            if depth:
+                chain(depth - 1)
+            raise KeyError("the\0first")
+        except KeyError as error:
+            raise ValueError("\ud800" + "x" * 10000) from error
+
+    with pytest.raises(ValueError) as caught:
+        chain(10)
+    text = describe_traceback(caught.value)
+    assert len(text.encode()) <= MAX_LENGTH + 100
+    assert "\0" not in text and "\\ud800" in text

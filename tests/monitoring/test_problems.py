@@ -7,11 +7,18 @@ import pytest
 from django.utils import timezone
 
 from django_payment_webhooks.backfill.models import Run
-from django_payment_webhooks.history.models import Sweep
+from django_payment_webhooks.conf import settings
+from django_payment_webhooks.history.models import Cause, Sweep
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.monitoring import overview
+from django_payment_webhooks.monitoring import overview, problems
+from django_payment_webhooks.monitoring.causes import acknowledge
 from django_payment_webhooks.monitoring.overview import read_overview
-from django_payment_webhooks.monitoring.problems import Problem, describe_time, find_problems
+from django_payment_webhooks.monitoring.problems import (
+    Problem,
+    describe_peace,
+    describe_time,
+    find_problems,
+)
 
 from ..factories import EventFactory
 
@@ -124,4 +131,98 @@ def test_what_the_webhook_address_missed_is_wrong_for_a_day():
         {"provider": "stripe", "missed": 14, "checked": 900}
     ]
     Run.objects.filter(pk=run.pk).update(finished_at=ago(25 * 60 * 60))
+    assert find_problems(read_overview()) == []
+
+
+# ---- what is being retried, and what has failed
+
+
+def retry(number=1, seconds=10, error="TimeoutError()", **fields):
+    """Store events that are to be tried again, received a number of seconds ago."""
+    values = {"cause_key": "a" * 32, "received_at": ago(seconds), "due_at": unix(-200)}
+    return EventFactory.create_batch(number, error=error, **dict(values, **fields))
+
+
+def known(**fields):
+    """Store what the history knows of the cause."""
+    values = {"exception": "KeyError", "text": "warehouse_id", "place": "shop.handlers.apply"}
+    return Cause.objects.create(pk="a" * 32, first_seen=ago(10), **dict(values, **fields))
+
+
+def test_a_bug_is_critical_at_the_first_attempt():
+    known()
+    retry(52, error="KeyError('warehouse_id')")
+    assert find_problems(read_overview()) == [
+        Problem(
+            "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply; since 10 "
+            "seconds; next attempt in 3 minutes).",
+            True,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "critical"), [(290, []), (310, [False]), (3500, [False]), (3700, [True])]
+)
+def test_what_is_retried_is_a_problem_once_it_lasts(seconds, critical):
+    retry(1, seconds)
+    retry(1, 10)
+    found = find_problems(read_overview())
+    assert [problem.is_critical for problem in found] == critical
+    assert all("2 events are being retried (TimeoutError()" in each.text for each in found)
+
+
+def test_an_outage_is_told_within_ten_minutes_with_the_default_settings():
+    conf = (settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE, settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE)
+    assert max(conf) < 600
+
+
+def test_each_cause_of_failed_events_is_named_and_what_has_none_is_counted():
+    failed = {"status": Event.FAILED, "received_at": ago(7300), **FINAL}
+    EventFactory.create_batch(2, cause_key="b" * 32, error="PermanentFailure('no')", **failed)
+    EventFactory(**failed)
+    assert [problem.text for problem in find_problems(read_overview())] == [
+        "2 events have failed (PermanentFailure('no')), the oldest was received 2 hours ago. Fix "
+        "the cause, then replay or resolve them.",
+        "1 event has failed for other causes, the oldest was received 2 hours ago. Fix the cause, "
+        "then replay or resolve them.",
+    ]
+
+
+def test_of_many_causes_some_are_named(monkeypatch):
+    monkeypatch.setattr(problems, "MAX_NAMED", 2)
+    for letter in "abcd":
+        retry(1, error="KeyError('x')", cause_key=letter * 32)
+    found = find_problems(read_overview())
+    assert [problem.is_critical for problem in found] == [True] * 3
+    assert found[-1].text == "2 more causes of such events: see the overview."
+
+
+def test_what_is_acknowledged_is_no_problem_but_nothing_is_not_said_to_be_wrong():
+    known()
+    retry(2, 7200, error="KeyError('warehouse_id')")
+    EventFactory(status=Event.FAILED, cause_key="a" * 32, **FINAL)
+    assert acknowledge("a" * 32, "ada", "The warehouse is told.")
+    found = read_overview()
+    assert find_problems(found) == []
+    assert describe_peace(found) == (
+        "Nothing needs attention: 2 events are being retried, and 1 event has failed for causes "
+        "that are acknowledged."
+    )
+
+
+def test_what_is_retried_for_the_first_time_is_not_said_to_be_nothing():
+    retry()
+    found = read_overview()
+    assert find_problems(found) == []
+    assert describe_peace(found) == "Nothing needs attention: 1 event is being retried."
+
+
+def test_an_event_that_comes_to_no_end_is_a_problem_and_one_that_waits_is_none():
+    EventFactory(received_at=ago(7300), due_at=unix(10), attempts=7)
+    (problem,) = find_problems(read_overview())
+    text = "An event that was received 2 hours ago has still come to no end, and no attempt at it "
+    assert problem.text.startswith(text)
+    assert problem.is_critical is False
+    Event.objects.update(status=Event.WAITING, waiting_since=unix(7300))
     assert find_problems(read_overview()) == []

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ("verb", models.CharField(max_length=16)),
                 ("attempts", models.PositiveIntegerField()),
                 ("text", models.TextField(blank=True)),
+                ("traceback", models.TextField(blank=True)),
                 ("by", models.CharField(blank=True, max_length=255)),
                 (
                     "event",
@@ -62,6 +63,21 @@ class Migration(migrations.Migration):
                 ("subject", models.TextField()),
                 ("reason", models.TextField(blank=True)),
                 ("number", models.PositiveIntegerField(default=1)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Cause",
+            fields=[
+                ("key", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("exception", models.CharField(blank=True, max_length=255)),
+                ("place", models.CharField(blank=True, max_length=255)),
+                ("text", models.TextField(blank=True)),
+                ("first_seen", models.DateTimeField()),
+                ("acknowledged_by", models.CharField(blank=True, max_length=255)),
+                ("acknowledged_at", models.DateTimeField(null=True)),
+                ("acknowledged_id", models.BigIntegerField(null=True)),
+                ("acknowledged_count", models.PositiveIntegerField(default=0)),
+                ("note", models.TextField(blank=True)),
             ],
         ),
         migrations.CreateModel(

@@ -11,8 +11,13 @@ from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
-from ...monitoring.overview import Overview, read_overview
-from ...monitoring.problems import Problem, describe_time, find_problems
+from ...monitoring.overview import Overview, RetryingCount, read_overview
+from ...monitoring.problems import (
+    Problem,
+    describe_peace,
+    describe_time,
+    find_problems,
+)
 from ..terminal import TerminalCommand
 
 OK, WARNING, CRITICAL = range(3)
@@ -76,7 +81,8 @@ class Command(TerminalCommand):
             else:
                 self.stdout.write(self.style.WARNING(f"WARNING: {problem.text}"))
         if options["verbosity"] and not problems:
-            text = "Nothing is critical." if options["only_critical"] else "Nothing is wrong."
+            peace = describe_peace(overview)
+            text = "Nothing is critical." if options["only_critical"] else peace
             self.stdout.write(self.style.SUCCESS(text))
 
 
@@ -104,6 +110,16 @@ def describe_backlog(overview: Overview) -> Iterator[str]:
         count = f"over {found.number}" if found.is_bounded else str(found.number)
         age = describe_time(found.oldest_seconds) if found.number else ""
         yield f"{name:12}{count:>10}   {age}".rstrip()
+    yield describe_retrying(backlog.retrying)
+
+
+def describe_retrying(found: RetryingCount) -> str:
+    """Return the line about what is to be tried again."""
+    count = f"over {found.number}" if found.is_bounded else str(found.number)
+    if found.oldest_seconds is None:
+        return f"{'retrying':12}{count:>10}"
+    due = f"next attempt in {describe_time(found.next_seconds)}" if found.next_seconds else "due"
+    return f"{'retrying':12}{count:>10}   {describe_time(found.oldest_seconds)}, {due}"
 
 
 def describe_hours(overview: Overview) -> Iterator[str]:

@@ -1,0 +1,48 @@
+"""Tracebacks, kept short: where an attempt failed, without the values of any variable."""
+
+from __future__ import annotations
+
+from traceback import TracebackException
+
+MAX_LENGTH = 8000
+# Of an error and of each that led to it.
+MAX_MESSAGE = 500
+MAX_FRAMES = 20
+MAX_ERRORS = 4
+CUT = "  … left out …\n"
+
+
+def describe_traceback(error: Exception | None) -> str:
+    """Return the innermost frames of an error, and of those that led to it; "" for none."""
+    if error is None:
+        return ""
+    found: TracebackException | None = TracebackException(
+        type(error), error, error.__traceback__, limit=-MAX_FRAMES
+    )
+    parts: list[str] = []
+    while found is not None and len(parts) < MAX_ERRORS:
+        parts.append(describe_one(found))
+        found = find_reason(found)
+    return shorten("\n".join(reversed(parts)))
+
+
+def describe_one(found: TracebackException) -> str:
+    """Return the frames of one error, and what it says."""
+    frames = "".join(found.stack.format())
+    message = "".join(found.format_exception_only()).rstrip("\n")
+    return f"{frames}{message[:MAX_MESSAGE]}\n"
+
+
+def find_reason(found: TracebackException) -> TracebackException | None:
+    """Return the error that led to another; None if there was none, or it was not to be shown."""
+    if found.__cause__ is not None or found.__suppress_context__:
+        return found.__cause__
+    return found.__context__
+
+
+def shorten(text: str) -> str:
+    """Return the end of a text, in whole lines, without what some database does not store."""
+    text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    if len(text) <= MAX_LENGTH:
+        return text
+    return CUT + text[-MAX_LENGTH:].partition("\n")[2]

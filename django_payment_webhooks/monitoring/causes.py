@@ -1,0 +1,338 @@
+"""What is broken: failed and retried events by what they have in common.
+
+It is quick however many events have failed: the causes are found by leaping from one to the next in
+an index, and of each a bounded number of events is counted, and a few are read.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Iterator, NamedTuple, Sequence
+
+from django.db import connections, router
+from django.db.models import Min
+
+from .. import history
+from ..models import Event
+from ..providers.causes import is_bug
+
+# How many events of a cause are counted. Of what is more it is only said that there is more.
+MAX_COUNTED = 10000
+# Of how many events of a cause, the newest, it is known what they are about.
+MAX_READ = 200
+# Of how many events, of all causes together, the money is read: each must be parsed.
+MAX_PARSED = 500
+# In how many failed events, the newest, causes are looked for first.
+MAX_NEWEST = 1000
+MAX_CAUSES = 20
+MAX_TITLE = 200
+
+UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
+STATUSES = (Event.FAILED, *UNFINISHED)
+COLUMNS = ("pk", "type", "provider", "received_at", "due_at", "error")
+
+# How many events of a status have a cause, up to a bound, and which is the oldest.
+COUNT = """
+SELECT {index}, (
+    SELECT COUNT(*) FROM (
+        SELECT id FROM {table} WHERE status = %s AND cause_key = %s LIMIT {limit}
+    ) AS counted
+), (SELECT MIN(id) FROM {table} WHERE status = %s AND cause_key = %s)
+"""
+
+
+class CauseCount(NamedTuple):
+    """How many events have a cause. ``is_bounded`` is whether there are more."""
+
+    number: int
+    is_bounded: bool
+
+
+class FailureCause(NamedTuple):
+    """What is broken.
+
+    ``key`` is what the events have as ``cause_key``, ``title`` says it in words. ``failed`` events
+    have ended; those that are ``retrying`` are to be tried again, the first of them in
+    ``next_seconds``, 0.0 if now. ``first`` and ``last`` are when the oldest and the newest event
+    were received, and ``retrying_since`` when the oldest that is not given up was.
+
+    ``types``, ``providers`` and ``money``, the sums by their currencies, are those of all events,
+    or if ``is_partial`` of the newest. ``newest`` is the primary key of the newest event.
+    ``is_bug`` is whether the error is surely a bug of the host's code. ``record`` is what the
+    history has of the cause, with the first time that it was ever seen and who has acknowledged it;
+    None without.
+    """
+
+    key: str
+    title: str
+    failed: CauseCount
+    retrying: CauseCount
+    next_seconds: float | None
+    first: datetime
+    last: datetime
+    retrying_since: datetime | None
+    types: list[str]
+    providers: list[str]
+    money: dict[str, Decimal]
+    is_partial: bool
+    newest: int
+    is_bug: bool
+    is_acknowledged: bool
+    record: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON, but for times and sums, which need ``DjangoJSONEncoder``."""
+        values = dict(self._asdict())
+        record = values.pop("record")
+        for name in ("failed", "retrying"):
+            found = values[name]
+            values[name] = {"count": found.number, "is_bounded": found.is_bounded}
+        values["first_seen"] = record and record.first_seen
+        values["acknowledged_by"] = record.acknowledged_by if self.is_acknowledged else ""
+        values["note"] = record.note if self.is_acknowledged else ""
+        return values
+
+
+class Share(NamedTuple):
+    """The events of one status that have a cause: how many, the oldest, and the newest as read."""
+
+    status: str
+    number: int
+    oldest: int
+    rows: list[dict[str, Any]]
+
+
+def read_causes(limit: int = MAX_CAUSES, parsed: int = MAX_PARSED) -> list[FailureCause]:
+    """Return the causes of failed and of retried events, those with the most events first.
+
+    If there are more than ``limit``, they are those of events that are being retried, then those
+    of the newest that have failed. The money of ``parsed`` events is read, all causes together.
+    """
+    return read_named(find_keys(limit), parsed)
+
+
+def read_cause(key: str, parsed: int = MAX_PARSED) -> FailureCause | None:
+    """Return one cause; None if no event has it."""
+    for found in read_named([key], parsed):
+        return found
+    return None
+
+
+def read_named(keys: Sequence[str], parsed: int) -> list[FailureCause]:
+    """Return the causes of these keys that events have, those with the most events first."""
+    shares = read_shares(keys)
+    records = history.read_causes(list(shares))
+    oldest = read_times([share.oldest for found in shares.values() for share in found])
+    money = read_money(shares, parsed)
+    causes = [
+        summarize(key, found, oldest, money[key], records.get(key)) for key, found in shares.items()
+    ]
+    return sorted(causes, key=lambda cause: -cause.failed.number - cause.retrying.number)
+
+
+# ---- the questions
+
+
+def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows that the events' database has for a question."""
+    with connections[router.db_for_write(Event)].cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
+
+
+def find_keys(limit: int) -> list[str]:
+    """Return the keys of causes: first those of events that are being retried, then the newest."""
+    keys: dict[str, None] = {}
+    for status in UNFINISHED:
+        keys.update(dict.fromkeys(leap(status, limit)))
+    keys.update(dict.fromkeys(find_newest(limit)))
+    if len(keys) < limit:  # an old cause can stand behind a million events of another one
+        keys.update(dict.fromkeys(leap(Event.FAILED, limit)))
+    return list(keys)[:limit]
+
+
+def find_newest(limit: int) -> list[str]:
+    """Return the keys of the causes that the newest failed events have."""
+    newest = Event.objects.filter(status=Event.FAILED).order_by("-pk")
+    keys = newest.values_list("cause_key", flat=True)[:MAX_NEWEST]
+    return [key for key in dict.fromkeys(keys) if key][:limit]
+
+
+def leap(status: str, limit: int) -> Iterator[str]:
+    """Give the keys of the causes that events of a status have, up to a bound.
+
+    Each is found by one step in the index, however many events the one before has.
+    """
+    key = ""
+    for _ in range(limit):
+        others = Event.objects.filter(status=status, cause_key__gt=key)
+        key = others.aggregate(next=Min("cause_key"))["next"]
+        if key is None:
+            return
+        yield key
+
+
+def read_shares(keys: Sequence[str]) -> dict[str, list[Share]]:
+    """Return the events of each cause by their statuses; no cause that no event has."""
+    shares: dict[str, list[Share]] = {}
+    for key, status, number, oldest in count_all(keys):
+        if number:
+            share = Share(status, number, oldest, read_newest(key, status))
+            shares.setdefault(key, []).append(share)
+    # An event that was replayed since it was counted leaves a cause without any.
+    return {key: found for key, found in shares.items() if any(share.rows for share in found)}
+
+
+def count_all(keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Give for each cause and each status how many events there are, and the oldest of them."""
+    facts = {"table": Event._meta.db_table, "limit": MAX_COUNTED + 1}
+    counts = [COUNT.format(index=index, **facts) for index in range(len(STATUSES))]
+    for key in keys:
+        values = [value for status in STATUSES for value in [status, key] * 2]
+        for index, number, oldest in ask(" UNION ALL ".join(counts), values):
+            yield key, STATUSES[index], number, oldest
+
+
+def read_newest(key: str, status: str) -> list[dict[str, Any]]:
+    """Return the newest events of a cause that have a status, without their bodies."""
+    events = Event.objects.filter(status=status, cause_key=key).order_by("-pk")
+    return list(events.values(*COLUMNS)[:MAX_READ])
+
+
+def read_times(keys: Sequence[int]) -> dict[int, datetime]:
+    """Return when events were received, by their primary keys."""
+    return dict(Event.objects.filter(pk__in=keys).values_list("pk", "received_at"))
+
+
+class Sums(NamedTuple):
+    """What events are about: their sums by currencies, and of how many events these are."""
+
+    by_currency: dict[str, Decimal]
+    number: int
+
+
+def read_money(shares: dict[str, list[Share]], parsed: int) -> dict[str, Sums]:
+    """Return the sums of the newest events of each cause, by its key."""
+    most = parsed // max(len(shares), 1)
+    keys = {key: [row["pk"] for row in sort_rows(found)[:most]] for key, found in shares.items()}
+    chosen = [each for found in keys.values() for each in found]
+    events = Event.objects.in_bulk(chosen) if chosen else {}
+    return {
+        key: add_up([events[each] for each in found if each in events])
+        for key, found in keys.items()
+    }
+
+
+def add_up(events: Sequence[Event]) -> Sums:
+    """Return the sums of events. One whose sum can't be read does not count."""
+    sums: dict[str, Decimal] = {}
+    number = 0
+    for event in events:
+        # Whatever a provider's class, or what is wrong in its options, makes of it.
+        with suppress(Exception):
+            money = event.money
+            number += 1
+            if money:
+                sums[money.currency] = sums.get(money.currency, Decimal(0)) + money.amount
+    return Sums(sums, number)
+
+
+def sort_rows(shares: Sequence[Share]) -> list[dict[str, Any]]:
+    """Return the events of a cause that were read, the newest first."""
+    rows = [row for share in shares for row in share.rows]
+    return sorted(rows, key=lambda row: -row["pk"])
+
+
+# ---- the answer
+
+
+def summarize(
+    key: str, shares: Sequence[Share], oldest: dict[int, datetime], sums: Sums, record: Any
+) -> FailureCause:
+    """Return what is known of a cause."""
+    rows = sort_rows(shares)
+    retrying = [share for share in shares if share.status in UNFINISHED]
+    failed = [share for share in shares if share.status == Event.FAILED]
+    total = sum(share.number for share in shares)
+    return FailureCause(
+        key=key,
+        title=str(record) if record else rows[0]["error"][:MAX_TITLE],
+        failed=add_counts(failed),
+        retrying=add_counts(retrying),
+        next_seconds=find_next(retrying),
+        first=find_first(shares, oldest) or rows[-1]["received_at"],
+        last=rows[0]["received_at"],
+        retrying_since=find_first(retrying, oldest),
+        types=sorted({row["type"] for row in rows}),
+        providers=sorted({row["provider"] for row in rows}),
+        money=dict(sorted(sums.by_currency.items())),
+        is_partial=sums.number < total,
+        newest=rows[0]["pk"],
+        is_bug=is_bug(rows[0]["error"]),
+        is_acknowledged=record is not None and is_acknowledged(record, shares),
+        record=record,
+    )
+
+
+def add_counts(shares: Sequence[Share]) -> CauseCount:
+    """Return how many events there are in some statuses."""
+    number = sum(share.number for share in shares)
+    return CauseCount(min(number, MAX_COUNTED), number > MAX_COUNTED)
+
+
+def find_first(shares: Sequence[Share], times: dict[int, datetime]) -> datetime | None:
+    """Return when the oldest event was received; None if there is none, or it is gone."""
+    found = [times[share.oldest] for share in shares if share.oldest in times]
+    return min(found) if found else None
+
+
+def find_next(retrying: Sequence[Share]) -> float | None:
+    """Return in how many seconds the next attempt is due; None if none is to come."""
+    due = [row["due_at"] for share in retrying for row in share.rows if row["due_at"]]
+    return max(min(due) - time.time(), 0.0) if due else None
+
+
+def is_acknowledged(record: Any, shares: Sequence[Share]) -> bool:
+    """Return whether what somebody has acknowledged of a cause is still how it is.
+
+    Until as many events again have it as had it then, and for as long as one of those is left: a
+    cause that was gone and is back is news.
+    """
+    if record.acknowledged_at is None:
+        return False
+    if min(share.oldest for share in shares) > record.acknowledged_id:
+        return False
+    return count_newer(record) <= record.acknowledged_count
+
+
+def count_newer(record: Any) -> int:
+    """Return how many events have a cause since it was acknowledged, up to one that is too many."""
+    number = 0
+    for status in STATUSES:
+        newer = Event.objects.filter(
+            status=status, cause_key=record.key, pk__gt=record.acknowledged_id
+        )
+        number += newer.order_by().values("pk")[: record.acknowledged_count + 1].count()
+    return number
+
+
+def acknowledge(key: str, by: str, note: str) -> bool:
+    """Say that somebody knows of a cause: until it changes, nothing warns of it.
+
+    It has changed once as many events again have it, or once it is back after it was gone. Returns
+    whether that could be written: it needs the app ``history``, and an event that has the cause.
+    Raises ``ValueError`` if the note is blank.
+    """
+    if not note.strip():
+        raise ValueError("Say what is known of the cause: the note is blank.")
+    found = read_cause(key, parsed=0)
+    if found is None:
+        return False
+    count = found.failed.number + found.retrying.number
+    if not history.acknowledge(key, by, note, found.newest, count):
+        return False
+    history.write_audit("acknowledged", f"{found.title} ({count} events)", by, note)
+    return True
