@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
+from ..history.timeline import Step
 from ..models import Event
 from ..monitoring.overview import Hour
-from .timeline import Step
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 MARGIN = 10

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
 
+from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
@@ -24,7 +25,6 @@ from .actions import OperationsMixin
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ProviderFilter, TypeFilter, search
 from .overview import read_context, read_hours
-from .timeline import find_moment, read_order_timeline, read_timeline
 
 UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin

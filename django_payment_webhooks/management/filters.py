@@ -12,16 +12,19 @@ from difflib import get_close_matches
 from typing import Any, Iterable, NamedTuple, Sequence
 
 from django.core.management.base import CommandError
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from ..conf import settings
 from ..models import Event, digest
+from ..monitoring.overview import UNFINISHED
 from ..providers.escaping import escape
 from ..providers.subject import find_by_order, find_by_payment, list_providers
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
+# What an event is beside its status if an attempt at it has failed, and the next is to come.
+RETRYING = "retrying"
 # How many of the newest events are looked at for names that are no longer in the settings.
 LOOKED_AT = 10000
 # How many different errors are looked at.
@@ -92,10 +95,31 @@ def has_filters(options: dict[str, Any]) -> bool:
     return any(options[name] for name in FILTERS)
 
 
+def is_named(options: dict[str, Any]) -> bool:
+    """Return whether single events are named."""
+    return bool(options["ids"] or options["key"])
+
+
+def check_choice(options: dict[str, Any]) -> None:
+    """Raise ``CommandError`` if nothing says which events are to be changed."""
+    if not is_named(options) and not has_filters(options):
+        raise CommandError(
+            "Say which events: by their ids, or by an option. --status failed chooses all failed."
+        )
+    if options["batch"] < 1 or (options["limit"] is not None and options["limit"] < 1):
+        raise CommandError("--batch and --limit must be at least 1.")
+
+
+def choose(options: dict[str, Any]) -> Choice:
+    """Return the events to be changed; failed ones, unless they are named or a status is."""
+    if not options["status"] and not is_named(options):
+        options["status"] = [Event.FAILED]
+    return find_named(options, find_events(options))
+
+
 def find_events(options: dict[str, Any]) -> QuerySet:
     """Return the events that match all options."""
     conditions = {
-        "status__in": options["status"],
         "type": options["type"],
         "provider": options["provider"],
         "received_at__gte": options["since"],
@@ -104,11 +128,26 @@ def find_events(options: dict[str, Any]) -> QuerySet:
         "cause_key": options["cause"],
     }
     events = Event.objects.filter(**{name: value for name, value in conditions.items() if value})
+    if options["status"]:
+        events = events.filter(match_statuses(options["status"]))
     if options["order"]:
         events = restrict(events, find_by_order(options["order"]))
     if options["payment"]:
         events = restrict(events, find_by_payment(options["payment"]))
     return events
+
+
+def match_statuses(statuses: Sequence[str]) -> Q:
+    """Return the condition for these statuses; an event that is retrying has two."""
+    condition = Q(status__in=statuses)
+    if RETRYING in statuses:
+        condition |= Q(status__in=UNFINISHED, cause_key__isnull=False)
+    return condition
+
+
+def describe_status(event: Event) -> str:
+    """Return an event's status, or that it is to be tried again after a failed attempt."""
+    return RETRYING if event.status in UNFINISHED and event.cause_key else event.status
 
 
 def restrict(events: QuerySet, others: QuerySet) -> QuerySet:
@@ -118,7 +157,7 @@ def restrict(events: QuerySet, others: QuerySet) -> QuerySet:
 
 def find_named(options: dict[str, Any], events: QuerySet) -> Choice:
     """Return those of some events that are named; all of them if none is."""
-    if not options["ids"] and not options["key"]:
+    if not is_named(options):
         return Choice(events, [])
     accounts = {provider.account for provider in list_providers()}
     names = {digest(account, name): name for name in options["ids"] for account in accounts}

@@ -111,7 +111,8 @@ COUNT = """
 import django
 from django.conf import settings
 settings.configure(INSTALLED_APPS=["django_payment_webhooks"], SECRET_KEY="x", USE_TZ=True,
-                   DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3"}},
+                   DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3",
+                                          "NAME": ":memory:"}},
                    PAYMENT_WEBHOOKS_EXTENSIONS=["django_payment_webhooks.contrib.prometheus"],
                    PAYMENT_WEBHOOKS_PROVIDERS={"default": {"SECRETS": ["a secret of the partner"]}})
 django.setup()

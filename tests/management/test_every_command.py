@@ -48,6 +48,9 @@ OPTIONS = {
         "--dry-run",
         "--json",
     ],
+    "list_payment_webhooks": ["--status", "--cause KEY", "--limit N", "--json", "--csv"],
+    "resolve_payment_webhooks": ["--status", "--reason TEXT", "--by NAME", "--no-input"],
+    "show_payment_webhook": ["--key N", "--order ID", "--payload", "--json"],
     "sweep_payment_webhooks": [
         "--every SECONDS",
         "sweep again and again, at this interval",
@@ -59,8 +62,13 @@ OPTIONS = {
 GOING_THROUGH = [
     ("prune_payment_webhooks", "--days", "30", "--include-failed", "--no-input"),
     ("replay_payment_webhooks", "--status", "failed"),
+    ("resolve_payment_webhooks", "--status", "failed", "--reason", "by hand", "--no-input"),
 ]
+OTHERS = [("show_payment_webhook", "--order", "A1")]
 ERRORS = {
+    "list_payment_webhooks": "The database failed. Check that it can be reached.*gone away",
+    "resolve_payment_webhooks": "run it again for the rest. .*gone away",
+    "show_payment_webhook": "The database failed. Check that it can be reached.*gone away",
     "prune_payment_webhooks": "run it again for the rest. .*gone away",
     "replay_payment_webhooks": "run it again for the rest. .*gone away",
     "sweep_payment_webhooks": "what is due stays due: .*gone away",
@@ -91,7 +99,7 @@ def test_a_database_that_fails_ends_it_with_an_error(name, monkeypatch):
         raise OperationalError("The server has gone away.")
 
     monkeypatch.setattr(EventManager, "get_queryset", fail)
-    args = {command: args for command, *args in GOING_THROUGH}.get(name, [])
+    args = {command: args for command, *args in [*GOING_THROUGH, *OTHERS]}.get(name, [])
     with pytest.raises(CommandError, match=ERRORS[name]):
         call_command(name, *args)
 

@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from django_payment_webhooks.admin.timeline import read_order_timeline, read_timeline
 from django_payment_webhooks.history.models import AuditRecord, Entry
+from django_payment_webhooks.history.timeline import read_order_timeline, read_timeline
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.batches import iterate
 from django_payment_webhooks.operations.pruning import (

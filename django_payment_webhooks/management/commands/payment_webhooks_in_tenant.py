@@ -8,16 +8,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...tenants import get_tenants
+from ..terminal import TerminalCommand
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Run a command among the events of one tenant, or of each."""
-
-    # They would hide what is to be looked at behind what they find.
-    requires_system_checks = ()
 
     help = (
         "Run another command with the events of one tenant, or of each tenant in turn: "

@@ -15,15 +15,7 @@ from ...operations.batches import Progress, iterate
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...publisher import flush
-from ..filters import (
-    Choice,
-    add_filters,
-    add_names,
-    describe_nothing,
-    find_events,
-    find_named,
-    has_filters,
-)
+from ..filters import add_filters, add_names, check_choice, choose, describe_nothing, is_named
 from ..terminal import TerminalCommand, add_by, count_events
 
 # After how many events the messages get time to be sent.
@@ -58,7 +50,7 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Replay the events, and print what became of them."""
-        check(options)
+        check_choice(options)
         work = self.dry_run if options["dry_run"] else self.replay
         choice = choose(options)
         result = work(choice.events, options)
@@ -118,28 +110,6 @@ class Command(TerminalCommand):
         wrong = list(list_wrong(result))
         if wrong:
             raise CommandError("\n".join(wrong))
-
-
-def check(options: dict[str, Any]) -> None:
-    """Raise ``CommandError`` for options that make no sense."""
-    if not is_named(options) and not has_filters(options):
-        raise CommandError(
-            "Say which events: by their ids, or by an option. --status failed chooses all failed."
-        )
-    if options["batch"] < 1 or (options["limit"] is not None and options["limit"] < 1):
-        raise CommandError("--batch and --limit must be at least 1.")
-
-
-def is_named(options: dict[str, Any]) -> bool:
-    """Return whether single events are named."""
-    return bool(options["ids"] or options["key"])
-
-
-def choose(options: dict[str, Any]) -> Choice:
-    """Return the events that are chosen by their names and by the other options."""
-    if not options["status"] and not is_named(options):
-        options["status"] = [Event.FAILED]
-    return find_named(options, find_events(options))
 
 
 def is_any(result: dict[str, Any]) -> bool:

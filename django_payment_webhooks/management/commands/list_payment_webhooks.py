@@ -1,0 +1,62 @@
+"""``manage.py list_payment_webhooks``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ...models import Event
+from ..filters import RETRYING, add_filters, describe_nothing, find_events
+from ..tables import draw_table, make_row, write_csv
+from ..terminal import TerminalCommand, count_events
+
+NAMES = (
+    *("key", "received_at", "status", "attempts", "provider", "type", "order_id", "payment_id"),
+    *("money", "event_id", "cause", "error"),
+)
+
+
+class Command(TerminalCommand):
+    """List events."""
+
+    help = (
+        "List payment webhook events, the newest first. The options all must match; without any, "
+        "the newest events are listed. An event is retrying if an attempt at it has failed and the "
+        "next is to come. Errors are redacted. Exits with 0, also if no event matches, and with 1 "
+        "if an option has a name that is not known."
+    )
+
+    def add_arguments(self, parser: Any) -> None:
+        """Add the options."""
+        add_filters(parser, {*Event.TRANSITIONS, RETRYING}, "default: all")
+        add = parser.add_argument
+        text = "list at most N events (default: 50)"
+        add("--limit", type=int, default=50, metavar="N", help=text)
+        add("--oldest-first", action="store_true", help="list the oldest events, not the newest")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="print one JSON object")
+        text = "print a file for a spreadsheet, safe from formulas"
+        form.add_argument("--csv", action="store_true", help=text)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """List them."""
+        if options["limit"] < 1:
+            raise CommandError("--limit must be at least 1.")
+        order = "pk" if options["oldest_first"] else "-pk"
+        found = list(find_events(options).order_by(order)[: options["limit"] + 1])
+        rows = [make_row(event) for event in found[: options["limit"]]]
+        nothing = "" if rows else describe_nothing(options)
+        has_more = len(found) > len(rows)
+        if options["json"]:
+            self.stdout.write(json.dumps({"events": rows, "has_more": has_more}))
+            return
+        if options["csv"]:
+            write_csv(self.stdout, rows, NAMES)
+        else:
+            lines = [nothing] if nothing else draw_table(rows)
+            self.stdout.write("\n".join(lines))
+        if has_more:
+            text = f"There are more than these {count_events(len(rows))}: raise --limit, or narrow"
+            self.stderr.write(f"{text} it down by the options.")

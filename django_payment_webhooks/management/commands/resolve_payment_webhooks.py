@@ -1,0 +1,116 @@
+"""``manage.py resolve_payment_webhooks``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import Error
+from django.db.models import QuerySet
+
+from ...operations.batches import Progress, count_some, iterate
+from ...operations.resolve import RESOLVABLE, resolve
+from ..filters import add_filters, add_names, check_choice, choose, describe_nothing, is_named
+from ..terminal import TerminalCommand, add_by, add_no_input, count_events
+
+REFUSAL = "Nothing was marked."
+
+
+class Command(TerminalCommand):
+    """Mark events as handled by hand."""
+
+    help = (
+        "Mark payment webhook events as handled by hand: somebody has shipped the order, or has "
+        "refunded it in the provider's portal. From then on no event has their effect again. Name "
+        "them by the provider's event ids, or choose them by the options, which all must match. It "
+        "asks before it begins, as it can't be undone. Exits with 0 if all of them were marked, or "
+        "if none matches, and with 1 if some could not be marked or were not found."
+    )
+    after_failure = "What was marked is marked; run it again for the rest."
+
+    def add_arguments(self, parser: Any) -> None:
+        """Add the options."""
+        add_names(parser)
+        add_filters(parser, RESOLVABLE, "default, unless events are named: failed")
+        add = parser.add_argument
+        add("--limit", type=int, metavar="N", help="at most N events, the oldest first")
+        text = "read N events at a time (default: 500)"
+        add("--batch", type=int, default=500, metavar="N", help=text)
+        add_by(parser, "has handled them")
+        add_no_input(parser)
+        add("--dry-run", action="store_true", help="only say how many events it would be")
+        add("--json", action="store_true", help="print the result as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Mark them, and print how many they were."""
+        check_choice(options)
+        if not options["reason"].strip():
+            raise CommandError("Say what was done by hand, and why: --reason TEXT.")
+        choice = choose(options)
+        if options["dry_run"]:
+            counts = Counter(resolved=count_all(choice.events, options["limit"]))
+            problems: Counter[str] = Counter()
+        else:
+            self.ask(choice.events, options)
+            counts, problems = self.resolve(choice.events, options)
+        result = {"resolved": 0, "left": 0, **counts, "problems": problems}
+        result.update(not_found=choice.missing, dry_run=options["dry_run"])
+        self.report(result, options)
+
+    def ask(self, events: QuerySet, options: dict[str, Any]) -> None:
+        """Raise ``CommandError`` unless whoever runs the command is sure."""
+        number, is_bounded = count_some(events) if options["interactive"] else (0, False)
+        limit = options["limit"]
+        if limit is not None and number >= limit:
+            number, is_bounded = limit, False
+        if number:
+            more = "more than " if is_bounded else ""
+            question = f"Mark {more}{count_events(number)} as handled by hand? No event will have "
+            question += f"{'its' if number == 1 else 'their'} effect any more. It can't be undone."
+            self.confirm(question, REFUSAL, options)
+
+    def resolve(self, events: QuerySet, options: dict[str, Any]) -> tuple[Counter, Counter]:
+        """Mark events. Returns how many were marked and left, and the problems."""
+        counts = Counter(resolved=0, left=0)
+        problems: Counter[str] = Counter()
+        progress = Progress(self.stderr, events)
+        for count, event in enumerate(iterate(events, options["batch"]), 1):
+            try:
+                is_done = resolve(event, options["by"], options["reason"])
+            except Error:
+                raise
+            except Exception as error:
+                # Its effect was had for another order, or its provider can't be loaded.
+                problems[f"{type(error).__name__}: {error}"] += 1
+                is_done = False
+            counts["resolved" if is_done else "left"] += 1
+            progress.show(event.pk, count)
+            if count == options["limit"]:
+                break
+        progress.clear()
+        return counts, problems
+
+    def report(self, result: dict[str, Any], options: dict[str, Any]) -> None:
+        """Print the result. Raises ``CommandError`` if not every event could be marked."""
+        is_any = result["resolved"] or result["left"] or is_named(options)
+        nothing = "" if is_any else describe_nothing(options)
+        would = "would be " if options["dry_run"] else ""
+        text = f"{count_events(result['resolved'])} {would}marked as handled by hand"
+        text += f", {result['left']} left as they are" if result["left"] else ""
+        if options["json"]:
+            self.stdout.write(json.dumps(result))
+        elif options["verbosity"]:
+            self.stdout.write(nothing or text)
+        wrong = [f"{name} was not found." for name in result["not_found"]]
+        wrong += [f"{count_events(count)}: {why}" for why, count in result["problems"].items()]
+        if result["left"] > sum(result["problems"].values()):
+            wrong.append("Events that are processed or duplicates have had their effect already.")
+        if wrong:
+            raise CommandError("\n".join(wrong))
+
+
+def count_all(events: QuerySet, limit: int | None) -> int:
+    """Return how many events there are, up to a limit."""
+    return events.count() if limit is None else min(events.count(), limit)
