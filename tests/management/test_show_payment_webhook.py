@@ -38,7 +38,7 @@ def event():
         **FINAL,
     )
     facts = {"event": event, "at": timezone.now(), "verb": "failed", "attempts": 2}
-    Entry.objects.create(**facts, text=event.error)
+    Entry.objects.create(**facts, text=event.error, traceback=f"in ship\nKeyError: {PERSON}")
     return event
 
 
@@ -50,7 +50,7 @@ def test_all_that_is_known_is_shown_by_any_name(event, name):
     assert "status            failed" in lines
     assert "money             10.00 EUR" in lines
     text = "\n".join(lines)
-    for word in ("KeyError('warehouse_id')", "timeline", "  received  ", '"order_id": '):
+    for word in ("KeyError('warehouse_id')", "timeline", "  received  ", "in ship", '"order_id": '):
         assert word in text
     assert PERSON not in text
 

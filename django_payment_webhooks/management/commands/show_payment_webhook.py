@@ -104,6 +104,7 @@ def describe(event: Event, shows_payload: bool) -> dict[str, Any]:
         "cause": event.cause_key or "",
         "error": redact_text(event.error, list_ids(event)),
         "timeline": [describe_step(step) for step in read_timeline(event)],
+        "traceback": redact_text(history.read_traceback(event)),
         "payload": read_payload(event, shows_payload),
     }
 
@@ -144,13 +145,13 @@ def read_payload(event: Event, is_whole: bool) -> Any:
 def write_text(facts: dict[str, Any]) -> Iterator[str]:
     """Give the lines about an event."""
     for name, value in facts.items():
-        if name not in ("timeline", "payload") and value != "":
+        if name not in ("timeline", "traceback", "payload") and value != "":
             yield f"{name:16}  {escape(value)}"
     yield "timeline"
     for step in facts["timeline"]:
         details = [step["text"], step["by"] and f"by {step['by']}", step["other"]]
         yield escape("  ".join(["", step["at"], step["verb"], *filter(None, details)]))
-    for name in ("payload",):
+    for name in ("traceback", "payload"):
         if facts[name]:
             yield name
             yield from indent(facts[name])
