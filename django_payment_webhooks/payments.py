@@ -35,7 +35,7 @@ def require_subject(event: Event) -> None:
     """Raise ``PermanentFailure`` if an event names neither its order nor its payment."""
     if not event.order_key and not event.payment_key:
         raise PermanentFailure(
-            "The event has no order_id. Nor has it a payment_id, whose charge could tell the order."
+            "The event has no order_id, and no payment_id whose charge could name the order."
         )
 
 
@@ -44,7 +44,7 @@ def require_money(event: Event) -> Money:
     try:
         money: Money | None = event.money
     except ValueError as error:
-        raise PermanentFailure(f"The event's money can't be read: {error}.") from error
+        raise PermanentFailure(f"The event's amount can't be read: {error}.") from error
     if money is None:
         raise PermanentFailure("The event has no amount.")
     return money
@@ -56,7 +56,7 @@ def read_sum(name: str, value: Sum) -> Money:
         amount, currency = value
         return read_money(amount, currency, MAJOR)
     except (TypeError, ValueError) as error:
-        raise PermanentFailure(f"{name}() returned no sum of money: {error}.") from error
+        raise PermanentFailure(f"{name}() did not return an amount of money: {error}.") from error
 
 
 def name_object(event: Event, kind: str) -> str:
@@ -94,7 +94,8 @@ class OrderHandler(Handler):
         require_subject(event)
         if not event.order_key:
             raise NotReady(
-                f"It names the payment {event.payment_id} alone, and no event of that an order yet."
+                f"It names only the payment {event.payment_id}, "
+                "and no event of that names an order yet."
             )
         return f"{self.effect}:{event.order_key}"
 
@@ -107,7 +108,7 @@ class OrderHandler(Handler):
         if not event.order_id:
             raise PermanentFailure(
                 "The event has no order_id, and no event of its payment, "
-                f"{event.payment_id}, tells the order."
+                f"{event.payment_id}, names the order."
             )
         order = self.get_order(event)
         if order is None:

@@ -105,7 +105,7 @@ class RetryPolicy:
         result = method(event)
         if result is not None and isinstance(result, UNFINISHED):
             name = getattr(method, "__name__", "the handler")
-            raise PermanentFailure(f"{name}() is async or a generator: it has done nothing.")
+            raise PermanentFailure(f"{name}() is async or a generator: it did nothing.")
         return result
 
     def find_handler(self, event: Event) -> Handler:

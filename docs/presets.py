@@ -140,12 +140,12 @@ class Preset:
         """Return the page."""
         parts = [
             f"# {self.title}",
-            f"{self.about} What follows is what the preset `{self.name}` knows.",
+            f"{self.about} This page shows what the preset `{self.name}` does.",
             f"## At {self.brand}\n\n{self.write_steps()}",
             f"## Settings\n\n{self.write_settings()}",
             f"## What its events become\n\n{self.write_types()}",
             f"## What is special\n\n{self.write_special()}",
-            f"## Where each fact is\n\n{self.write_fields()}",
+            f"## Where each field is\n\n{self.write_fields()}",
             f"## Try it\n\n{self.write_trial()}",
             f"## Sources\n\n{write_text(self.paragraphs[0])}",
         ]
@@ -161,15 +161,15 @@ class Preset:
     def write_steps(self):
         """Return what to click at the provider."""
         steps = [
-            f"Read [how it sends webhooks]({self.provider.docs}), and create one with the address"
-            f" `{HOST}{PATH}{self.name}`. (The path before `payment` is that of your own URLs.)"
+            f"Read [how it sends webhooks]({self.provider.docs}), and create one with the URL"
+            f" `{HOST}{PATH}{self.name}`. (The path before `payment` depends on your own URLs.)"
         ]
         if self.provider.events:
-            steps.append(f"Switch on: {', '.join(map(quote_name, self.provider.events))}.")
+            steps.append(f"Enable: {', '.join(map(quote_name, self.provider.events))}.")
         if self.needs_secrets:
-            step = f"Put the secret that it signs with into the environment, as `{self.variable}`."
-            told = f"Set `{self.variable}` in the environment; *Sources*, below, says to what."
-            steps.append(step if self.is_played else told)
+            signs = f"Put its signing secret into the environment variable `{self.variable}`."
+            other = f"Set the environment variable `{self.variable}`; see *Sources* below for how."
+            steps.append(signs if self.is_played else other)
         return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
     def write_settings(self):
@@ -210,18 +210,18 @@ class Preset:
         if provider.test_mode:
             yield '# "LIVE": False,  # for an installation that takes events of test mode alone'
         if provider.addresses:
-            yield "# How many proxies of yours are in front: then its addresses are checked."
+            yield "# How many of your own proxies are in front. Turns on the check of addresses."
             yield '# "TRUSTED_PROXIES": 1,'
 
     def write_types(self):
         """Return the table of the provider's types and ours."""
         if not self.types:
-            return "Its types keep their names. `TYPES` gives those that you handle other ones."
+            return "Its types keep their names. Rename those that you handle with `TYPES`."
         rows = [
             (self.write_rule(rule), f"`{rule.type}`", write_handler(rule.type))
             for rule in sorted(self.provider.rules, key=lambda rule: TYPES.index(rule.type))
         ]
-        table = write_table((self.brand, "Here", "Derive the handler from"), rows)
+        table = write_table((self.brand, "Type here", "Derive the handler from"), rows)
         return (
             f"{table}\n\nAny other event is kept under its own name, and `ignored` unless you have"
             " a handler for it. The handlers are the same for every provider: see"
@@ -249,16 +249,16 @@ class Preset:
         yield f"The body is {self.body}. {UNITS[provider.amount_unit]}"
         yield self.write_answer()
         yield self.write_resending()
-        yield "It can repeat an event, and promises no order; the app takes care of both."
+        yield "It can resend an event, and guarantees no order; the app takes care of both."
         if provider.needs_confirmation:
             yield (
-                "`CONFIRM` names a function of yours. It is given the event, asks the provider, and"
-                " returns what the webhook should have said; that is what your handlers see:"
-                " {doc}`../howto/providers` has one."
+                "`CONFIRM` is the path of a function of yours. It receives the event, asks the"
+                " provider, and returns what the webhook should have said. Your handlers see that:"
+                " {doc}`../howto/providers` has an example."
             )
         if provider.addresses:
             networks = ", ".join(f"`{each}`" for each in provider.addresses)
-            yield f"It sends from {networks}. `TRUSTED_PROXIES`, which can be 0, has that checked."
+            yield f"It sends from {networks}. Set `TRUSTED_PROXIES`, which can be 0, to check that."
         if provider.test_mode:
             yield (
                 f"An event is of test mode if {write_condition(provider.test_condition)}. It is"
@@ -266,7 +266,7 @@ class Preset:
             )
         if provider.ping_methods:
             methods = " and ".join(f"`{each}`" for each in provider.ping_methods)
-            yield f"{methods} only asks whether somebody is there, and is answered with 200."
+            yield f"{methods} only checks whether the URL responds, and is answered with 200."
 
     def write_place(self):
         """Return where the signature is."""
@@ -292,10 +292,10 @@ class Preset:
         """Return for how long an event can come again."""
         seconds = self.provider.resends_for
         if seconds == Provider.resends_for:
-            return "How long it sends an event again is not known; 90 days are assumed."
+            return "How long it resends an event is not known; 90 days are assumed."
         hours = seconds // 3600
         span = f"{hours} hours" if hours < 72 else f"{hours // 24} days"
-        return f"It sends an event again for up to {span}: delete no row before."
+        return f"It resends an event for up to {span}: do not delete rows before that."
 
     def write_fields(self):
         """Return the table of the fields."""
@@ -311,14 +311,14 @@ class Preset:
         subject = "--order A1" if self.takes_order(event_type) else "--set payment_id=P1"
         arguments = f"--provider {self.name} {event_type} {subject}"
         command = fence("console", f"$ python manage.py send_payment_webhook {arguments}")
-        more = "`--set amount=25.00` sends another sum, `--forge` a forged signature."
+        more = "Add `--set amount=25.00` for another amount, or `--forge` for a forged signature."
         if self.provider.needs_confirmation:
-            more = "Your function is then asked about it, and must know what was sent."
+            more = "The worker then calls your function, which must know what was sent."
         text = f"With the settings above, a running server and a worker:\n\n{command}\n\n{more}"
         if not self.is_played:
             text = (
-                f"What {self.brand} signs with a key that nobody else has, no command can play."
-                " Take its sandbox; in tests, name a key of your own by `SIGNING_KEY`."
+                f"{self.brand} signs with a private key, so no command can play it. Use its"
+                " sandbox; in tests, set a key of your own with `SIGNING_KEY`."
             )
         program = dedent(PROGRAMS.get(self.name, "")).format(path=PATH + self.name)
         refused = "If a webhook is refused, {doc}`../howto/401` says why."
@@ -415,17 +415,17 @@ def write_index(known):
 # Providers
 
 Each of these is a preset: `{{"PRESET": "stripe", "SECRETS": [...]}}` is all that the settings need.
-An option beside it overrides what the preset says. A provider that is not here is
-{{doc}}`described by options <../howto/providers>`.
+Any other option overrides the preset's. If your provider is not here,
+{{doc}}`describe it by options <../howto/providers>`.
 
 {table}
 
 Proof
-: What shows that a webhook comes from the provider.
+: How a webhook proves that it comes from the provider.
 
 Trust
-: What the app believes. Some webhooks prove too little: a function of yours fetches what is true.
-  *Addresses*: the provider publishes from where it sends, and that can be checked as well.
+: What the app believes. Some webhooks prove too little: a function of yours fetches the truth.
+  *Addresses*: the provider publishes where it sends from, and the app can check that, too.
 
 ```{{toctree}}
 :hidden:

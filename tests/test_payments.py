@@ -155,7 +155,7 @@ def test_a_payment_without_an_order_is_a_permanent_failure():
 
 def test_a_payment_that_names_only_itself_waits_for_who_tells_its_order():
     event = EventFactory.build(order_id="", payment_id="pay_1")
-    with pytest.raises(NotReady, match="It names the payment pay_1 alone"):
+    with pytest.raises(NotReady, match="It names only the payment pay_1"):
         concrete(OrderPaidHandler).idempotency_key(event)
 
 
@@ -179,7 +179,7 @@ def test_an_event_that_lacks_what_names_its_effect_fails_and_changes_nothing(
     process([event.pk])
     row = Event.objects.get()
     assert (row.status, row.attempts, row.due_at, row.idempotency_key) == ("failed", 1, None, None)
-    assert "The event has no order_id." in row.error
+    assert "The event has no order_id, and no payment_id" in row.error
     assert received_signals.names() == ["event_failed"]
     assert published() == []
 
@@ -275,7 +275,7 @@ def test_a_price_that_is_no_sum_of_money_fails_and_names_the_method(price, paid_
     event = EventFactory()
     process([event.pk])
     assert read(event).status == "failed"
-    assert "get_price() returned no sum of money" in read(event).error
+    assert "get_price() did not return an amount of money" in read(event).error
 
 
 @pytest.mark.django_db(transaction=True)

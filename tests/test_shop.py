@@ -93,7 +93,7 @@ def why_unread(amount):
     """Return what an event says of an amount that is no sum of money."""
     if amount in (None, ""):
         return "The event has no amount."
-    return "The event's money can't be read: the amount"
+    return "The event's amount can't be read: the amount"
 
 
 BAD_SUMS = [
@@ -180,7 +180,7 @@ def test_an_order_that_does_not_exist_is_waited_for_and_not_paid(order):
     event = pay("A2")
     assert (event.status, event.idempotency_key) == (Event.WAITING, None)
     assert event.error == "There is no order A2 yet."
-    check_failed(pay(""), "The event has no order_id.")
+    check_failed(pay(""), "The event has no order_id, and no payment_id")
     assert (Order.objects.get().status, ledger()) == (Order.NEW, [])
 
 

@@ -754,11 +754,11 @@ UNPARSABLE = {
     ),
     "time is no time": (
         b'{"event_id": "e", "type": "t", "created_at": 1712051212045}',
-        "created_at is a number that is no time of this century",
+        "created_at is a number, but not a time of this century",
     ),
     "time is digits": (
         b'{"event_id": "e", "type": "t", "created_at": "1712051212"}',
-        "created_at is no time in ISO 8601",
+        "created_at is not an ISO 8601 time",
     ),
     "not UTF-8": (BODY.replace(b"A1", b"\xff"), "can't be read"),
     "Latin-1": (BODY.replace(b"A1", b"\xe9"), "can't be read"),

@@ -56,7 +56,7 @@ def dry_run(event: Event) -> DryRun:
     if not event.type:
         return parse_again(event)
     if event.idempotency_key:
-        text = "Its effects are committed. Only its delivery would be repeated, without a dry run."
+        text = "Its effects are committed. Only its delivery would be repeated."
         return DryRun(Event.APPLIED, text, [])
     if is_taken(event):
         return DryRun(TAKEN, "A worker has it at the moment.", [])
@@ -73,7 +73,7 @@ def run_handler(event: Event) -> DryRun:
     except Undone as undone:
         return DryRun(Event.APPLIED, str(undone), find_writes(captured))
     except Overtaken:
-        return DryRun(TAKEN, "A worker took it meanwhile.", [])
+        return DryRun(TAKEN, "A worker has taken it in the meantime.", [])
     except Exception as error:
         return describe_end(event, error)
 
@@ -115,14 +115,14 @@ def parse_again(event: Event) -> DryRun:
     if drafts and not drafts[0].type:
         return DryRun(Event.FAILED, f"It still can't be parsed. {drafts[0].error}", [])
     texts = [describe_draft(draft) for draft in drafts]
-    return DryRun(Event.PROCESSED, f"It can be parsed by now. {' '.join(texts)}", [])
+    return DryRun(Event.PROCESSED, f"It can be parsed now. {' '.join(texts)}", [])
 
 
 def describe_draft(draft: Event) -> str:
     """Say whether an event of a body would be stored."""
     order = f" of order {draft.order_id}" if draft.order_id else ""
     if Event.objects.filter(dedup_key=draft.dedup_key).exists():
-        return f"{draft}{order} is stored already."
+        return f"{draft}{order} has already been stored."
     return f"{draft}{order} would be stored."
 
 

@@ -188,7 +188,7 @@ def check_pattern(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if groups != 1:
         raise ValueError(f"{pattern!r} has {groups} groups, and needs one")
     return pattern

@@ -42,7 +42,7 @@ class JWSSignature(HMACSignature):
         load_jws()
         key = super().decode_secret(secret)
         if key.startswith(b"-----BEGIN") and any(name.startswith("HS") for name in self.algorithms):
-            raise ValueError("is a public key, with which anybody could sign by HMAC")
+            raise ValueError("is a public key, with which anyone could sign by HMAC")
         return key
 
     def find_signer(

@@ -65,7 +65,7 @@ def read_currency(value: Any) -> str:
     # Only ASCII: in upper case some other letters would become a code.
     code = value.upper() if isinstance(value, str) and value.isascii() else ""
     if not CURRENCY.match(code):
-        raise ValueError(f"the currency {show(value)} is no code of ISO 4217")
+        raise ValueError(f"the currency {show(value)} is not an ISO 4217 code")
     return code
 
 

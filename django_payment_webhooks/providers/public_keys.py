@@ -129,7 +129,7 @@ def load_public_key(pem: bytes) -> Any:
         return load(pem)
     except Exception:
         # Of the kinds of errors, and of their texts, the package makes no promise.
-        raise ValueError("is no public key in PEM") from None
+        raise ValueError("is not a public key in PEM") from None
 
 
 def find_arguments(key: Any, digest: str) -> list[Any]:

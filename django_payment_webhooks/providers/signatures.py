@@ -122,14 +122,14 @@ class HMACSignature:
     #: The address as the provider knows it, for a ``content`` with ``{url}``. Never taken from the
     #: request, as a proxy may have changed that.
     url = ""
-    #: A pattern whose one group finds the time of signing in ``timestamp_header``, or in the
+    #: A pattern whose one group finds the signing time in ``timestamp_header``, or in the
     #: signature's own header. Without a pattern it is where ``signature_template`` has it; without
     #: that either, the scheme has no timestamp.
     timestamp_pattern = ""
     timestamp_header = ""
-    #: How the time of signing is written: ``s`` or ``ms`` (Unix time) or ``iso``.
+    #: How the signing time is written: ``s`` or ``ms`` (Unix time) or ``iso``.
     timestamp_unit = "s"
-    #: How far the time of signing may be from now, before or after, in seconds; None for any.
+    #: How far the signing time may be from now, before or after, in seconds; None for any.
     tolerance: float | None = 300
     #: The status that answers a webhook which is not proved to be genuine.
     refusal_status = 401
@@ -224,7 +224,7 @@ class HMACSignature:
         )
 
     def derive_timestamp_pattern(self) -> str:
-        """Return the pattern that finds the time of signing, "" if the scheme has none."""
+        """Return the pattern that finds the signing time, "" if the scheme has none."""
         if self.timestamp_pattern or self.timestamp_header:
             return self.timestamp_pattern or r"\A(.+)\Z"
         return derive_pattern(self.signature_template, "timestamp", r"[^,;\s]+")
@@ -315,7 +315,7 @@ class HMACSignature:
         """Return the headers that prove a webhook, by name: the inverse of :meth:`verify`.
 
         Only for sending. ``meta`` has the other headers, some of which may be signed.
-        ``timestamp`` is the time of signing as :meth:`read_timestamp` returns it.
+        ``timestamp`` is the signing time as :meth:`read_timestamp` returns it.
         """
         headers = {}
         if not self.signature_field:
@@ -328,7 +328,7 @@ class HMACSignature:
         return headers
 
     def read_timestamp(self, meta: Mapping[str, Any]) -> str | None:
-        """Return the time of signing as it was sent.
+        """Return the signing time as it was sent.
 
         It is "" if the scheme has no time, and None if the time is missing or malformed.
         """
@@ -342,11 +342,11 @@ class HMACSignature:
         return None
 
     def has_timestamp(self) -> bool:
-        """Whether the scheme has a time of signing."""
+        """Whether the scheme has a signing time."""
         return bool(self.derive_timestamp_pattern())
 
     def check_age(self, timestamp: str) -> None:
-        """Raise ``WebhookRefused`` for a time of signing that is too far away. "" is no time."""
+        """Raise ``WebhookRefused`` for a signing time that is too far away. "" is no time."""
         if not timestamp or self.tolerance is None:
             return
         age = time.time() - self.read_seconds(timestamp)
@@ -354,7 +354,7 @@ class HMACSignature:
             raise self.refuse("stale" if age > 0 else "future")
 
     def read_seconds(self, timestamp: str) -> float:
-        """Return a time of signing in Unix seconds. Raises ``WebhookRefused``."""
+        """Return a signing time in Unix seconds. Raises ``WebhookRefused``."""
         if self.timestamp_unit != "iso":
             return int(timestamp) / (1000 if self.timestamp_unit == "ms" else 1)
         try:
@@ -363,7 +363,7 @@ class HMACSignature:
             raise self.refuse("malformed_signature") from None
 
     def write_timestamp(self, seconds: float) -> str:
-        """Return a time of signing as the provider writes it. Only for sending."""
+        """Return a signing time as the provider writes it. Only for sending."""
         moment = django_timezone.now().fromtimestamp(int(seconds), read_zone("UTC"))
         return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp() else ""
 

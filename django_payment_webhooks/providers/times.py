@@ -67,9 +67,9 @@ def read_unix(value: Any, unit: int) -> datetime:
     if isinstance(value, str) and DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise ValueError("is no time in Unix seconds: look at TIME_FORMAT")
+        raise ValueError("is not a time in Unix seconds: look at TIME_FORMAT")
     if not FIRST * unit <= value <= LAST * unit:
-        raise ValueError("is a number that is no time of this century: look at TIME_FORMAT")
+        raise ValueError("is a number, but not a time of this century: look at TIME_FORMAT")
     return datetime.fromtimestamp(float(value / unit), timezone.utc)
 
 
@@ -77,7 +77,7 @@ def read_iso(text: str, zone: tzinfo) -> datetime:
     """Return a moment in ISO 8601, with date and time. Raises ``ValueError``."""
     found = ISO.fullmatch(text.strip())
     if not found:
-        raise ValueError("is no time in ISO 8601: look at TIME_FORMAT")
+        raise ValueError("is not an ISO 8601 time: look at TIME_FORMAT")
     *parts, fraction, offset = found.groups()
     microseconds = int((fraction or "")[:6].ljust(6, "0"))
     tz = read_zone(offset.upper()) if offset else zone
@@ -96,7 +96,7 @@ def read_rfc2822(text: str, zone: tzinfo) -> datetime:
     """Return a moment as in the head of a mail (RFC 2822, 3.3). Raises ``ValueError``."""
     parts = parsedate_tz(text)
     if parts is None:
-        raise ValueError("is no time in RFC 2822: look at TIME_FORMAT")
+        raise ValueError("is not an RFC 2822 time: look at TIME_FORMAT")
     if not MAIL_ZONE.search(text):
         return make_moment(*parts[:6], 0, zone)
     make_moment(*parts[:6])

@@ -263,7 +263,7 @@ def test_an_event_that_is_done_stays_so(trial, status):
 def test_of_a_committed_effect_only_the_delivery_is_left(settings, trial, status):
     handle(settings, apply=raising(AssertionError("It was applied again.")))
     run = trial(EventFactory(status=status, idempotency_key=digest("k")))
-    text = "Its effects are committed. Only its delivery would be repeated, without a dry run."
+    text = "Its effects are committed. Only its delivery would be repeated."
     assert run == ("applied", text, [])
 
 
@@ -306,7 +306,7 @@ def test_a_worker_that_comes_first_while_the_handler_prepares_wins(settings, rec
         Event.objects.get(pk=event.pk).reschedule(0)
 
     handle(settings, prepare=prepare)
-    assert dry_run(EventFactory()) == ("taken", "A worker took it meanwhile.", [])
+    assert dry_run(EventFactory()) == ("taken", "A worker has taken it in the meantime.", [])
 
 
 # ---- within a transaction
@@ -370,11 +370,11 @@ def test_a_body_that_still_can_not_be_parsed_says_why(unparsed, trial):
 
 def test_a_body_that_can_be_parsed_by_now_says_what_would_be_stored(unparsed, trial, settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"FIELDS": {"provider_event_id": "uid"}}}
-    text = "It can be parsed by now. charge.succeeded evt_1 of order A1 would be stored."
+    text = "It can be parsed now. charge.succeeded evt_1 of order A1 would be stored."
     assert trial(unparsed) == ("processed", text, [])
     EventFactory(provider_event_id="evt_1")
     assert trial(unparsed).explanation.endswith(
-        "charge.succeeded evt_1 of order A1 is stored already."
+        "charge.succeeded evt_1 of order A1 has already been stored."
     )
 
 

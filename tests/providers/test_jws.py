@@ -86,7 +86,7 @@ def test_whatever_else_is_refused():
 
 
 def test_a_public_key_is_no_shared_secret():
-    with pytest.raises(ValueError, match="anybody could sign"):
+    with pytest.raises(ValueError, match="anyone could sign"):
         make(ALGORITHMS=["RS256", "HS256"]).decode_secret(write_public(RSA))
 
 

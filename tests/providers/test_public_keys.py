@@ -64,12 +64,12 @@ def test_any_of_several_keys_can_have_signed():
 
 @pytest.mark.parametrize("secret", ["", "x" * 32, None, "-----BEGIN PUBLIC KEY-----\nAAAA\n"])
 def test_what_is_no_public_key_is_said(secret):
-    with pytest.raises(ValueError, match="is no public key in PEM|is not text"):
+    with pytest.raises(ValueError, match="is not a public key in PEM|is not text"):
         make(KEYS["rsa"]).decode_secret(secret)
 
 
 def test_a_private_key_is_no_secret_for_the_settings():
-    with pytest.raises(ValueError, match="is no public key"):
+    with pytest.raises(ValueError, match="is not a public key"):
         make(KEYS["rsa"]).decode_secret(write_private(KEYS["rsa"]))
 
 

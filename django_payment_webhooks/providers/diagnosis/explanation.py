@@ -145,15 +145,15 @@ def describe_header(header: str) -> str:
 
 
 def check_time(provider: Provider, meta: Mapping[str, Any]) -> Check:
-    """Check that the time of signing is there, if the scheme has one."""
+    """Check that the signing time is there, if the scheme has one."""
     timestamp = provider.read_timestamp(meta)
     if timestamp == "":
-        return Check("time", True, "The scheme has no time of signing.")
+        return Check("time", True, "The scheme has no signing time.")
     if timestamp:
-        return Check("time", True, f"The time of signing is {timestamp}.")
+        return Check("time", True, f"The signing time is {timestamp}.")
     name = provider.timestamp_header or provider.signature_header
     hint = describe_time(read_header(meta, name))
-    return Check("time", False, f"There is no time of signing in {name}. {hint}")
+    return Check("time", False, f"There is no signing time in {name}. {hint}")
 
 
 def describe_time(header: str) -> str:
@@ -187,7 +187,7 @@ def check_age(provider: Provider, meta: Mapping[str, Any], now: float) -> Check:
     text += f" up to {tolerance:g} s are allowed."
     if abs(age) <= tolerance:
         return Check("age", True, text)
-    return Check("age", False, f"{text} Compare the clocks, or it was recorded and sent again.")
+    return Check("age", False, f"{text} Compare the clocks; or it was recorded and resent.")
 
 
 def check_events(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Check:
@@ -212,5 +212,5 @@ def describe_subject(event: Event) -> str:
     try:
         facts += [str(event.money)] if event.money else []
     except ValueError as error:
-        facts.append(f"no sum of money: {error}")
+        facts.append(f"not an amount of money: {error}")
     return f" ({', '.join(facts)})" if facts else ""

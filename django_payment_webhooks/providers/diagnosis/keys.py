@@ -13,7 +13,7 @@ from .variations import Change, Variation
 ADDRESS = "Look at the address that the provider was given: it says who sends."
 MISSING = "The provider has no secret: give it yours."
 LONGER = f"Ask the provider for a secret of {MIN_KEY_LENGTH} bytes or more."
-BROKEN = "The provider has it with a line break: give it to them again."
+BROKEN = "The provider's copy has a line break: enter it there again."
 
 
 class Reading(NamedTuple):

@@ -107,7 +107,7 @@ def find_match(
 
 
 def list_times(provider: Provider, meta: Mapping[str, Any]) -> list[str]:
-    """Return the time of signing; if the provider finds none, whatever could be one."""
+    """Return the signing time; if the provider finds none, whatever could be one."""
     timestamp = provider.read_timestamp(meta)
     return [timestamp] if timestamp else ["", *find_times(meta)]
 

@@ -135,7 +135,7 @@ def test_a_time_that_has_a_header_of_its_own_can_be_missing(failing, provider):
     provider(TIMESTAMP_HEADER="X-Time", TIMESTAMP_PATTERN="(.+)", CONTENT="{timestamp}{body}")
     assert failing(BODY, {"X-Signature": sign(BODY)}) == (
         "time",
-        "There is no time of signing in X-Time. The header is missing or empty.",
+        "There is no signing time in X-Time. The header is missing or empty.",
     )
 
 
