@@ -22,6 +22,7 @@ from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..redaction import redact
 from .actions import OperationsMixin
+from .causes import CauseFilter, CausesMixin, StatusFilter
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ProviderFilter, TypeFilter, search
 from .overview import read_context, read_hours
@@ -45,7 +46,7 @@ def show_text(text):
 
 
 @admin.register(Event)
-class EventAdmin(OperationsMixin, ModelAdmin):
+class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here.
 
     Whoever may change events may replay and resolve them.
@@ -61,7 +62,7 @@ class EventAdmin(OperationsMixin, ModelAdmin):
         "provider",
         "shown_error",
     ]
-    list_filter = ["status", ProviderFilter, TypeFilter, "received_at"]
+    list_filter = [StatusFilter, ProviderFilter, TypeFilter, "received_at", CauseFilter]
     list_per_page = 50
     list_max_show_all = 50
     show_full_result_count = False
@@ -84,7 +85,7 @@ class EventAdmin(OperationsMixin, ModelAdmin):
     proof = ["verified_by", "dedup_key", "idempotency_key", "shown_confirmation", "shown_payload"]
     fieldsets: Any = [
         (None, {"fields": [*identity, "operations"]}),
-        ("What happened", {"fields": ["timeline", "order_timeline"]}),
+        ("What happened", {"fields": ["cause", "traceback", "timeline", "order_timeline"]}),
         ("Times", {"fields": times}),
         ("Proof", {"fields": proof}),
     ]
@@ -117,14 +118,16 @@ class EventAdmin(OperationsMixin, ModelAdmin):
         return queryset.filter(pk__in=search(term)) if term else queryset, False
 
     def changelist_view(self, request, extra_context=None):
-        """Show the list, or the overview.
+        """Show the list, the overview, or the causes.
 
-        That has no address of its own: the form of addresses differs between Djangos.
+        Those have no address of their own: the form of addresses differs between Djangos.
         """
         may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
         if "overview" in request.GET and may_view(request):
             hours = read_hours(request.GET["overview"])
             return self.show(request, "overview", "Overview", **read_context(hours))
+        if "causes" in request.GET and may_view(request):
+            return self.causes_view(request)
         return super().changelist_view(request, extra_context)
 
     def age(self, event):

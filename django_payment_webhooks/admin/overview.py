@@ -6,7 +6,8 @@ from typing import Any
 
 from .. import history
 from ..monitoring.overview import read_overview
-from ..monitoring.problems import describe_time, find_problems
+from ..monitoring.problems import describe_peace, describe_time, find_problems
+from .causes import list_top
 from .drawing import draw_hours
 
 DEFAULT_HOURS = 24
@@ -38,6 +39,10 @@ def read_context(hours: int) -> dict[str, Any]:
     return {
         "overview": overview,
         "problems": find_problems(overview),
+        "peace": describe_peace(overview),
+        "lines": list_top(overview.causes),
+        "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),
+        "retrying_next": describe_age(backlog.retrying.next_seconds),
         "statuses": statuses,
         "providers": [(name, describe_age(seconds)) for name, seconds in ages],
         "sweeper": describe_age(overview.sweeper),

@@ -1,0 +1,145 @@
+"""What is broken, in the admin: a page of the causes, and what can be done about one of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+
+from .. import history
+from ..models import Event
+from ..monitoring.causes import FailureCause, acknowledge, read_causes
+from ..monitoring.overview import UNFINISHED
+from ..monitoring.problems import describe_count, describe_next
+from ..redaction import redact_text
+
+RETRYING = "retrying"
+# How many causes the overview shows.
+MAX_TOP = 5
+
+
+class Line(NamedTuple):
+    """What the page shows of a cause: the cause, and parts of it in words."""
+
+    cause: FailureCause
+    title: str
+    failed: str
+    retrying: str
+    next: str
+    money: str
+
+
+def describe_cause(cause: FailureCause) -> Line:
+    """Return what a page shows of a cause."""
+    return Line(
+        cause=cause,
+        title=redact_text(cause.title),
+        failed=describe_count(cause.failed, "", "").strip(),
+        retrying=describe_count(cause.retrying, "", "").strip(),
+        next=describe_next(cause) if cause.retrying.number else "",
+        money=describe_money(cause),
+    )
+
+
+def describe_money(cause: FailureCause) -> str:
+    """Return the sums behind a cause. What was not read, or can't be, may be more."""
+    sums = ", ".join(f"{amount} {currency}" for currency, amount in cause.money.items())
+    return f"at least {sums}" if sums and cause.is_partial else sums
+
+
+def list_top(causes: list[FailureCause]) -> list[Line]:
+    """Return what the overview shows of the causes of the most events."""
+    return [describe_cause(cause) for cause in causes[:MAX_TOP]]
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """The statuses, and beside them what is being retried, which has one of three statuses."""
+
+    title = "status"
+    parameter_name = "status__exact"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [(name, name) for name in (*Event.TRANSITIONS, RETRYING)]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        """Return the events of the choice."""
+        if self.value() == RETRYING:
+            return queryset.filter(status__in=UNFINISHED, cause_key__isnull=False)
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class CauseFilter(admin.SimpleListFilter):
+    """The one cause that was chosen: on the page of the causes, or on an event's."""
+
+    title = parameter_name = "cause"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the one choice."""
+        key = request.GET.get(self.parameter_name)
+        return [(key, find_title(key))] if key else []
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        """Return the events that have the cause."""
+        return queryset.filter(cause_key=self.value()) if self.value() else queryset
+
+
+def find_title(key: str) -> str:
+    """Return what a cause is called, its key if that is not known."""
+    record = history.read_causes([key]).get(key)
+    return str(record) if record else key
+
+
+class CausesMixin:
+    """The causes, for the events' admin."""
+
+    def causes_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the page of the causes, or acknowledge one."""
+        if request.method == "POST":
+            self.acknowledge(request)
+            return HttpResponseRedirect(f"{request.path}?causes=1")
+        return self.show(
+            request,
+            "causes",
+            "Causes",
+            lines=[describe_cause(cause) for cause in read_causes()],
+            may_operate=self.has_change_permission(request),
+            has_history=history.is_installed(),
+        )
+
+    def acknowledge(self, request: HttpRequest) -> None:
+        """Acknowledge the cause that a form names, with its note."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        name = request.user.get_username()
+        try:
+            is_done = acknowledge(request.POST["key"], name, request.POST.get("note", ""))
+        except ValueError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        if is_done:
+            text = "The cause is acknowledged: nothing warns of it until it changes."
+            self.message_user(request, text, messages.SUCCESS)
+        else:
+            self.message_user(request, "No event has this cause any more.", messages.WARNING)
+
+    def cause(self, event):
+        """Return the cause of the last attempt's failure, with a link to its other events."""
+        if not event.cause_key:
+            return None
+        address = f"{reverse(self.view_name('changelist'))}?cause={event.cause_key}"
+        return format_html(
+            '<a href="{}">All events of this cause</a>: {}', address, find_title(event.cause_key)
+        )
+
+    def traceback(self, event):
+        """Return where the last attempt failed."""
+        keep = [event.order_id, event.payment_id, event.provider_event_id]
+        text = redact_text(history.read_traceback(event), keep)
+        return format_html('<pre class="pw-text">{}</pre>', text) if text else None
+
+    traceback.short_description = "last traceback"

@@ -1,0 +1,101 @@
+"""The causes in the admin: from what is broken to its events, a dry run, a replay of just those."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.utils import timezone
+
+from django_payment_webhooks.history.models import AuditRecord, Cause, Entry
+from django_payment_webhooks.models import Event
+
+from ..factories import EventFactory
+from .browsing import HAS_VIEW_PERMISSION, LIST, found, messages_of, page_of, read
+
+BUG, REFUSED = "b" * 32, "c" * 32
+FINAL = {"status": Event.FAILED, "due_at": None, "enqueue_at": None}
+
+
+@pytest.fixture
+def broken(db):
+    """Two causes: three events failed and one is retried for a bug, and one event was refused."""
+    fields = {"exception": "KeyError", "text": "warehouse_id", "place": "shop.handlers.apply"}
+    Cause.objects.create(key=BUG, first_seen=timezone.now(), **fields)
+    bug = {"cause_key": BUG, "error": "KeyError('warehouse_id')"}
+    EventFactory.create_batch(3, **FINAL, **bug)
+    EventFactory(provider_event_id="evt_retried", due_at=time.time() + 200, **bug)
+    return EventFactory(
+        provider_event_id="evt_refused", cause_key=REFUSED, error="no of a@example.org", **FINAL
+    )
+
+
+def test_the_page_of_the_causes_says_what_is_broken(operator, broken):
+    html = read(operator, LIST, causes="1")
+    row = html.partition("KeyError: warehouse_id in shop.handlers.apply</a>")[2]
+    assert '(a bug)</td><td class="pw-number">3</td><td class="pw-number">1<br>next' in row
+    assert "<td>charge.succeeded</td><td>40.00 EUR</td>" in row
+    assert "a@example.org" not in html
+    assert "?causes=1" in read(operator, LIST)
+
+
+def test_the_overview_names_the_causes_and_what_is_retried(operator, broken):
+    html = read(operator, LIST, overview="6")
+    assert f"?cause={BUG}" in html and "?causes=1" in html
+    assert "1 event is being retried (KeyError: warehouse_id in shop.handlers.apply; " in html
+    assert 'retrying</span></a></td><td class="pw-number">1</td>' in html
+
+
+def test_a_cause_leads_to_its_events_and_an_event_to_its_cause(operator, broken):
+    events = found(operator.get(LIST, {"cause": BUG}))
+    assert len(events) == 4 and "evt_refused" not in events
+    html = read(operator, page_of(Event.objects.filter(cause_key=BUG).first()))
+    assert f"?cause={BUG}" in html
+
+
+def test_what_is_retried_can_be_listed_beside_the_statuses(operator, broken):
+    assert found(operator.get(LIST, {"status__exact": "retrying"})) == {"evt_retried"}
+    assert len(found(operator.get(LIST, {"status__exact": "failed"}))) == 4
+    assert len(found(operator.get(LIST))) == 5
+
+
+def test_the_traceback_is_shown_without_what_is_personal(operator, broken):
+    text = 'File "shop.py"\nKeyError: <b>b@example.org</b>'
+    entry = {"verb": "failed", "attempts": 1, "at": timezone.now()}
+    Entry.objects.create(event=broken, traceback=text, **entry)
+    html = read(operator, page_of(broken))
+    assert "KeyError: &lt;b&gt;" in html
+    assert "b@example.org" not in html
+
+
+def test_just_the_failed_events_of_a_cause_are_replayed_once_that_is_confirmed(operator, broken):
+    chosen = {"action": "replay_events", "select_across": "1", "index": "0"}
+    chosen["_selected_action"] = Event.objects.filter(cause_key=BUG).last().pk
+    address = f"{LIST}?cause={BUG}"
+    asked = operator.post(address, chosen)
+    assert "<strong>3 events</strong>" in asked.content.decode()
+    assert Event.objects.filter(status=Event.FAILED).count() == 4
+    fields = asked.context["form"].initial
+    answer = operator.post(address, dict(chosen, confirmed=1, **fields), follow=True)
+    assert messages_of(answer) == [("success", "3 events are due again.")]
+    assert Event.objects.get(status=Event.FAILED) == broken
+
+
+def test_a_cause_is_acknowledged_with_a_note(operator, broken):
+    answer = operator.post(f"{LIST}?causes=1", {"key": BUG, "note": "The shop is told."})
+    assert answer.status_code == 302
+    html = read(operator, LIST, causes="1")
+    assert "(acknowledged by root)" in html and "The shop is told." in html
+    record = AuditRecord.objects.get()
+    assert (record.verb, record.by, record.reason) == ("acknowledged", "root", "The shop is told.")
+    answer = operator.post(f"{LIST}?causes=1", {"key": BUG, "note": " "}, follow=True)
+    assert [level for level, _ in messages_of(answer)] == ["error"]
+
+
+@pytest.mark.skipif(not HAS_VIEW_PERMISSION, reason="Django 2.1 brought the permission to view.")
+def test_a_reader_sees_the_causes_and_acknowledges_none(reader, broken):
+    html = read(reader, LIST, causes="1")
+    assert "KeyError: warehouse_id" in html
+    assert "<form" not in html.partition('class="pw-page"')[2]
+    assert reader.post(f"{LIST}?causes=1", {"key": BUG, "note": "no"}).status_code == 403
+    assert not Cause.objects.exclude(note="").exists()
