@@ -167,7 +167,7 @@ def test_without_payment_ids_the_order_is_what_they_have_in_common(settings, per
         ({"id": 1}, "dict in place of a Payment"),
         (Payment("", 1, "EUR"), "neither payment_id nor order_id"),
         (Payment("p", 0.1 + 0.2, "EUR"), "payment p: "),
-        (Payment("p", 1, "EURO"), "no code of ISO 4217"),
+        (Payment("p", 1, "EURO"), "ISO 4217 code"),
     ],
 )
 def test_a_source_that_is_wrong_is_told_so(settings, period, item, problem):

@@ -71,7 +71,7 @@ def work():
     assert get_publisher().flush(10)
     app = process.app
     queues = [app.conf.task_default_queue]
-    with start_worker(app, perform_ping_check=False, pool="solo", queues=queues):
+    with start_worker(app, perform_ping_check=False, pool="solo", queues=queues, loglevel="INFO"):
         for _ in range(600):
             if not Event.objects.filter(due_at__lte=time.time() + 1).exists():
                 # Without it the worker listens for two more seconds.
