@@ -2,16 +2,21 @@
 
 ::
 
-    python -m benchmarks.overview [--events 1000000] [--days 30]
+    python -m benchmarks.overview [--events 1000000] [--days 30] [--failed 0.033] [--causes 3]
 
 The events came evenly over the days; of a thousand 970 are processed, 10 duplicates, 14 ignored, 3
-wait, 2 are applied and 1 is received. Only those of the first thirtieth failed, on a bad day long
-ago: to find the newest of them is the hardest question. Each body has about 500 bytes.
+wait, 2 are applied and 1 is received, and is being retried. Only the first of them failed, on bad
+days long ago: to find the newest of them is the hardest question. Those that failed or are retried
+did so for a number of causes. Each body has about 500 bytes.
+
+After an outage: ``--events 10000000 --failed 0.33 --causes 3``. With a cause of its own for every
+thousandth event: ``--events 10000000 --failed 0.33 --causes 10000``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import time
 from collections.abc import Callable
@@ -38,7 +43,8 @@ COPIES_SOURCE = """(
     SELECT n, new_status, new_status IN ('processed', 'duplicate', 'ignored', 'failed') AS is_final,
         now() - {days} * interval '1 day' * ({count} - n) / {count} AS moment
     FROM (
-        SELECT n, CASE WHEN n < {count} / 30 THEN 'failed' WHEN n % 1000 < 970 THEN 'processed'
+        SELECT n, CASE WHEN n < {count} * {failed} THEN 'failed'
+            WHEN n % 1000 < 970 THEN 'processed'
             WHEN n % 1000 < 980 THEN 'duplicate' WHEN n % 1000 < 994 THEN 'ignored'
             WHEN n % 1000 < 997 THEN 'waiting' WHEN n % 1000 < 999 THEN 'applied'
             ELSE 'received' END AS new_status
@@ -51,23 +57,26 @@ SCHEDULE = {
     "enqueue_at": "CASE WHEN NOT is_final THEN now() + (n % 600 - 20) * interval '1 second' END",
     "waiting_since": "CASE WHEN new_status = 'waiting' THEN moment END",
 }
+HAS_CAUSE = "new_status IN ('failed', 'received')"
 HAS_EFFECT = "new_status IN ('processed', 'applied')"
 
 
-def fill(count: int, days: float) -> None:
+def fill(count: int, days: float, failed: float, causes: int) -> None:
     """Fill the table with copies of an event that is received now."""
     receive_event()
-    source = COPIES_SOURCE.format(count=count, days=days)
-    copy_newest(APP.table, find_copies(), source)
+    source = COPIES_SOURCE.format(count=count, days=days, failed=failed)
+    copy_newest(APP.table, find_copies(causes), source)
 
 
-def find_copies() -> dict[str, str]:
+def find_copies(causes: int) -> dict[str, str]:
     """Return the SQL for the columns in which the copies differ."""
     copies = dict(
         COPIES[APP.table], received_at="moment", occurred_at="moment", status="new_status"
     )
     copies["finished_at"] = "CASE WHEN is_final THEN moment + interval '1 second' END"
     copies["idempotency_key"] = f"CASE WHEN {HAS_EFFECT} THEN {copies['idempotency_key']} END"
+    copies["cause_key"] = f"CASE WHEN {HAS_CAUSE} THEN md5('cause' || n % {causes}) END"
+    copies["error"] = f"CASE WHEN {HAS_CAUSE} THEN 'KeyError(''warehouse_id'')' ELSE '' END"
     copies["version"] = "3"
     for column, moment in SCHEDULE.items():
         copies[column] = write_moment(moment)
@@ -89,6 +98,8 @@ def measure_questions() -> None:
     read_backlog = import_string(f"{PACKAGE}.monitoring.overview.read_backlog")
     read_overview = import_string(f"{PACKAGE}.monitoring.overview.read_overview")
     measure("read_backlog()", read_backlog)
+    measure("read_retrying()", import_string(f"{PACKAGE}.monitoring.overview.read_retrying"))
+    measure("read_causes()", import_string(f"{PACKAGE}.monitoring.causes.read_causes"))
     measure("read_overview(24)", lambda: read_overview(24))
     measure("read_overview(1)", lambda: read_overview(1))
     measure(
@@ -137,6 +148,9 @@ def measure_admin() -> None:
         "admin: search finds nothing": "?q=nothing",
         "admin: one event": f"{newest // 2}/change/",
         "admin: the overview": "?overview=24",
+        "admin: the causes": "?causes=1",
+        "admin: the events of a cause": f"?cause={hashlib.md5(b'cause0').hexdigest()}",
+        "admin: what is being retried": "?status__exact=retrying",
     }
 
     def look(page: str) -> None:
@@ -156,9 +170,13 @@ def main() -> None:
     parser.add_argument(
         "--days", type=float, default=30, help="over how many days they came (default: 30)"
     )
+    parser.add_argument(
+        "--failed", type=float, default=1 / 30, help="which share of them failed (default: 1/30)"
+    )
+    parser.add_argument("--causes", type=int, default=3, help="for how many causes (default: 3)")
     options = parser.parse_args()
     with set_stage(DJANGO_SETTINGS_MODULE="testproject.settings"):
-        fill(options.events, options.days)
+        fill(options.events, options.days, options.failed, options.causes)
         size = query(f"SELECT pg_size_pretty(pg_total_relation_size('{APP.table}'))")
         say(f"{options.events} events, {size}")
         measure_admin()

@@ -46,7 +46,7 @@ BELOW = {
     "logging": {"providers", "publisher"},
     "operations": {"history", "providers", "publisher", "redaction", "retrying"},
     "backfill": {"operations", "providers", "publisher", "retrying"},
-    "monitoring": {"backfill", "checks", "history", "providers", "publisher"},
+    "monitoring": {"backfill", "checks", "history", "providers", "publisher", "redaction"},
     "admin": {"history", "monitoring", "operations", "providers", "redaction"},
     "contrib": {"backfill", "checks", "monitoring", "publisher", "retrying"},
     "management": {

@@ -37,7 +37,7 @@ def describe_cause(cause: FailureCause) -> Line:
     """Return what a page shows of a cause."""
     return Line(
         cause=cause,
-        title=redact_text(cause.title),
+        title=cause.title,
         failed=describe_count(cause.failed, "", "").strip(),
         retrying=describe_count(cause.retrying, "", "").strip(),
         next=describe_next(cause) if cause.retrying.number else "",

@@ -16,9 +16,10 @@ from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from .. import history
 from ..conf import settings
 from ..models import Event, digest
-from ..monitoring.overview import UNFINISHED
+from ..monitoring.causes import UNFINISHED, read_cause
 from ..providers.escaping import escape
 from ..providers.subject import find_by_order, find_by_payment, list_providers
 
@@ -185,6 +186,8 @@ def describe_nothing(options: dict[str, Any]) -> str:
         check_order(options["order"])
     if options["error"]:
         check_error(options["error"])
+    if options["cause"]:
+        check_cause(options["cause"])
     given = [
         f"--{name} {describe_value(value)}"
         for name in FILTERS
@@ -309,6 +312,12 @@ def list_errors() -> list[str]:
         errors = events.values_list("error", flat=True)[:LOOKED_AT]
         found.update(dict.fromkeys(error for error in errors if error))
     return list(found)[:MAX_ERRORS]
+
+
+def check_cause(key: str) -> None:
+    """Raise ``CommandError`` for a cause that no event has, and that the history does not know."""
+    if read_cause(key, parsed=0) is None and key not in history.read_causes([key]):
+        raise CommandError(f"There is no cause {key!a}. payment_webhooks_status has their keys.")
 
 
 def is_like_a_part(wanted: str, text: str) -> bool:

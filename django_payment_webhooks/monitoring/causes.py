@@ -18,13 +18,14 @@ from django.db.models import Min
 from .. import history
 from ..models import Event
 from ..providers.causes import is_bug
+from ..redaction import redact_text
 
 # How many events of a cause are counted. Of what is more it is only said that there is more.
 MAX_COUNTED = 10000
 # Of how many events of a cause, the newest, it is known what they are about.
-MAX_READ = 200
+MAX_READ = 100
 # Of how many events, of all causes together, the money is read: each must be parsed.
-MAX_PARSED = 500
+MAX_PARSED = 200
 # In how many failed events, the newest, causes are looked for first.
 MAX_NEWEST = 1000
 MAX_CAUSES = 20
@@ -54,10 +55,10 @@ class CauseCount(NamedTuple):
 class FailureCause(NamedTuple):
     """What is broken.
 
-    ``key`` is what the events have as ``cause_key``, ``title`` says it in words. ``failed`` events
-    have ended; those that are ``retrying`` are to be tried again, the first of them in
-    ``next_seconds``, 0.0 if now. ``first`` and ``last`` are when the oldest and the newest event
-    were received, and ``retrying_since`` when the oldest that is not given up was.
+    ``key`` is what the events have as ``cause_key``; ``title`` says it in words, redacted.
+    ``failed`` events have ended; those that are ``retrying`` are to be tried again, the first of
+    them in ``next_seconds``, 0.0 if now. ``first`` and ``last`` are when the oldest and the newest
+    event were received, and ``retrying_since`` when the oldest that is not given up was.
 
     ``types``, ``providers`` and ``money``, the sums by their currencies, are those of all events,
     or if ``is_partial`` of the newest. ``newest`` is the primary key of the newest event.
@@ -259,7 +260,7 @@ def summarize(
     total = sum(share.number for share in shares)
     return FailureCause(
         key=key,
-        title=str(record) if record else rows[0]["error"][:MAX_TITLE],
+        title=str(record) if record else redact_text(rows[0]["error"])[:MAX_TITLE],
         failed=add_counts(failed),
         retrying=add_counts(retrying),
         next_seconds=find_next(retrying),

@@ -32,6 +32,15 @@ def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
         last = found[-1].pk
 
 
+def pace(events: Iterator[Event], rate: float | None) -> Iterator[Event]:
+    """Give events, at most so many a second; without a rate as quickly as they are asked for."""
+    started = time.monotonic()
+    for count, event in enumerate(events):
+        if rate:
+            time.sleep(max(started + count / rate - time.monotonic(), 0))
+        yield event
+
+
 def count_some(events: models.QuerySet) -> tuple[int, bool]:
     """Return how many events there are, up to a bound, and whether there are more."""
     number = events.values("pk")[: BOUND + 1].count()

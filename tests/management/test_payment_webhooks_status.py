@@ -176,3 +176,10 @@ def test_a_configuration_error_is_critical_and_does_not_keep_the_command_from_ru
     assert found["is_critical"] is True
     (problem,) = found["problems"]
     assert problem.endswith("(payment_webhooks.E004)")
+
+
+def test_each_cause_has_a_line_with_the_key_that_other_commands_take(order):
+    values = {"cause_key": "a" * 32, "error": "KeyError('x')\n", "status": Event.FAILED}
+    EventFactory(due_at=None, enqueue_at=None, **values)
+    _, printed = run()
+    assert "a" * 32 + ": 1 failed, 0 retrying: KeyError('x')\\n" in printed.splitlines()

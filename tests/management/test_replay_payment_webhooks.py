@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.history.models import Entry
+from django_payment_webhooks.history.models import Cause, Entry
 from django_payment_webhooks.management.terminal import count_events
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.pruning import prune
@@ -307,3 +307,32 @@ def test_a_dry_run_is_bounded_and_gives_json():
         failed(type="customer.updated")
     found = json.loads(run("--status", "failed", "--dry-run", "--json", "--limit", "2", "-v", "2"))
     assert found == {"outcomes": {"ignored": 2}, "not_found": [], "dry_run": True}
+
+
+# ---- a cause
+
+
+def test_just_the_failed_events_of_a_cause_are_replayed():
+    for _ in range(2):
+        failed(cause_key="a" * 32)
+    other = failed(cause_key="b" * 32)
+    assert run("--cause", "a" * 32) == "2 events replayed, 0 left as they are\n"
+    assert Event.objects.get(status=Event.FAILED) == other
+
+
+def test_a_cause_that_nobody_knows_is_a_typo_and_one_that_is_gone_is_none():
+    with pytest.raises(CommandError, match="There is no cause 'abc'"):
+        run("--cause", "abc")
+    Cause.objects.create(key="a" * 32, first_seen=timezone.now())
+    assert "No event matches" in run("--cause", "a" * 32)
+
+
+def test_events_are_replayed_no_quicker_than_asked_for(monkeypatch):
+    for _ in range(3):
+        failed()
+    slept = []
+    monkeypatch.setattr("django_payment_webhooks.operations.batches.time.sleep", slept.append)
+    assert run("--status", "failed", "--rate", "0.01") == "3 events replayed, 0 left as they are\n"
+    assert [round(seconds, -1) for seconds in slept] == [0, 100, 200]
+    with pytest.raises(CommandError, match="--rate must be more than 0"):
+        run("--status", "failed", "--rate", "0")

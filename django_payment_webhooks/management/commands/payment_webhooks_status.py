@@ -11,13 +11,16 @@ from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
+from ...monitoring.causes import FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
 from ...monitoring.problems import (
     Problem,
+    describe_count,
     describe_peace,
     describe_time,
     find_problems,
 )
+from ...providers.escaping import escape
 from ..terminal import TerminalCommand
 
 OK, WARNING, CRITICAL = range(3)
@@ -97,6 +100,9 @@ def describe(overview: Overview) -> Iterator[str]:
     """Give the lines of the overview."""
     yield from describe_backlog(overview)
     yield ""
+    if overview.causes:
+        yield from describe_causes(overview.causes)
+        yield ""
     yield from describe_hours(overview)
     yield from describe_machinery(overview)
     yield ""
@@ -120,6 +126,15 @@ def describe_retrying(found: RetryingCount) -> str:
         return f"{'retrying':12}{count:>10}"
     due = f"next attempt in {describe_time(found.next_seconds)}" if found.next_seconds else "due"
     return f"{'retrying':12}{count:>10}   {describe_time(found.oldest_seconds)}, {due}"
+
+
+def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
+    """Give a line about each cause, with the key by which its events are listed and replayed."""
+    for cause in causes:
+        failed = describe_count(cause.failed, "failed", "failed")
+        retrying = describe_count(cause.retrying, "retrying", "retrying")
+        note = f" (acknowledged by {cause.record.acknowledged_by})" if cause.is_acknowledged else ""
+        yield f"{cause.key}: {failed}, {retrying}: {escape(cause.title)}{note}"
 
 
 def describe_hours(overview: Overview) -> Iterator[str]:

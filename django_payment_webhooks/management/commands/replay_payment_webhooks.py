@@ -11,7 +11,7 @@ from django.db import Error
 from django.db.models import QuerySet
 
 from ...models import Event
-from ...operations.batches import Progress, iterate
+from ...operations.batches import Progress, iterate, pace
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...publisher import flush
@@ -42,6 +42,8 @@ class Command(TerminalCommand):
         add("--limit", type=int, metavar="N", help="at most N events, the oldest first")
         text = "read N events at a time (default: 500)"
         add("--batch", type=int, default=500, metavar="N", help=text)
+        text = "at most N events a second, to spare what the handlers call (default: no limit)"
+        add("--rate", type=float, metavar="N", help=text)
         add_by(parser, "replays them")
         text = "replay nothing: run each handler in a transaction that is rolled back, and show "
         text += "what would become of the event; with -v 2 for each event"
@@ -51,6 +53,8 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replay the events, and print what became of them."""
         check_choice(options)
+        if options["rate"] is not None and options["rate"] <= 0:
+            raise CommandError("--rate must be more than 0.")
         work = self.dry_run if options["dry_run"] else self.replay
         choice = choose(options)
         result = work(choice.events, options)
@@ -60,7 +64,8 @@ class Command(TerminalCommand):
     def iterate(self, events: QuerySet, options: dict[str, Any]) -> Iterator[Event]:
         """Give the chosen events, and show how far it has come."""
         progress = Progress(self.stderr, events)
-        for count, event in enumerate(iterate(events, options["batch"]), 1):
+        paced = pace(iterate(events, options["batch"]), options["rate"])
+        for count, event in enumerate(paced, 1):
             yield event
             progress.show(event.pk, count)
             if count == options["limit"]:
