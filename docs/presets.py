@@ -179,11 +179,10 @@ class Preset:
             for each in sorted(set(re.findall(r"``\[(\w+)\]``", self.doc)))
         )
         options = [f'"PRESET": "{self.name}",', *self.list_options()]
-        handlers = [
-            f'"{name}": "shop.handlers.{HANDLERS[name][0]}",'
-            for name in self.types or ["charge.succeeded"]
-            if name in HANDLERS
-        ]
+        handled = [name for name in self.types or ["charge.succeeded"] if name in HANDLERS]
+        handlers = [f'"{name}": "shop.handlers.{HANDLERS[name][0]}",' for name in handled]
+        # Django starts only with handlers that exist: whoever copies has written one, at most.
+        handlers[1:] = [f"# {handler}" for handler in handlers[1:]]
         lines = [
             "import os\n",
             "PAYMENT_WEBHOOKS_PROVIDERS = {",
@@ -194,7 +193,9 @@ class Preset:
             *[f"    {handler}" for handler in handlers],
             "}",
         ]
-        return extras + fence("python", "\n".join(lines))
+        more = "\n\nTake each line of a handler in once you have written its class."
+        code = fence("python", "\n".join(lines))
+        return extras + code + (more if handlers[1:] else "")
 
     def list_options(self):
         """Give the options that a host must set beside the preset, and those that it should."""
