@@ -7,6 +7,8 @@ from collections import OrderedDict
 from time import monotonic, sleep
 from typing import Any, Callable, Iterator, NamedTuple
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from ..retrying import describe, find_retry_after, is_rejected
 from .sources import Page, SourceError
 
@@ -68,7 +70,7 @@ class Pace:
             self.wait_for_turn()
             try:
                 return check_page(fetch(cursor))
-            except SourceError:
+            except (SourceError, SoftTimeLimitExceeded):
                 raise
             except Exception as error:
                 self.pause(error, number)

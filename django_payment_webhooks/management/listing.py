@@ -70,7 +70,7 @@ class ListCommand(TerminalCommand):
             self.line.clear()
             self.stderr.write(step.note)
         else:
-            self.line.draw(step.share or 0, f"{step.checked} {self.noun}")
+            self.line.draw(step.share, f"{step.checked} {self.noun}")
 
     def fail(self, text: str) -> NoReturn:
         """Print what went wrong, and exit."""

@@ -47,6 +47,12 @@ def count_some(events: models.QuerySet) -> tuple[int, bool]:
     return min(number, BOUND), number > BOUND
 
 
+def draw_bar(share: float) -> str:
+    """Return a bar for a share between 0 and 1."""
+    done = int(BAR_WIDTH * min(max(share, 0), 1))
+    return f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {100 * share:3.0f} %"
+
+
 class Line:
     """One line that is drawn again and again. Where there is no terminal nothing is written."""
 
@@ -55,13 +61,15 @@ class Line:
         self.is_shown = stream.isatty()
         self.drawn_at = 0.0
 
-    def draw(self, share: float, text: str) -> None:
-        """Draw a bar for a share between 0 and 1, and a text; a few times a second at most."""
+    def draw(self, share: float | None, text: str) -> None:
+        """Draw a text, a few times a second at most.
+
+        Before it is a bar for a share between 0 and 1, if that is known.
+        """
         if not self.is_shown or time.monotonic() - self.drawn_at < INTERVAL:
             return
-        done = int(BAR_WIDTH * min(max(share, 0), 1))
-        bar = "#" * done + "." * (BAR_WIDTH - done)
-        self.write(f"\r[{bar}] {100 * share:3.0f} %  {text}")
+        bar = "" if share is None else f"{draw_bar(share)}  "
+        self.write(f"\r{bar}{text}")
         self.drawn_at = time.monotonic()
 
     def clear(self) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django.utils import timezone
 from shop.models import LedgerEntry
@@ -16,6 +17,7 @@ from django_payment_webhooks.backfill import paging, runs
 from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.backfill.paging import Pace, Recent
 from django_payment_webhooks.backfill.periods import Period
+from django_payment_webhooks.backfill.reconciliation import Reconciliation
 from django_payment_webhooks.backfill.runs import backfill, rehearse
 from django_payment_webhooks.backfill.signals import webhooks_missed
 from django_payment_webhooks.backfill.sources import Page, RawEvent, Source, SourceError
@@ -231,6 +233,25 @@ def test_of_two_processes_at_one_run_the_later_leaves_it_to_the_other(five, peri
         backfill("stripe", period, start(watch=overtake))
     assert missed == []
     assert Event.objects.count() == 4
+
+
+def test_a_time_limit_of_celery_ends_it_at_once(settings, period):
+    class Slow(Source):
+        def fetch_events(self, since, until, cursor):
+            raise SoftTimeLimitExceeded
+
+    name_source(settings, Slow)
+    with pytest.raises(SoftTimeLimitExceeded):
+        backfill("default", period, start())
+
+
+def test_it_works_without_time_zones(five, period, settings):
+    settings.USE_TZ = False
+    assert backfill("stripe", period, start()).missed == 3
+    assert door.read_findings(timezone.now() - datetime.timedelta(hours=1))[0].missed == 3
+    testing.run_due()
+    found = list(Reconciliation("stripe", period, pace=start()))
+    assert sorted(each.payment_id for each in found) == [f"pi_{number}" for number in range(5)]
 
 
 # ---- sameness

@@ -69,6 +69,12 @@ def test_it_says_what_was_missed_and_exits_with_1_and_then_with_0(listed):
     assert len(again.out.splitlines()) == 1
 
 
+def test_a_cron_job_is_quiet_unless_something_was_missed(listed):
+    assert Result("backfill", verbosity=0).out.startswith("The webhook address missed 2 of 3")
+    quiet = Result("backfill", verbosity=0)
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
 def test_a_dry_run_stores_nothing_and_says_what_would_be(listed):
     found = Result("backfill", "--dry-run")
     assert found.code == 1
@@ -136,10 +142,10 @@ def test_what_makes_no_sense_exits_with_2_and_says_why(listed):
     listed.events.append({"id": "evt_9", "created": int(time.time()) - 4000, "data": {}})
     found = Result("backfill")
     assert found.code == 2
-    assert "1 items of the list make no sense, and are not stored." in found.out
+    assert "1 item makes no sense. Nothing of that is stored." in found.out
     assert (
         found.err
-        == "1 items make no sense: type is missing, or is neither a string nor an integer.\n"
+        == "1 item makes no sense: type is missing, or is neither a string nor an integer.\n"
     )
     assert Event.objects.count() == 3
 
@@ -154,6 +160,7 @@ def test_a_terminal_shows_how_far_it_has_come(listed):
     found = Result("backfill", errors=Terminal())
     assert "%  2 events" in found.err
     assert found.err.endswith("\r\x1b[K")
+    assert "\r2 payments" in Result("reconcile", errors=Terminal()).err
 
 
 @pytest.mark.parametrize("command", ["backfill", "reconcile"])

@@ -82,11 +82,12 @@ class Command(ListCommand):
             found = {**report._asdict(), "missed": report.missed, "dry_run": options["dry_run"]}
             self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
             return
-        if options["verbosity"]:
+        # What was missed is printed in any case: cron mails it.
+        if options["verbosity"] or report.missed:
             for line in describe(report, options["dry_run"]):
                 self.stdout.write(line)
         for reason, count in report.problems.items():
-            self.stderr.write(f"{count} items make no sense: {escape(reason)}")
+            self.stderr.write(f"{describe_unreadable(count)}: {escape(reason)}")
 
 
 def describe(report: Report, is_dry_run: bool) -> Iterator[str]:
@@ -97,7 +98,7 @@ def describe(report: Report, is_dry_run: bool) -> Iterator[str]:
         f"{report.provider} {period}."
     )
     if report.unreadable:
-        yield f"{report.unreadable} items of the list make no sense, and are not stored."
+        yield f"{describe_unreadable(report.unreadable)}. Nothing of that is stored."
     if not report.missed:
         return
     yield "They would be stored:" if is_dry_run else "They are stored now:"
@@ -107,3 +108,8 @@ def describe(report: Report, is_dry_run: bool) -> Iterator[str]:
         shown = ", ".join(escape(order_id) for order_id in report.orders[:MAX_SHOWN])
         more = len(report.orders) - MAX_SHOWN
         yield f"Orders: {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def describe_unreadable(count: int) -> str:
+    """Return in words that some items of a list make no sense."""
+    return "1 item makes no sense" if count == 1 else f"{count} items make no sense"
