@@ -30,9 +30,12 @@ import pytest
 import requests
 from appconf import AppConf
 from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.sites import AdminSite
 from django.core.management import BaseCommand, load_command_class
 from django.db import connection, models
 from django.dispatch import Signal
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -684,6 +687,24 @@ def test_log_is_configured_for_the_logger_that_is_used():
     found = evaluate("production.md", "settings for the log")
     (name,) = found["LOGGING"]["loggers"]
     assert f'getLogger("{name}")' in SOURCES["logging"]
+
+
+def test_the_list_of_the_admin_can_be_sent_to_a_replica(monkeypatch):
+    (block,) = [
+        block
+        for block in read_blocks("explanation", "scale.md")
+        if block.caption == "shop/admin.py"
+    ]
+    site = AdminSite()
+    site.register(Event)
+    monkeypatch.setattr(admin, "site", site)
+    exec(block.text, {})
+    lists = site._registry[Event]
+    aliases = [
+        lists.get_queryset(request).db
+        for request in (RequestFactory().get("/"), RequestFactory().post("/"))
+    ]
+    assert aliases == ["replica", "default"]
 
 
 class CountingHandler(Handler):
