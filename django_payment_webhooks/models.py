@@ -103,7 +103,8 @@ class Event(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type or 'unparsed'} {self.provider_event_id}"
+        known = ascii(f"{self.type} {self.provider_event_id}")[1:-1]
+        return known if self.type else f"unparsed event, received {self.received_at:%F %T}"
 
     @cached_property
     def payload(self) -> Any:

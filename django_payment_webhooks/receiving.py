@@ -78,11 +78,10 @@ def receive_events(
     sense is stored as one event without type, that has failed.
     """
     drafts = provider.parse(meta, body)
-    times = due_in(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
     for draft in drafts:
         draft.verified_by = verified_by[:64]
         if draft.status == Event.RECEIVED:
-            draft.__dict__.update(times)
+            draft.__dict__.update(due_in(0, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE))
     events: list[Event] = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).insert(store, drafts)
     for event, draft in zip(events, drafts):
         event.is_new = event is draft

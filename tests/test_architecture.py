@@ -40,6 +40,7 @@ BELOW = {
     "sweeper": {"providers", "publisher", "retrying", "tenants"},
     "worker": {"publisher", "sweeper"},
     "payments": {"providers"},
+    "permissions": set(),
     "redaction": set(),
     "history": {"providers", "redaction", "tenants"},
     "checks": {"backfill", "history", "providers"},
@@ -47,7 +48,10 @@ BELOW = {
     "operations": {"history", "providers", "publisher", "redaction", "retrying"},
     "backfill": {"operations", "providers", "publisher", "retrying"},
     "monitoring": {"backfill", "checks", "history", "providers", "publisher", "redaction"},
-    "admin": {"history", "monitoring", "operations", "providers", "redaction"},
+    "admin": {
+        *("history", "monitoring", "operations", "permissions"),
+        *("providers", "redaction"),
+    },
     "contrib": {"backfill", "checks", "monitoring", "publisher", "retrying"},
     "management": {
         *("backfill", "history", "monitoring", "operations"),

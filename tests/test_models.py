@@ -309,7 +309,10 @@ def test_an_event_is_shown_by_its_type_and_id():
     assert (
         str(Event(type="charge.succeeded", provider_event_id="evt_1")) == "charge.succeeded evt_1"
     )
-    assert str(Event(provider_event_id="unparsed:12")) == "unparsed unparsed:12"
+    moment = datetime.datetime(2026, 11, 28, 16, 30, 5, 123)
+    unparsed = Event(provider_event_id="unparsed:12", received_at=moment)
+    assert str(unparsed) == "unparsed event, received 2026-11-28 16:30:05"
+    assert str(Event(type="a\u202eb", provider_event_id="\x1b[1m")) == r"a\u202eb \x1b[1m"
 
 
 # ---- keys

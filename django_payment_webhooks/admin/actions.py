@@ -6,6 +6,7 @@ its page sends the next request.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, NamedTuple
 
 from django import forms
@@ -15,11 +16,15 @@ from django.db.models import Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from .. import permissions
+from ..history.timeline import show_about
 from ..models import Event
-from ..operations.dry_run import dry_run
+from ..operations.dry_run import DryRun, dry_run
 from ..operations.replay import REPLAYABLE, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
+from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
+from ..redaction import redact_text
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.
@@ -27,17 +32,20 @@ MAX_REFUSED = 5
 # How many events are shown before it is confirmed.
 MAX_SHOWN = 10
 BATCH = 200
+# A value in a statement, but for a number within a name.
+LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|(?<![\w\"`])\d+(?:\.\d+)?|\[redacted\]")
 
 
 class Operation(NamedTuple):
     """What an operator can do with many events.
 
-    ``run(event, by, reason)`` returns whether it was possible, and may raise ``error``. ``done``
-    and ``left`` have a place for a number, ``refused`` for a text with the name of an event or with
-    their number.
+    ``permission`` is what its user needs. ``run(event, by, reason)`` returns whether it was
+    possible, and may raise ``error``. ``done`` and ``left`` have a place for a number, ``refused``
+    for a text with the name of an event or with their number.
     """
 
     title: str
+    permission: str
     question: str
     statuses: set[str]
     needs_reason: bool
@@ -51,6 +59,7 @@ class Operation(NamedTuple):
 
 REPLAY = Operation(
     title="Replay",
+    permission=permissions.REPLAY,
     question="They are due again, with all their attempts. No effect happens twice.",
     statuses=REPLAYABLE,
     needs_reason=False,
@@ -65,6 +74,7 @@ REPLAY = Operation(
 )
 RESOLVE = Operation(
     title="Mark as handled by hand",
+    permission=permissions.RESOLVE,
     question=(
         "Somebody carried out their effect by hand, outside this app. They end as processed, no "
         "event has their effect again, and events that wait for them go on."
@@ -105,42 +115,44 @@ class OperationsMixin:
     """The actions of the events' admin."""
 
     actions = ["replay_events", "resolve_events", "dry_run_events"]
+    needed = {
+        "replay_events": permissions.REPLAY,
+        "resolve_events": permissions.RESOLVE,
+        "dry_run_events": permissions.REPLAY,
+    }
 
     def replay_events(self, request, queryset):
         """Replay the chosen events."""
         return self.operate(request, queryset, REPLAY)
 
     replay_events.short_description = "Replay the selected events"
-    replay_events.allowed_permissions = ("change",)
 
     def resolve_events(self, request, queryset):
         """Mark the chosen events as handled by hand."""
         return self.operate(request, queryset, RESOLVE)
 
     resolve_events.short_description = "Mark the selected events as handled by hand"
-    resolve_events.allowed_permissions = ("change",)
 
     def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""
+        require(request, permissions.REPLAY)
         events = list(queryset.order_by("pk")[: MAX_DRY_RUN + 1])
         return self.show(
             request,
             "dry_run",
             "Dry run",
-            dry_runs=[(event, dry_run(event)) for event in events[:MAX_DRY_RUN]],
+            dry_runs=[(event, show_dry_run(event, request.user)) for event in events[:MAX_DRY_RUN]],
             is_cut=len(events) > MAX_DRY_RUN,
             most=MAX_DRY_RUN,
         )
 
     dry_run_events.short_description = "Dry run of the selected events"
-    dry_run_events.allowed_permissions = ("change",)
 
     def operate(
         self, request: HttpRequest, queryset: QuerySet, operation: Operation
     ) -> HttpResponse:
         """Ask for confirmation; then do a batch of what was confirmed, and go on or report."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
+        require(request, operation.permission)
         chosen = queryset.filter(status__in=operation.statuses)
         form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
@@ -174,7 +186,10 @@ class OperationsMixin:
             "total": total,
             "left": left,
             "form": form,
-            "events": chosen.order_by("pk")[:MAX_SHOWN],
+            "events": [
+                (event, show_about(event, event.error))
+                for event in chosen.order_by("pk")[:MAX_SHOWN]
+            ],
             **read_choice(request),
         }
         return self.show(request, "confirmation", operation.title, **facts)
@@ -201,9 +216,11 @@ class OperationsMixin:
         reason = progress["reason"]
         try:
             is_done = operation.run(event, by=request.user.get_username(), reason=reason)
-        except operation.error as error:
+        except Exception as error:
+            # Whatever is wrong with one of them, such as its provider, the others go on.
             if progress["refused"] < MAX_REFUSED:
-                text = f"{operation.refused.format(event)} {error}"
+                cause = find_loading_problem(event.provider) or describe(error, operation)
+                text = f"{operation.refused.format(event)} {show_about(event, cause)}"
                 self.message_user(request, text, messages.ERROR)
             return "refused"
         if not is_done:
@@ -230,6 +247,30 @@ class OperationsMixin:
         if not origin.isdecimal():
             return request.get_full_path()
         return reverse(self.view_name("change"), args=[origin])
+
+
+def describe(error: Exception, operation: Operation) -> str:
+    """Return an error in words: in its own, if the operation knows it."""
+    return str(error) if isinstance(error, operation.error) else repr(error)
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Raise ``PermissionDenied`` if a user has not a permission."""
+    if not permissions.may(request.user, permission):
+        raise PermissionDenied
+
+
+def show_dry_run(event: Event, user: Any) -> DryRun:
+    """Run an event dry. Its statements have the payload's values: who may not see those, gets none.
+
+    What is personal is hidden in any case.
+    """
+    run = dry_run(event)
+    keep = [event.order_id, event.payment_id, event.provider_event_id]
+    statements = [redact_text(statement, keep) for statement in run.statements]
+    if not permissions.may(user, permissions.VIEW_PAYLOAD):
+        statements = [LITERAL.sub("?", statement) for statement in statements]
+    return run._replace(explanation=show_about(event, run.explanation), statements=statements)
 
 
 def read_choice(request: HttpRequest) -> dict[str, Any]:

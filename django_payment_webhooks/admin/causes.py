@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from .. import history
+from .. import history, permissions
 from ..models import Event
 from ..monitoring.causes import FailureCause, acknowledge, read_causes
 from ..monitoring.overview import UNFINISHED
@@ -107,13 +107,14 @@ class CausesMixin:
             "causes",
             "Causes",
             lines=[describe_cause(cause) for cause in read_causes()],
-            may_operate=self.has_change_permission(request),
+            may_replay=permissions.may(request.user, permissions.REPLAY),
+            may_acknowledge=permissions.may(request.user, permissions.RESOLVE),
             has_history=history.is_installed(),
         )
 
     def acknowledge(self, request: HttpRequest) -> None:
         """Acknowledge the cause that a form names, with its note."""
-        if not self.has_change_permission(request):
+        if not permissions.may(request.user, permissions.RESOLVE):
             raise PermissionDenied
         name = request.user.get_username()
         try:

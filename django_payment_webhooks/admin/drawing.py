@@ -7,6 +7,7 @@ from typing import NamedTuple, Sequence
 from ..history.timeline import Step
 from ..models import Event
 from ..monitoring.overview import Hour
+from ..providers.escaping import reveal
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 MARGIN = 10
@@ -17,9 +18,11 @@ LABELLED = 3
 
 
 class Lane(NamedTuple):
-    """The line of an event."""
+    """The line of an event, with its type and its id for reading."""
 
     event: Event
+    type: str
+    name: str
     y: int
     is_current: bool
     start: int
@@ -99,7 +102,9 @@ def draw_timeline(steps: Sequence[Step], current: Event) -> Timeline:
 def draw_lane(key: int, marks: Sequence[Mark], current: Event) -> Lane:
     """Return the line of an event, from its first mark to its last."""
     own = [mark for mark in marks if mark.step.event.pk == key]
-    return Lane(own[0].step.event, own[0].y, key == current.pk, own[0].x, own[-1].x)
+    event = own[0].step.event
+    names = reveal(event.type) or "unparsed", reveal(event.provider_event_id)
+    return Lane(event, *names, own[0].y, key == current.pk, own[0].x, own[-1].x)
 
 
 def draw_hours(hours: Sequence[Hour]) -> Plot:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import flatten_fieldsets
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -15,12 +17,15 @@ from django.utils.html import format_html
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
 
-from ..history.timeline import find_moment, read_order_timeline, read_timeline
+from .. import history, permissions
+from ..history.timeline import find_moment, read_order_timeline, read_timeline, show_about
 from ..models import Event
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
-from ..redaction import redact
+from ..providers.escaping import reveal
+from ..providers.loading import find_loading_problem
+from ..redaction import redact, redact_text
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .drawing import draw_timeline
@@ -33,9 +38,21 @@ ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admi
 MAX_ERROR = 100
 
 
-def show_json(payload):
+def list_known(event):
+    """Return what an event's page shows of it in any case."""
+    return [event.order_id, event.payment_id, event.provider_event_id]
+
+
+def show_json(payload, event):
     """Return a payload for reading, without what is to be redacted."""
-    return show_text(json.dumps(redact(payload), indent=2, ensure_ascii=False, default=str))
+    found = redact(payload, list_known(event))
+    return show_text(json.dumps(found, indent=2, ensure_ascii=False, default=str))
+
+
+def show_raw(body, event):
+    """Return a body that is no document for reading, without what is to be redacted."""
+    text = bytes(body).decode("utf-8", "backslashreplace")
+    return show_text(redact_text(text, list_known(event)))
 
 
 def show_text(text):
@@ -49,20 +66,21 @@ def show_text(text):
 class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here.
 
-    Whoever may change events may replay and resolve them.
+    Who may replay and resolve them, and see their payloads, has permissions of its own.
     """
 
     list_display = [
-        "provider_event_id",
+        "shown_id",
         "shown_status",
-        "type",
-        "order_id",
+        "shown_type",
+        "shown_order",
         "age",
         "attempts",
         "provider",
         "shown_error",
     ]
     list_filter = [StatusFilter, ProviderFilter, TypeFilter, "received_at", CauseFilter]
+    sortable_by = ["age"]
     list_per_page = 50
     list_max_show_all = 50
     show_full_result_count = False
@@ -72,22 +90,23 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     ordering = ["-id"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
     identity = [
-        ("provider", "provider_event_id"),
-        ("type", "order_id"),
-        ("shown_money", "payment_id"),
+        ("provider", "shown_id"),
+        ("shown_type", "shown_order"),
+        ("shown_money", "shown_payment"),
         "shown_status",
-        "error",
+        "whole_error",
     ]
     times = [
         ("occurred_at", "received_at", "shown_waiting_since"),
         ("shown_due_at", "finished_at", "attempts"),
     ]
-    proof = ["verified_by", "dedup_key", "idempotency_key", "shown_confirmation", "shown_payload"]
+    proof = ["verified_by", "dedup_key", "idempotency_key"]
+    payloads = ["shown_confirmation", "shown_payload"]
     fieldsets: Any = [
         (None, {"fields": [*identity, "operations"]}),
         ("What happened", {"fields": ["cause", "traceback", "timeline", "order_timeline"]}),
         ("Times", {"fields": times}),
-        ("Proof", {"fields": proof}),
+        ("Proof", {"fields": [*proof, *payloads]}),
     ]
 
     class Media:
@@ -105,6 +124,28 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         """Save nothing: the row, as it was when the page was opened, would undo a worker's work."""
+
+    def get_actions(self, request):
+        """Return the actions that the user may choose."""
+        found = super().get_actions(request)
+        for name, permission in self.needed.items():
+            if name in found and not permissions.may(request.user, permission):
+                del found[name]
+        return found
+
+    def lookup_allowed(self, lookup, value, request=None):
+        """Allow what the list's own filters ask for: others can read a value letter by letter."""
+        return lookup in self.list_lookups()
+
+    def list_lookups(self):
+        """Return the names that the filters have in addresses."""
+        names = set()
+        for each in self.list_filter:
+            if isinstance(each, str):
+                names |= {f"{each}__{kind}" for kind in ("exact", "gte", "lt", "isnull")}
+            else:
+                names.add(each.parameter_name)
+        return names
 
     # ---- the list
 
@@ -144,29 +185,93 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     def shown_error(self, event):
         """Return the beginning of the error."""
-        if len(event.error) <= MAX_ERROR:
-            return event.error
-        return f"{event.error[: MAX_ERROR - 1]}…"
+        error = self.whole_error(event)
+        return error if len(error) <= MAX_ERROR else f"{error[: MAX_ERROR - 1]}…"
 
     shown_error.short_description = "error"
+
+    def whole_error(self, event):
+        """Return the error, without what is to be redacted, and what is wrong with the provider."""
+        problem = find_loading_problem(event.provider)
+        error = show_about(event, event.error)
+        return " ".join(filter(None, [error, problem]))
+
+    whole_error.short_description = "error"
+
+    def shown_id(self, event):
+        """Return the provider's id of the event; of an unparsed one, when it came."""
+        return reveal(event.provider_event_id) if event.type else str(event)
+
+    shown_id.short_description = "provider event id"
+
+    def shown_type(self, event):
+        """Return the type."""
+        return reveal(event.type) or "unparsed"
+
+    shown_type.short_description = "type"
+
+    def shown_order(self, event):
+        """Return the order's id."""
+        return reveal(event.order_id)
+
+    shown_order.short_description = "order id"
+
+    def shown_payment(self, event):
+        """Return the payment's id."""
+        return reveal(event.payment_id)
+
+    shown_payment.short_description = "payment id"
 
     # ---- one event
 
     def get_fieldsets(self, request, obj=None):
-        """Return what is shown, with the operations for those who may do them."""
-        if self.has_change_permission(request, obj):
-            return self.fieldsets
-        return [(None, {"fields": self.identity}), *self.fieldsets[1:]]
+        """Return what is shown: operations for those who may do them, payloads on request."""
+        offered = self.get_actions(request)
+        fields = [*self.identity, "operations"] if offered else self.identity
+        if obj is not None:
+            obj.offered = offered
+        proof = self.proof
+        if permissions.may(request.user, permissions.VIEW_PAYLOAD):
+            proof = [*proof, *(self.payloads if "payload" in request.GET else ["payload_link"])]
+        first = (None, {"fields": fields})
+        return [first, *self.fieldsets[1:-1], ("Proof", {"fields": proof})]
 
     def get_readonly_fields(self, request, obj=None):
         """Return all fields."""
-        return flatten_fieldsets(self.fieldsets)
+        return [*flatten_fieldsets(self.fieldsets), "payload_link"]
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        """Show one event, without the buttons that would save nothing."""
+        """Show one event, without the buttons that would save nothing.
+
+        Its payload is shown on request, which is written down.
+        """
+        if "payload" in request.GET and permissions.may(request.user, permissions.VIEW_PAYLOAD):
+            self.record_look(request, object_id)
         buttons = {"show_save": False, "show_save_and_continue": False}
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
+
+    def record_look(self, request, object_id):
+        """Write down who looks at an event's payload."""
+        event = self.get_object(request, object_id)
+        if event is None:
+            return
+        LogEntry.objects.create(
+            user_id=request.user.pk,
+            content_type_id=get_content_type_for_model(event).pk,
+            object_id=str(event.pk),
+            object_repr=str(event)[:200],
+            action_flag=CHANGE,
+            change_message="Looked at the payload.",
+        )
+        history.write_audit("looked at payload", str(event), request.user.get_username())
+
+    def payload_link(self, event):
+        """Return the link that shows the payload."""
+        text = "Show the payload. It is written down who looks at it."
+        return format_html('<a href="?payload=1">{}</a>', text)
+
+    payload_link.short_description = "payload"
 
     def shown_waiting_since(self, event):
         """Return since when it waits."""
@@ -184,17 +289,18 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         """Return the sum that the event is about, or why it can't be read."""
         try:
             return str(event.money) if event.money else None
-        except (KeyError, ValueError) as error:
-            return f"It can't be read: {error}."
+        except Exception as error:
+            # Whatever its provider's own class raises.
+            return find_loading_problem(event.provider) or f"It can't be read: {error}."
 
     shown_money.short_description = "money"
 
     def shown_payload(self, event):
         """Return the payload for reading, or what was received if it can't be parsed."""
         try:
-            return show_json(read_sent(event))
-        except (KeyError, ValueError):
-            return show_text(bytes(event.body).decode("utf-8", "backslashreplace"))
+            return show_json(read_sent(event), event)
+        except Exception:
+            return show_raw(event.body, event)
 
     shown_payload.short_description = "payload"
 
@@ -205,9 +311,9 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         if not event.confirmation:
             return "The provider is still to be asked."
         try:
-            return show_json(event.payload)
-        except (KeyError, ValueError):
-            return show_text(bytes(event.confirmation).decode("utf-8", "backslashreplace"))
+            return show_json(event.payload, event)
+        except Exception:
+            return show_raw(event.confirmation, event)
 
     shown_confirmation.short_description = "confirmed by the provider"
 
@@ -232,8 +338,9 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         context = {
             "event": event,
             "address": reverse(self.view_name("changelist")),
-            "can_replay": event.status in REPLAYABLE,
-            "can_resolve": event.status in RESOLVABLE,
+            "can_replay": event.status in REPLAYABLE and "replay_events" in event.offered,
+            "can_resolve": event.status in RESOLVABLE and "resolve_events" in event.offered,
+            "can_run_dry": "dry_run_events" in event.offered,
         }
         return render_to_string("payment_webhooks/operations.html", context)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from .. import history
 from ..conf import settings
 from ..models import Event
+from ..providers.escaping import reveal
 from ..providers.subject import find_related
 from ..redaction import redact_text
 
@@ -30,6 +31,12 @@ class Step(NamedTuple):
     text: str = ""
     by: str = ""
     other: Event | None = None
+
+
+def show_about(event: Event, text: str) -> str:
+    """Return a text about an event for reading, without what is to be hidden."""
+    known = [event.order_id, event.payment_id, event.provider_event_id]
+    return reveal(redact_text(text, known))
 
 
 def find_moment(seconds: float) -> datetime:
@@ -70,10 +77,10 @@ def read_event(event: Event, entries: Sequence[Any]) -> Iterator[Step]:
     if event.waiting_since and Event.WAITING not in known:
         yield Step(event, find_moment(event.waiting_since), Event.WAITING)
     if event.finished_at and event.status not in known:
-        yield Step(event, event.finished_at, event.status, event.error)
+        yield Step(event, event.finished_at, event.status, show_about(event, event.error))
     if event.due_at:
         yield from read_taken(event, entries[-1].attempts if entries else 0)
-        yield Step(event, find_moment(event.due_at), "due", event.error)
+        yield Step(event, find_moment(event.due_at), "due", show_about(event, event.error))
 
 
 def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
@@ -81,9 +88,7 @@ def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
     ended = 0
     for entry in entries:
         yield from find_lost(event, entry.at, ended + 1, entry.attempts)
-        text = entry.text
-        if entry.verb == history.CONFLICTED:
-            text = redact_text(text)
+        text = show_about(event, entry.text)
         yield Step(event, entry.at, entry.verb, text, entry.by, entry.other)
         ended = entry.attempts
 

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def reveal(text: str) -> str:
+    """Return a text for a page: what can't be seen, or turns its direction, is written out."""
+    if text.isprintable():
+        return text
+    signs = (sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return "".join(signs)
+
+
 def escape(value: object) -> str:
     """Return a value as text without anything that could move the cursor of a terminal."""
     return ascii(str(value))[1:-1]

@@ -22,6 +22,11 @@ def page_of(event):
     return "%s%d/change/" % (LIST, event.pk)
 
 
+def read_payload(browser, event):
+    """Open an event's page with its payload, and return its HTML."""
+    return read(browser, page_of(event), payload=1)
+
+
 def found(answer):
     """Return which events a list shows."""
     assert answer.status_code == 200

@@ -1,0 +1,48 @@
+"""The permissions of operators, beside Django's own: made by the command ``migrate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.db import router
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
+
+from .models import Event
+
+VIEW_PAYLOAD = "view_payload"
+REPLAY = "replay_event"
+RESOLVE = "resolve_event"
+ERASE = "erase_event"
+#: What each permission is called where it is given to somebody.
+PERMISSIONS = {
+    VIEW_PAYLOAD: "Can view payloads of payment webhooks",
+    REPLAY: "Can replay events and run them dry",
+    RESOLVE: "Can mark events as handled by hand, and close conflicts",
+    ERASE: "Can erase and prune events",
+}
+
+
+def may(user: Any, name: str) -> bool:
+    """Return whether a user has one of the permissions."""
+    return bool(user.has_perm(f"{Event._meta.app_label}.{name}"))
+
+
+@receiver(post_migrate, dispatch_uid="payment_webhooks.create_permissions")
+def create_permissions(app_config: Any, using: str, **_: Any) -> None:
+    """Create the permissions that are not there yet, where the project's permissions are.
+
+    Not as an option of the model: it would be in a migration, and each text of it in a next one.
+    """
+    if app_config.label != Event._meta.app_label or not apps.is_installed("django.contrib.auth"):
+        return
+    permission: Any = apps.get_model("auth", "Permission")
+    if not router.allow_migrate_model(using, permission):
+        return
+    types: Any = apps.get_model("contenttypes", "ContentType")
+    content_type = types.objects.db_manager(using).get_for_model(Event)
+    for codename, name in PERMISSIONS.items():
+        permission.objects.using(using).get_or_create(
+            content_type=content_type, codename=codename, defaults={"name": name}
+        )

@@ -1,0 +1,160 @@
+"""Who may see and do what, and what an address can find out."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+
+from django_payment_webhooks import history as door
+from django_payment_webhooks.models import Event
+from django_payment_webhooks.permissions import PERMISSIONS
+
+from ..factories import EventFactory
+from .browsing import LIST, log_in, operate, page_of, read, read_payload, row_of
+
+
+@pytest.fixture
+def clerk(db):
+    """Return a function that makes the browser of somebody with some permissions."""
+
+    def log_in_with(*names):
+        browser = log_in("clerk", is_staff=True)
+        # Django 1.11 shows a list to those who may change what is in it.
+        held = Permission.objects.filter(codename__in=["view_event", "change_event", *names])
+        User.objects.get(username="clerk").user_permissions.set(held)
+        return browser
+
+    return log_in_with
+
+
+def test_migrating_makes_each_permission_once(db):
+    Permission.objects.filter(codename__in=PERMISSIONS).delete()
+    for _ in range(2):
+        call_command("migrate", verbosity=0)
+    held = Permission.objects.filter(content_type=ContentType.objects.get_for_model(Event))
+    found = dict(held.filter(codename__in=PERMISSIONS).values_list("codename", "name"))
+    assert found == PERMISSIONS
+
+
+@pytest.mark.parametrize("names", [(), ("replay_event",), ("resolve_event", "erase_event")])
+def test_without_the_permission_no_payload_is_shown(clerk, names):
+    event = EventFactory(data={"note": "in the payload"}, confirmation=b'{"note": "confirmed"}')
+    browser = clerk(*names)
+    for html in (read(browser, page_of(event)), read_payload(browser, event)):
+        assert event.provider_event_id in html
+        for text in ("in the payload", "confirmed&", "payload=1"):
+            assert text not in html
+    assert not LogEntry.objects.exists()
+
+
+def test_who_looks_at_a_payload_is_written_down(clerk, history):
+    event = EventFactory(data={"note": "in the payload"})
+    browser = clerk("view_payload")
+    html = read(browser, page_of(event))
+    assert 'href="?payload=1"' in html
+    assert "in the payload" not in html
+    assert not LogEntry.objects.exists()
+    assert "in the payload" in read_payload(browser, event)
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id) == ("clerk", str(event.pk))
+    assert entry.get_change_message() == "Looked at the payload."
+    (record,) = door.read_audit(10)
+    assert (record.verb, record.by, record.subject) == ("looked at payload", "clerk", str(event))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("action", "permission"),
+    [
+        ("replay_events", "replay_event"),
+        ("resolve_events", "resolve_event"),
+        ("dry_run_events", "replay_event"),
+    ],
+)
+def test_each_operation_needs_its_own_permission(clerk, action, permission):
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    browser = clerk(*set(PERMISSIONS) - {permission})
+    assert action not in read(browser, LIST)
+    assert 'value="%s"' % action not in read(browser, page_of(event))
+    browser.post(LIST, {"action": action, "_selected_action": [event.pk], "confirmed": 1})
+    assert row_of(event) == before
+    User.objects.get(username="clerk").user_permissions.add(
+        Permission.objects.get(codename=permission)
+    )
+    assert action in read(browser, LIST)
+    assert 'value="%s"' % action in read(browser, page_of(event))
+    if action != "dry_run_events":
+        operate(browser, action, event, reason="Fixed.")
+        assert row_of(event)["status"] != Event.FAILED
+
+
+def test_a_dry_run_shows_values_only_to_those_who_may_see_payloads(clerk, order):
+    event = EventFactory(data={"charge_id": "ch_secret"})
+    data = {"action": "dry_run_events", "_selected_action": [event.pk]}
+    browser = clerk("replay_event")
+    html = browser.post(LIST, data).content.decode()
+    assert "shop_ledgerentry" in html
+    assert "ch_secret" not in html
+    User.objects.get(username="clerk").user_permissions.add(
+        Permission.objects.get(codename="view_payload")
+    )
+    assert "ch_secret" in browser.post(LIST, data).content.decode()
+
+
+def test_an_error_is_shown_without_what_is_personal(operator, history):
+    error = "ValueError(\"{'email': 'ada', 'card': '4111 1111 1111 1111', 'order': 'A1'}\")"
+    event = EventFactory(status=Event.FAILED, due_at=None, error=error)
+    data = {"action": "replay_events", "_selected_action": [event.pk], "index": 0}
+    for html in (
+        read(operator, LIST),
+        read(operator, page_of(event)),
+        operator.post(LIST, data).content.decode(),
+    ):
+        assert "ValueError" in html
+        assert "ada&" not in html
+        assert "1111" not in html
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        *("body__contains", "body__startswith", "confirmation__regex", "error__regex"),
+        *("error__contains", "order_id__startswith", "payment_id__gt", "provider_event_id__lt"),
+        *("history__text__contains", "idempotency_key__startswith", "verified_by__startswith"),
+    ],
+)
+def test_no_address_finds_out_a_value_letter_by_letter(operator, lookup):
+    EventFactory(error="ada@example.com")
+    for value in ("a", "x"):
+        assert operator.get(LIST, {lookup: value}).status_code == 400
+
+
+def test_neither_the_order_nor_the_search_finds_out_a_value(operator):
+    for number, error in enumerate("ba"):
+        EventFactory(error=error, data={"email": "%s@example.com" % error}, order_id=str(number))
+    lists = [operator.get(LIST, {"o": str(column)}).context["cl"] for column in (1, 3, 4, 7, 8)]
+    orders = {tuple(event.pk for event in each.result_list) for each in lists}
+    assert orders == {tuple(Event.objects.order_by("-pk").values_list("pk", flat=True))}
+    for term in ("a@example.com", "a", "example"):
+        assert not operator.get(LIST, {"q": term}).context["cl"].result_list
+
+
+def test_an_id_that_turns_the_text_is_shown_as_it_is_written(operator, history):
+    turned = "evt\u202etxt"
+    event = EventFactory(
+        **dict.fromkeys(("provider_event_id", "type", "order_id", "payment_id"), turned),
+        status=Event.FAILED,
+        due_at=None,
+        error=turned,
+    )
+    data = {"action": "replay_events", "_selected_action": [event.pk], "index": 0}
+    pages = [
+        read(operator, LIST),
+        read(operator, page_of(event)),
+        operator.post(LIST, data).content.decode(),
+    ]
+    for html in pages:
+        assert "\u202e" not in html
+        assert r"evt\u202etxt" in html
