@@ -296,7 +296,7 @@ def test_a_dry_run_explains_each_event_if_asked(settings):
     first, second, third = run("--status", "failed", "--dry-run", verbosity=2).splitlines()
     assert (
         first
-        == "%d charge.succeeded evt_\\x1b[2J\\n1: retried. ZeroDivisionError('division by zero')"
+        == "%d charge.succeeded evt_\\\\x1b[2J\\\\n1: retried. ZeroDivisionError('division by zero')"
         % event.pk
     )
     assert (second, third) == ("1 event in a dry run", "  retried: 1")
