@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import OrderedDict
 from time import monotonic, sleep
 from typing import Any, Callable, Iterator, NamedTuple
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ..retrying import describe, find_retry_after, is_rejected
+from ..retrying import describe, find_response, find_retry_after, is_rejected
 from .sources import Page, SourceError
 
 # Pages a second.
@@ -19,6 +20,8 @@ MAX_TRIES = 8
 LONGEST_BACKOFF = 60
 # A provider that asks for more patience than this is asked again by the next command.
 LONGEST_PAUSE = 600
+# What follows the path in an address.
+PARAMETERS = re.compile(r"\?[^\s'\")]+")
 # How many items are remembered, so that one on two pages counts once.
 MAX_RECENT = 10000
 
@@ -83,23 +86,30 @@ class Pace:
 
     def pause(self, error: Exception, number: int) -> None:
         """Wait before a page is fetched again. Raises ``SourceError`` where that is pointless."""
+        problem = describe_problem(error)
         if is_rejected(error):
             raise SourceError(
-                f"The provider refuses to list it: {describe(error)}. Check the source's "
-                f"credentials and parameters."
+                f"The provider refuses to list it: {problem}. Check the source's credentials and "
+                f"parameters."
             ) from error
         if number == MAX_TRIES:
-            raise SourceError(
-                f"{MAX_TRIES} tries failed, the last with {describe(error)}."
-            ) from error
+            raise SourceError(f"{MAX_TRIES} tries failed, the last with {problem}.") from error
         backoff = min(2 ** (number - 1), LONGEST_BACKOFF)
         asked = find_retry_after(error)
         if asked > LONGEST_PAUSE:
             raise SourceError(f"The provider asks to wait for {asked:.0f} seconds.") from error
         delay = max(random.uniform(backoff / 2, backoff), asked)
-        note = f"{describe(error)}. Trying again in {delay:.0f} s ({number} of {MAX_TRIES} failed)."
+        note = f"{problem}. Trying again in {delay:.0f} s ({number} of {MAX_TRIES} failed)."
         self.watch(Step(self.checked, note=note))
         sleep(delay)
+
+
+def describe_problem(error: Exception) -> str:
+    """Return in words why a page was not had, without the parameters, among which can be a key."""
+    status = find_response(error, "status_code")
+    if isinstance(status, int):
+        return f"{type(error).__name__}, status {status}"
+    return PARAMETERS.sub("?...", describe(error))
 
 
 def check_page(page: Any) -> Page:

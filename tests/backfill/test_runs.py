@@ -6,6 +6,7 @@ import logging
 import time
 
 import pytest
+import requests
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError
 from django.utils import timezone
@@ -409,6 +410,28 @@ def test_only_what_came_last_is_remembered(monkeypatch):
     assert recent.add("c")
     assert len(recent.keys) == 2
     assert recent.add("a")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.HTTPError("401 for url: https://api/x?key=sk_1", response=requests.Response()),
+        requests.ConnectionError("Max retries exceeded with url: /x?key=sk_1 (refused)"),
+    ],
+)
+def test_no_key_in_an_address_is_shown(settings, period, pauses, error):
+    class Keyed(Source):
+        def fetch_events(self, since, until, cursor):
+            raise error
+
+    name_source(settings, Keyed)
+    if error.response is not None:
+        error.response.status_code = 401
+    notes = []
+    with pytest.raises(SourceError) as failure:
+        backfill("default", period, start(watch=lambda step: notes.append(step.note)))
+    assert type(error).__name__ in str(failure.value)
+    assert "sk_1" not in str(failure.value) + "".join(notes)
 
 
 # ---- the door
