@@ -34,6 +34,8 @@ MAX_SHOWN = 10
 BATCH = 200
 # A value in a statement, but for a number within a name.
 LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|(?<![\w\"`])\d+(?:\.\d+)?|\[redacted\]")
+# How many seconds a request's batch may take at a slow rate.
+PAUSE = 5
 
 
 class Operation(NamedTuple):
@@ -98,6 +100,7 @@ class OperationForm(forms.Form):
     reason = forms.CharField(
         max_length=200, required=False, widget=forms.TextInput(attrs={"size": 60})
     )
+    rate = forms.IntegerField(min_value=1, required=False, label="Events a second, at most")
     # The primary key of the last event that was operated on, and of the last that shall be.
     after = forms.IntegerField(widget=forms.HiddenInput)
     until = forms.IntegerField(widget=forms.HiddenInput)
@@ -157,10 +160,11 @@ class OperationsMixin:
         form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)
-        progress = dict(form.cleaned_data)
+        progress = dict(form.cleaned_data, rate=form.cleaned_data["rate"] or "")
         if self.operate_on_batch(request, chosen, operation, progress):
             form = OperationForm(operation, progress)
-            facts = {"form": form, "progress": progress, **read_choice(request)}
+            pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
+            facts = {"form": form, "progress": progress, "pause": pause, **read_choice(request)}
             return self.show(request, "progress", operation.title, **facts)
         self.report(request, operation, progress)
         return HttpResponseRedirect(self.find_origin(request))
@@ -203,11 +207,12 @@ class OperationsMixin:
     ) -> bool:
         """Operate on the next events, and count them. Returns whether there may be more."""
         events = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")
-        batch = list(events[:BATCH])
+        size = find_batch(progress)
+        batch = list(events[:size])
         for event in batch:
             progress[self.operate_on(request, event, operation, progress)] += 1
             progress["after"] = event.pk
-        return len(batch) == BATCH
+        return len(batch) == size
 
     def operate_on(
         self, request: HttpRequest, event: Event, operation: Operation, progress: dict[str, Any]
@@ -271,6 +276,11 @@ def show_dry_run(event: Event, user: Any) -> DryRun:
     if not permissions.may(user, permissions.VIEW_PAYLOAD):
         statements = [LITERAL.sub("?", statement) for statement in statements]
     return run._replace(explanation=show_about(event, run.explanation), statements=statements)
+
+
+def find_batch(progress: dict[str, Any]) -> int:
+    """Return how many events a request does: few at a slow rate, which the next one waits for."""
+    return min(BATCH, progress["rate"] * PAUSE) if progress["rate"] else BATCH
 
 
 def read_choice(request: HttpRequest) -> dict[str, Any]:

@@ -99,3 +99,16 @@ def test_a_reader_sees_the_causes_and_acknowledges_none(reader, broken):
     assert "<form" not in html.partition('class="pw-page"')[2]
     assert reader.post(f"{LIST}?causes=1", {"key": BUG, "note": "no"}).status_code == 403
     assert not Cause.objects.exclude(note="").exists()
+
+
+def test_many_events_are_replayed_no_quicker_than_asked_for(operator, broken):
+    EventFactory.create_batch(8, cause_key=BUG, **FINAL)
+    chosen = {"action": "replay_events", "select_across": "1", "index": "0"}
+    chosen["_selected_action"] = broken.pk
+    address = f"{LIST}?cause={BUG}"
+    fields = operator.post(address, chosen).context["form"].initial
+    answer = operator.post(address, dict(chosen, confirmed=1, rate=1, **fields))
+    assert Event.objects.filter(cause_key=BUG, status=Event.FAILED).count() == 11 - 5
+    html = answer.content.decode()
+    assert 'data-pause="5"' in html and '<progress max="11" value="5">' in html
+    assert '<input type="hidden" name="rate" value="1"' in html

@@ -291,15 +291,12 @@ def test_a_cause_is_written_once_by_the_first_attempt_that_fails_of_it(settings)
     fail_with(settings, KeyError("warehouse_id"), attempts=2)
     fail_with(settings, KeyError("warehouse_id"), order_id="A2")
     fail_with(settings, PermanentFailure("Order 17 is gone."))
-    found = Cause.objects.order_by("exception").values_list("exception", "place", "text")
-    assert list(found) == [
+    found = Cause.objects.values_list("exception", "place", "text")
+    refused = "django_payment_webhooks.exceptions.PermanentFailure"
+    assert set(found) == {
         ("KeyError", f"{__name__}.apply", "warehouse_id"),
-        (
-            "django_payment_webhooks.exceptions.PermanentFailure",
-            f"{__name__}.apply",
-            "Order … is gone.",
-        ),
-    ]
+        (refused, f"{__name__}.apply", "Order … is gone."),
+    }
     keys = set(Event.objects.values_list("cause_key", flat=True))
     assert keys == set(Cause.objects.values_list("pk", flat=True))
     titles = {str(cause) for cause in Cause.objects.all()}

@@ -1,1 +1,2 @@
-document.getElementById("pw-progress").submit();
+const progress = document.getElementById("pw-progress");
+setTimeout(() => progress.submit(), 1000 * Number(progress.dataset.pause));
