@@ -24,6 +24,7 @@ from .models import Event, digest
 from .providers.causes import find_cause
 from .providers.comparison import find_difference
 from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
+from .providers.loading import find_loading_problem
 from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
 
@@ -322,6 +323,11 @@ def decide_retry(event: Event, error: Exception) -> Decision:
         # Somebody else has what the event needs: that is no attempt.
         delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
         return Decision(event.status, reason, delay, max(event.attempts - 1, 0))
+    problem = find_loading_problem(event.provider)
+    if problem:
+        # A mistake in the settings is no attempt, however long it lasts: the event is innocent.
+        delay = settings.PAYMENT_WEBHOOKS_LEASE
+        return Decision(event.status, storable(problem), delay, max(event.attempts - 1, 0))
     is_last = event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
     if is_last or isinstance(error, PermanentFailure) or is_rejected(error):
         return Decision(Event.FAILED, reason)

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 from ..conf import settings
-from ..providers.subject import find_by_event, find_by_order, find_by_payment
+from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_recent
 
 MAX_COUNT = 1000
 MAX_FOUND = 500
@@ -45,13 +45,13 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 
 class ProviderFilter(ChoiceFilter):
-    """The configured providers."""
+    """The configured providers, and those of the newest events that were removed since."""
 
     title = parameter_name = "provider"
 
     def names(self) -> Iterable[str]:
         """Return the names."""
-        return sorted(settings.PAYMENT_WEBHOOKS_PROVIDERS)
+        return sorted({*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent()})
 
 
 class TypeFilter(ChoiceFilter):

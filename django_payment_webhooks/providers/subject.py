@@ -13,6 +13,9 @@ from ..conf import get_provider, settings
 from ..models import Event, digest
 from ..receiving import BaseProvider
 
+# In how many of the newest events removed providers are looked for.
+MAX_RECENT = 1000
+
 
 def list_keys(event: Event) -> dict[str, str]:
     """Return the keys of an event's order and payment by their columns, those that it has.
@@ -79,14 +82,26 @@ def find_by_order(order_id: str) -> QuerySet:
 
 def find_by_payment(payment_id: str) -> QuerySet:
     """Return the events of a payment, whichever provider's it is."""
-    keys = [digest(provider.account, payment_id) for provider in list_providers()]
+    keys = [digest(account, payment_id) for account in list_accounts()]
     return Event.objects.filter(payment_key__in=keys)
 
 
 def find_by_event(event_id: str) -> QuerySet:
     """Return the events that have an id, whichever provider's it is."""
-    keys = [digest(provider.account, event_id) for provider in list_providers()]
+    keys = [digest(account, event_id) for account in list_accounts()]
     return Event.objects.filter(dedup_key__in=keys)
+
+
+def list_accounts() -> list[str]:
+    """Return the sources of ids: of a provider that can't be loaded, most likely its name."""
+    known = {provider.account for provider in list_providers()}
+    return sorted(known | {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent()})
+
+
+def list_recent() -> set[str]:
+    """Return the providers of the newest events, also those that the settings no longer name."""
+    newest = Event.objects.order_by("-pk").values_list("provider", flat=True)
+    return set(newest[:MAX_RECENT])
 
 
 def list_providers() -> Iterator[BaseProvider]:

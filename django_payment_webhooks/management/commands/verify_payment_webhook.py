@@ -9,11 +9,11 @@ import time
 from django.core.management.base import CommandError
 from django.utils.dateparse import parse_datetime
 
-from ...conf import get_provider, settings
 from ...providers import Provider
 from ...providers.diagnosis import explain, find_changes
 from ...providers.headers import find_meta_name
 from ...providers.sending import find_provider
+from ...providers.subject import list_providers
 from ..terminal import TerminalCommand
 from .send_payment_webhook import read_file
 
@@ -131,8 +131,7 @@ def make_report(checks, changes):
 
 def find_others(name):
     """Return the providers of other names, as far as they sign in a way that is known."""
-    names = [other for other in settings.PAYMENT_WEBHOOKS_PROVIDERS if other != name]
-    others = [get_provider(other) for other in names]
+    others = [other for other in list_providers() if other.name != name]
     return [other for other in others if isinstance(other, Provider)]
 
 
