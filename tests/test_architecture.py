@@ -52,7 +52,9 @@ BELOW = {
         *("history", "monitoring", "operations", "permissions"),
         *("providers", "redaction"),
     },
-    "contrib": {"backfill", "checks", "monitoring", "publisher", "retrying"},
+    "contrib": {
+        *("backfill", "checks", "history", "monitoring", "providers", "publisher", "retrying"),
+    },
     "management": {
         *("backfill", "history", "monitoring", "operations"),
         *("providers", "publisher", "redaction", "sweeper", "tenants"),

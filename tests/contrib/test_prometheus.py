@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -15,16 +16,23 @@ from django.test import RequestFactory
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
-from django_payment_webhooks import signals
+from django_payment_webhooks import history, signals
 from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.contrib import prometheus
-from django_payment_webhooks.contrib.prometheus import exposition, metrics
+from django_payment_webhooks.contrib.prometheus import exposition, gauges, metrics
+from django_payment_webhooks.history.models import Sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.resolve import resolve
 
-from ..factories import EventFactory
+from ..doubles import handle
+from ..factories import SECRET, EventFactory
 from ..test_docs import read
 
 pytestmark = pytest.mark.django_db(transaction=True)
+RUNBOOKS = (
+    "https://github.com/django-payment-webhooks/django-payment-webhooks/blob/main/docs/howto/"
+    "runbooks.md"
+)
 RULES = os.path.join(os.path.dirname(metrics.__file__), "alerts.yml")
 
 
@@ -96,11 +104,66 @@ def test_the_backlog_is_read_when_it_is_scraped(webhook, run_due, pass_time):
     assert "payment_webhooks_waiting_past_half_events 1.0" in scrape()
 
 
+def gauge(name, **labels):
+    """Return the values of a gauge as it is scraped, by those of its labels that are not given."""
+    found = re.findall(rf"^payment_webhooks_{name}(?:{{(.*)}})? (\S+)$", scrape(), re.M)
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return [float(value) for text, value in found if all(each in text for each in wanted)]
+
+
+@pytest.mark.usefixtures("history")
+def test_what_fails_is_measured_by_its_cause_until_somebody_acts(order, settings, webhook, run_due):
+    handle(settings, apply=lambda self, event: {}["warehouse_id"])
+    webhook(event_id="evt_1", order_id="A1", amount="10.00", currency="EUR")
+    run_due()
+    facts = {"exception": "KeyError", "providers": "default", "types": "charge.succeeded"}
+    assert gauge("cause_events", state="retrying", bug="yes", acknowledged="no", **facts) == [1]
+    assert gauge("cause_events", state="failed", **facts) == [0]
+    assert len(gauge("cause_retrying_age_seconds", **facts)) == 1
+    assert gauge("retrying_events") == [1]
+    event = Event.objects.get()
+    event.finish(Event.FAILED, event.error, event.cause_key)
+    assert gauge("cause_events", state="failed", **facts) == [1]
+    assert gauge("cause_retrying_age_seconds") == []
+    assert history.acknowledge(event.cause_key, "alice", "known", event.pk, 1)
+    assert gauge("cause_events", state="failed", acknowledged="yes") == [1]
+    resolve(Event.objects.get(), "alice", "by hand")
+    assert gauge("cause_events") == []
+
+
+def test_no_label_of_a_cause_comes_from_outside():
+    facts = {"due_at": None, "cause_key": "c" * 32, "status": Event.FAILED}
+    EventFactory(type="from.outside", provider="from-outside", error="From('outside')", **facts)
+    (line,) = re.findall(r"^payment_webhooks_cause_events{(.*state=\"failed\".*)}", scrape(), re.M)
+    assert "outside" not in line
+    assert 'types="other"' in line
+    assert 'providers="unknown"' in line
+
+
+def test_a_sweep_and_the_broker_are_measured(monkeypatch):
+    assert gauge("last_sweep_timestamp_seconds") == []
+    Sweep.objects.create(pk=1, finished_at=timezone.now(), enqueued=0)
+    assert abs(gauge("last_sweep_timestamp_seconds")[0] - time.time()) < 60
+    monkeypatch.setattr(gauges, "is_broker_reachable", lambda: False)
+    assert gauge("broker_reachable") == [0]
+
+
+def test_a_key_that_is_being_rotated_out_is_counted_by_its_number(settings, webhook):
+    new, old = "the new secret of the partner", SECRET
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": [new, old]}}
+    before = sample("verified_total", provider="default", key="2")
+    webhook(event_id="evt_1")
+    webhook(event_id="evt_1")
+    assert sample("verified_total", provider="default", key="2") == before + 1
+    assert metrics.find_key_number("default", "no such fingerprint") == "other"
+    assert metrics.find_key_number("gone", "no such provider") == "other"
+
+
 def test_a_database_that_is_away_does_not_stop_the_scrape(monkeypatch):
     def fail():
         raise DatabaseError("It is away.")
 
-    monkeypatch.setattr(exposition, "read_backlog", fail)
+    monkeypatch.setattr(gauges, "read_backlog", fail)
     text = scrape()
     assert "payment_webhooks_backlog_readable 0.0" in text
     assert "payment_webhooks_due_events" not in text
@@ -228,6 +291,11 @@ def load_rules():
         return [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
 
 
+def is_served(name, text):
+    """Return whether a scrape has a metric, with samples or without."""
+    return re.search(rf"^(# TYPE )?{name}[ {{]", text, re.M)
+
+
 def test_rules_name_only_metrics_that_exist():
     rules = load_rules()
     assert len({rule["alert"] for rule in rules}) == len(rules)
@@ -235,12 +303,34 @@ def test_rules_name_only_metrics_that_exist():
     for rule in rules:
         names = set(re.findall(r"payment_webhooks_\w+", rule["expr"]))
         assert names
-        assert {name for name in names if not re.search(r"^%s[ {]" % name, text, re.M)} <= {
-            "payment_webhooks_last_webhook_timestamp_seconds",
-            "payment_webhooks_missed_events",
-        }
+        assert all(is_served(name, text) for name in names), names
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]
+
+
+def test_each_alert_links_to_its_runbook_and_no_runbook_is_left_over():
+    rules = load_rules()
+    page = read("howto", "runbooks.md")
+    sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.M | re.S))
+    assert list(sections) == [rule["alert"] for rule in rules]
+    for rule in rules:
+        name = rule["alert"]
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
+        text = sections[name]
+        assert text.startswith(f"*{rule['labels']['severity'].capitalize()}.* ")
+        for part in ("At stake", "Where to look", "What to do", "It is over when"):
+            assert f"- **{part}**: " in text, name
+
+
+def test_an_alert_about_a_cause_says_which_and_whose():
+    by_cause = [rule for rule in load_rules() if "by (cause" in rule["expr"]]
+    for rule in [each for each in by_cause if not each["expr"].startswith("sum(")]:
+        for label in ("cause", "exception", "place", "providers", "types"):
+            assert f"$labels.{label} " in rule["annotations"]["summary"], (rule["alert"], label)
+    by_provider = [rule for rule in load_rules() if "by (provider" in rule["expr"]]
+    assert len(by_provider) > 8
+    for rule in by_provider:
+        assert "$labels.provider " in rule["annotations"]["summary"], rule["alert"]
 
 
 def test_promtool_accepts_the_rules():
@@ -289,9 +379,7 @@ def test_the_dashboard_can_be_imported_and_names_only_metrics_that_exist():
         for target in panel["targets"]:
             names = set(re.findall(r"payment_webhooks_\w+", target["expr"]))
             assert names
-            assert {name for name in names if not re.search(r"^%s[ {]" % name, text, re.M)} <= {
-                "payment_webhooks_last_webhook_timestamp_seconds"
-            }
+            assert all(is_served(name, text) for name in names), names
 
 
 def test_each_expression_of_the_dashboard_is_promql(tmp_path):

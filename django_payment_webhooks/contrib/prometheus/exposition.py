@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Iterator
 
 from django.db import Error, connections
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ... import backfill
-from ...monitoring.overview import Backlog, read_backlog
 from . import find_directory, find_fault
-
-# For how many hours what a backfill found is shown.
-FOUND_HOURS = 24
+from .gauges import describe_broker, read_gauges
 
 
 class CountersCollector:
@@ -45,57 +39,21 @@ class BacklogCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauges; if the database does not answer, only that it does not."""
+        """Give the gauges; of the database, if it does not answer, only that it does not."""
+        yield describe_broker()
         try:
-            backlog = read_backlog()
-            backfills = list(describe_backfills())
+            gauges = read_gauges()
         except Error:
             yield describe_readable(0)
             return
         yield describe_readable(1)
-        yield from describe_backlog(backlog)
-        yield from backfills
+        yield from gauges
 
 
 def describe_readable(value: int) -> Metric:
     """Return the gauge that says whether there are the others."""
     text = "Whether the backlog could be read from the database: 1 or 0."
     return GaugeMetricFamily("payment_webhooks_backlog_readable", text, value=value)
-
-
-def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
-    """Give the gauges of what there is to do."""
-    text = "Events by status, counted up to a bound."
-    events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
-    for status, found in backlog.statuses.items():
-        events.add_metric([status], found.number)
-    yield events
-    due = backlog.due
-    text = "Events that a worker may take now."
-    yield GaugeMetricFamily("payment_webhooks_due_events", text, value=due.number)
-    text = "How long the oldest due event has been due."
-    name = "payment_webhooks_due_events_age_seconds"
-    yield GaugeMetricFamily(name, text, value=due.oldest_seconds)
-    text = "Events that have waited for half of their time."
-    name = "payment_webhooks_waiting_past_half_events"
-    yield GaugeMetricFamily(name, text, value=backlog.waiting_past_half)
-
-
-def describe_backfills() -> Iterator[Metric]:
-    """Give the gauges of what webhooks had missed. Raises the database's errors."""
-    ends = backfill.read_last_ends()
-    since = timezone.now() - timedelta(hours=FOUND_HOURS)
-    found = {finding.provider: finding.missed for finding in backfill.read_findings(since)}
-    text = f"Events that webhooks had missed, found by backfills of the last {FOUND_HOURS} hours."
-    missed = GaugeMetricFamily("payment_webhooks_missed_events", text, labels=["provider"])
-    name = "payment_webhooks_last_backfill_timestamp_seconds"
-    text = "When a provider's last backfill ended, in seconds since 1970."
-    last = GaugeMetricFamily(name, text, labels=["provider"])
-    for provider, ended_at in ends.items():
-        missed.add_metric([provider], found.get(provider, 0))
-        last.add_metric([provider], ended_at.timestamp())
-    yield missed
-    yield last
 
 
 def build_registry() -> CollectorRegistry:

@@ -8,14 +8,16 @@ outside: a provider, a type of event or a reason that is not known is counted as
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, Sequence
 
 from django.dispatch import receiver
 from prometheus_client import Counter, Gauge, Histogram
 
 from ... import signals
-from ...conf import settings
+from ...conf import get_provider, settings
 from ...models import Event
+from ...providers.signatures import fingerprint, number_keys
 from ...publisher import events_missing
 
 #: How an attempt can end, and what is sent then.
@@ -45,7 +47,11 @@ REASONS = {
     "unparsed",
 }
 # The answers that alerts are about, beside that of a webhook which is fine.
-ANSWERS = [("200", ""), ("401", "mismatch"), ("503", "database"), ("503", "no_secret")]
+ANSWERS = [
+    *(("200", ""), ("400", "truncated"), ("413", "too_large"), ("415", "content_encoding")),
+    *(("401", reason) for reason in ("future", "mismatch", "no_signature", "stale")),
+    *(("503", "database"), ("503", "no_secret")),
+]
 
 answer_seconds = Histogram(
     "payment_webhooks_answer_seconds",
@@ -76,6 +82,13 @@ missing_events = Counter(
 )
 
 
+verified = Counter(
+    "payment_webhooks_verified_total",
+    "Accepted webhooks with a new event, by the number of the key that verified them.",
+    ["provider", "key"],
+)
+
+
 def bound_provider(name: str) -> str:
     """Return the name of a provider of the settings, "unknown" for any other."""
     return name if name in settings.PAYMENT_WEBHOOKS_PROVIDERS else "unknown"
@@ -87,10 +100,28 @@ def bound_type(event: Event) -> str:
 
 
 @receiver(signals.webhook_received)
-def observe_received(provider: str, seconds: float, **_: Any) -> None:
+def observe_received(provider: str, events: Sequence[Event], seconds: float, **_: Any) -> None:
     """Count an accepted webhook, and remember when it came."""
     answer_seconds.labels(bound_provider(provider), "200", "").observe(seconds)
     last_webhook.labels(bound_provider(provider)).set(time.time())
+    # Of an event that is known its row says what verified its first webhook, not this one.
+    new = [event.verified_by for event in events if event.is_new]
+    if new:
+        verified.labels(bound_provider(provider), find_key_number(provider, new[0])).inc()
+
+
+def find_key_number(provider: str, verified_by: str) -> str:
+    """Return which of a provider's keys it was; "other" if it is none of its secrets."""
+    fingerprints = {fingerprint(key): str(number) for number, key in read_keys(provider).items()}
+    return fingerprints.get(verified_by, "other")
+
+
+def read_keys(provider: str) -> dict[int, bytes]:
+    """Return the keys of a provider by their numbers; none if it has none, or can't be loaded."""
+    with suppress(Exception):
+        found: Any = get_provider(provider)
+        return number_keys(found)
+    return {}
 
 
 @receiver(signals.webhook_rejected)
@@ -144,6 +175,10 @@ def create_series() -> None:
     for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         for status, reason in ANSWERS:
             answer_seconds.labels(provider, status, reason)
+        for number in read_keys(provider):
+            verified.labels(provider, str(number))
+        # In multiprocess mode the latest time of all processes counts, and 0 is before all.
+        last_webhook.labels(provider)
 
 
 create_series()
