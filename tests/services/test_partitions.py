@@ -12,7 +12,7 @@ from django_payment_webhooks.models import Event
 from ..factories import OrderFactory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BLOCK = re.compile(r"^```\{code-block\} sql\n:caption: (\w+)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```\{code-block\} postgresql\n:caption: (\w+)\n(.*?)^```$", re.M | re.S)
 
 pytestmark = [
     pytest.mark.django_db,
