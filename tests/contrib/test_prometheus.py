@@ -340,18 +340,25 @@ def test_promtool_accepts_the_rules():
     subprocess.check_call([promtool, "check", "rules", RULES])
 
 
+def find_trials():
+    """Return the files of series for promtool: those of days are looked at hour by hour."""
+    folder = os.path.dirname(__file__)
+    return [os.path.join(folder, name) for name in ("alerts.yml", "alerts_of_days.yml")]
+
+
 def test_alerts_fire_when_they_should_and_only_then():
     promtool = shutil.which("promtool")
     if not promtool:
         pytest.skip("needs promtool, which is in Debian's package prometheus")
-    subprocess.check_call(
-        [promtool, "test", "rules", os.path.join(os.path.dirname(__file__), "alerts.yml")]
-    )
+    subprocess.check_call([promtool, "test", "rules", *find_trials()])
 
 
 def test_each_alert_is_tried_both_ways():
-    with open(os.path.join(os.path.dirname(__file__), "alerts.yml"), encoding="utf-8") as file:
-        tried = [case for test in yaml.safe_load(file)["tests"] for case in test["alert_rule_test"]]
+    tried = []
+    for path in find_trials():
+        with open(path, encoding="utf-8") as file:
+            tests = yaml.safe_load(file)["tests"]
+        tried += [case for test in tests for case in test["alert_rule_test"]]
     names = {rule["alert"] for rule in load_rules()}
     assert {case["alertname"] for case in tried if case["exp_alerts"]} == names
     assert {case["alertname"] for case in tried if not case["exp_alerts"]} == names
