@@ -60,6 +60,15 @@ def test_an_effect_that_is_committed_forgets_the_cause_and_its_delivery_has_one(
     assert event.cause_key not in (None, before)
 
 
+def test_while_it_is_delivered_an_effect_has_no_cause(attempt, settings):
+    event = attempt(KeyError("warehouse_id"))
+    seen = []
+    handle(settings, deliver=lambda self, event: seen.append(read(event).cause_key))
+    Event.objects.update(due_at=0)
+    process([event.pk])
+    assert seen == [None]
+
+
 def test_a_worker_that_is_at_it_leaves_the_cause_to_be_seen(attempt):
     event = attempt(KeyError("warehouse_id"))
     event.take()

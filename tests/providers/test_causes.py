@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import pytest
 
@@ -77,6 +78,13 @@ def test_the_place_is_the_hosts_own_code_and_not_a_librarys():
 
     found = cause_of(read)
     assert (found.exception, found.place) == ("json.decoder.JSONDecodeError", f"{__name__}.read")
+
+
+def test_the_place_of_an_import_that_fails_is_where_the_host_asked_for_it():
+    def load():
+        import_module("no_such_module")
+
+    assert cause_of(load).place == f"{__name__}.load"
 
 
 def test_an_error_that_no_code_of_the_host_raised_has_the_place_of_the_library():
