@@ -20,6 +20,7 @@ from django.utils.timesince import timesince
 from .. import history, permissions
 from ..history.timeline import find_moment, read_order_timeline, read_timeline, show_about
 from ..models import Event
+from ..monitoring.overview import UNFINISHED
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
@@ -178,8 +179,11 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     age.admin_order_field = "id"
 
     def shown_status(self, event):
-        """Return the status, in its colour."""
-        return format_html('<span class="pw-status pw-{0}">{0}</span>', event.status)
+        """Return the status, in its colour, and whether an attempt is to be repeated."""
+        badge = '<span class="pw-status pw-{0}">{0}</span>'
+        if event.status in UNFINISHED and event.cause_key:
+            badge += ' <span class="pw-status pw-retried">retrying</span>'
+        return format_html(badge, event.status)
 
     shown_status.short_description = "status"
 

@@ -55,6 +55,7 @@ def test_a_cause_leads_to_its_events_and_an_event_to_its_cause(operator, broken)
 
 def test_what_is_retried_can_be_listed_beside_the_statuses(operator, broken):
     assert found(operator.get(LIST, {"status__exact": "retrying"})) == {"evt_retried"}
+    assert read(operator, LIST).count('pw-retried">retrying</span>') == 1
     assert len(found(operator.get(LIST, {"status__exact": "failed"}))) == 4
     assert len(found(operator.get(LIST))) == 5
 
