@@ -439,9 +439,11 @@ Trust
 def write_proofs(known):
     """Return the table of the front page: the providers by what proves their webhooks."""
     links = {}
+    brands = [preset.brand for preset in known]
     for preset in known:
-        link = f"[{preset.brand}](providers/{preset.name}.md)"
-        links.setdefault(preset.proof, []).append(link)
+        is_one_of_several = preset.kind and brands.count(preset.brand) > 1
+        name = f"{preset.brand}: {preset.kind}" if is_one_of_several else preset.brand
+        links.setdefault(preset.proof, []).append(f"[{name}](providers/{preset.name}.md)")
     rows = sorted(links.items(), key=lambda row: (-len(row[1]), row[0]))
     return write_table(("Proof", "Providers"), [(proof, ", ".join(row)) for proof, row in rows])
 

@@ -92,7 +92,9 @@ def test_the_table_and_the_menu_have_every_preset(pages):
 
 
 def test_the_table_of_the_front_page_leads_to_every_preset(pages):
-    assert sorted(re.findall(r"\]\(providers/(\w+)\.md\)", pages["_by_proof.md"])) == NAMES
+    links = re.findall(r"\[([^\]]+)\]\(providers/(\w+)\.md\)", pages["_by_proof.md"])
+    assert sorted(name for _, name in links) == NAMES
+    assert len({text for text, _ in links}) == len(NAMES)
 
 
 def test_titles_are_what_a_reader_searches_for(pages):
