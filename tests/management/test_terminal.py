@@ -37,7 +37,9 @@ Command().run_from_argv(["manage.py", "command"])
 def start(tmp_path):
     """Start the command. At the end of its input it prints some lines, and exits with 2."""
     environ = dict(os.environ)
-    environ.pop("DJANGO_SETTINGS_MODULE", None)
+    # Without a buffer every line would break the pipe at once.
+    for name in ("DJANGO_SETTINGS_MODULE", "PYTHONUNBUFFERED"):
+        environ.pop(name, None)
 
     def start(lines):
         process = subprocess.Popen(
