@@ -43,6 +43,8 @@ WRITE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 MAX_REASON = 500
+# Why an event is ignored that nobody handles.
+NO_HANDLER = "There is no handler for its type."
 
 
 class RetryConf(AppConf):
@@ -118,7 +120,7 @@ class RetryPolicy:
             accept(event, self.call(get_provider(event.provider).confirm, event))
         handler = get_handler(event.type)
         if handler is None:
-            raise NothingToDo("There is no handler for its type.")
+            raise NothingToDo(NO_HANDLER)
         return handler
 
     def prepare(self, handler: Handler, event: Event) -> None:

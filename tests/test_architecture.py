@@ -47,7 +47,10 @@ BELOW = {
     "logging": {"providers", "publisher"},
     "operations": {"history", "providers", "publisher", "redaction", "retrying"},
     "backfill": {"operations", "providers", "publisher", "retrying"},
-    "monitoring": {"backfill", "checks", "history", "providers", "publisher", "redaction"},
+    "monitoring": {
+        *("backfill", "checks", "history", "providers"),
+        *("publisher", "redaction", "retrying"),
+    },
     "admin": {
         *("history", "monitoring", "operations", "permissions"),
         *("providers", "redaction"),

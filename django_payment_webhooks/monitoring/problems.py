@@ -14,6 +14,7 @@ from .. import checks
 from ..conf import settings
 from ..models import Event
 from .causes import CauseCount, FailureCause
+from .hints import find_hints
 from .overview import DueCount, Overview, RetryingCount, StatusCount
 
 # How many causes are named one by one, in each of three sorts.
@@ -59,7 +60,7 @@ def find_critical_problems(overview: Overview) -> Iterator[str]:
         yield (
             f"{describe_count(due, 'event is', 'events are')} due, the oldest for "
             f"{describe_time(due.oldest_seconds)}: no worker is processing events. Check that "
-            f"workers are running and consume the right queue."
+            f"workers are running, consume the right queue, and use this database."
         )
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
@@ -92,7 +93,8 @@ def find_configuration_errors() -> Iterator[str]:
 
 def find_other_problems(overview: Overview) -> Iterator[str]:
     """Give what somebody must look at in working hours."""
-    if not overview.broker:
+    # If its client is missing, that is said above.
+    if not overview.broker and not checks.check_broker_client(None):
         yield "The broker can't be reached. What is due is enqueued once it is back."
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
@@ -113,6 +115,7 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
             f"{finding.provider} in the last {len(overview.hours)} hours. A backfill has received "
             f"them. Find out why their webhooks did not arrive."
         )
+    yield from find_hints(overview)
 
 
 # ---- failed and retried events

@@ -76,8 +76,8 @@ conflicts = Counter(
 enqueue_failures = Counter(
     "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
 )
-missing_events = Counter(
-    "payment_webhooks_missing_events_total",
+not_found = Counter(
+    "payment_webhooks_events_not_found_total",
     "Events that a message named and that are not in the worker's database.",
 )
 
@@ -160,7 +160,7 @@ def count_enqueue_failure(**_: Any) -> None:
 @receiver(events_missing, dispatch_uid="payment_webhooks.metrics.events_missing")
 def count_missing(keys: Sequence[int], **_: Any) -> None:
     """Count events that a worker did not find."""
-    missing_events.inc(len(keys))
+    not_found.inc(len(keys))
 
 
 def create_series() -> None:
