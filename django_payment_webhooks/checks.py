@@ -10,6 +10,7 @@ import inspect
 import itertools
 import re
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, Iterable, Iterator, Sequence
 
 from celery import current_app
@@ -30,6 +31,8 @@ from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
 from .providers.fields import compile_field
 from .providers.signatures import DECODERS, ENCODERS, TIMESTAMPS, list_secrets
+from .publisher import NO_THREADS, lacks_threads, process
+from .worker import find_limit_faults
 
 PREFIX = "payment_webhooks."
 ACCOUNT_HINT = (
@@ -86,6 +89,8 @@ PLUGINS = {
         *("find_handler", "prepare", "is_ready", "has_had", "deliver"),
     ),
 }
+# How much a mistyped type of event is like the right one.
+NEAR = 0.9
 HOOKS = {"idempotency_key", "is_ready", "prepare", "apply", "deliver"}
 
 
@@ -380,7 +385,32 @@ def check_handlers(app_configs: Any, **_: Any) -> list[CheckMessage]:
             'Set it to {"charge.succeeded": "shop.handlers.MarkOrderPaid"}, your types and classes.'
         )
         return [Error(text, hint=hint, id=PREFIX + "E013")]
-    return [message for each in handlers for message in check_handler(each, handlers[each])]
+    if not handlers:
+        text = "PAYMENT_WEBHOOKS_HANDLERS is empty: every event is stored, and then ignored."
+        hint = 'Set it to {"charge.succeeded": "shop.handlers.MarkOrderPaid"}.'
+        return [Warning(text, hint=hint, id=PREFIX + "W007")]
+    messages = [message for each in handlers for message in check_handler(each, handlers[each])]
+    return [*messages, *check_sent(handlers)]
+
+
+def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
+    """Check that the types of handlers are those that the providers' events get.
+
+    What a provider does not rename keeps its name, so that not every other type is a mistake.
+    """
+    named = settings.PAYMENT_WEBHOOKS_PROVIDERS
+    providers = list_providers(named) if isinstance(named, dict) else []
+    if not all(provider.types for provider in providers):
+        return
+    rules = [rule for provider in providers for rule in provider.rules]
+    sent = {rule.type for rule in rules}
+    for event_type in set(event_types) - sent:
+        renamed = [rule.type for rule in rules if rule.names_all(event_type)]
+        meant = renamed or get_close_matches(event_type, sent, 1, NEAR)
+        if meant:
+            text = f"The handler of {event_type!r} gets no event: none gets this type."
+            hint = f"Did you mean {meant[0]!r}? These are sent: {', '.join(sorted(sent))}."
+            yield Warning(text, hint=hint, id=PREFIX + "W008")
 
 
 def check_handler(event_type: str, path: Any) -> Iterator[CheckMessage]:
@@ -612,6 +642,28 @@ def check_broker_client(app_configs: Any, **_: Any) -> list[CheckMessage]:
         hint = "Install what Celery needs for this broker, such as celery[redis] for Redis."
         return [Error(text, hint=hint, id=PREFIX + "E027")]
     return []
+
+
+@register()
+def check_time_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Check that Celery's time limits end a task before its lease ends, and not too early."""
+    hard = process.time_limit or current_app.conf.task_time_limit
+    soft = process.soft_time_limit or current_app.conf.task_soft_time_limit
+    hint = (
+        "Set CELERY_TASK_TIME_LIMIT below PAYMENT_WEBHOOKS_LEASE, and above what a handler's calls "
+        "may take together."
+    )
+    faults = find_limit_faults(hard, soft)
+    return [Warning(text, hint=hint, id=PREFIX + "W009") for text in faults]
+
+
+@register()
+def check_uwsgi(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Check that uWSGI runs threads, where this runs within it: the overview shows it there."""
+    if not lacks_threads():
+        return []
+    hint = "Set enable-threads = true in uWSGI's configuration."
+    return [Error(NO_THREADS, hint=hint, id=PREFIX + "E028")]
 
 
 @register()

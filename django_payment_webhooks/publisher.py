@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
 from functools import partial
+from logging import getLogger
 from multiprocessing.util import Finalize
 from queue import Empty, Full, Queue
 from threading import Event as Flag
@@ -25,6 +27,8 @@ from .models import Event
 from .processing import process_event
 from .tenants import enter, get_tenants
 
+logger = getLogger(__name__)
+
 # A second ahead, as the clocks of two machines differ: an event must not be late for being early.
 AHEAD = 1
 # A difference of two times is not exact.
@@ -37,6 +41,12 @@ MAX_CONTEXTS = 1000
 LAST_WAIT = 5
 # How long what comes after a message gathers for the next one, in seconds.
 GATHERING_TIME = 0.02
+# From this version on uWSGI runs Python's threads without being told: seen with it.
+UWSGI_WITH_THREADS = (2, 0, 31)
+NO_THREADS = (
+    "uWSGI runs no threads: messages are only sent while a request is answered, so that each one "
+    "waits for the next request."
+)
 #: A message names events of which none is in this database. Arguments: ``keys``.
 events_missing = Signal()
 
@@ -164,6 +174,8 @@ class ThreadPublisher:
         self.reset()
         # In a process that was forked: the parent sends what is the parent's.
         os.register_at_fork(after_in_child=self.reset)
+        if lacks_threads():
+            logger.error("%s Set enable-threads = true.", NO_THREADS)
 
     def reset(self) -> None:
         """Begin with nothing to send, and without a thread."""
@@ -280,6 +292,15 @@ class ThreadPublisher:
                 self.unsent.all_tasks_done.wait(left)
         self.is_urgent.clear()
         return not self.unsent.unfinished_tasks
+
+
+def lacks_threads() -> bool:
+    """Return whether this process is one of uWSGI's that runs no threads of Python's."""
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None or tuple(uwsgi.version_info[:3]) >= UWSGI_WITH_THREADS:
+        return False
+    # The values are bytes, or True; the keys were bytes in Python 2 alone.
+    return not any(uwsgi.opt.get(option) for option in ("enable-threads", "threads"))
 
 
 def is_suspect(event: Event) -> bool:

@@ -43,7 +43,7 @@ BELOW = {
     "permissions": set(),
     "redaction": set(),
     "history": {"providers", "redaction", "tenants"},
-    "checks": {"backfill", "history", "providers"},
+    "checks": {"backfill", "history", "providers", "publisher", "worker"},
     "logging": {"providers", "publisher"},
     "operations": {"history", "providers", "publisher", "redaction", "retrying"},
     "backfill": {"operations", "providers", "publisher", "retrying"},

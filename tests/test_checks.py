@@ -3,6 +3,7 @@ may touch it.
 """
 
 import functools
+import sys
 
 import pytest
 from celery import current_app
@@ -18,6 +19,7 @@ from django_payment_webhooks.checks import check_sources
 from django_payment_webhooks.handlers import Handler
 from django_payment_webhooks.payments import OrderPaidHandler
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.publisher import UWSGI_WITH_THREADS, ThreadPublisher, process
 
 from .factories import SECRET
 
@@ -495,11 +497,6 @@ def test_handlers_that_are_no_dictionary_are_reported(settings, handlers):
     assert len(found()) == 1
 
 
-def test_no_handlers_are_nothing_to_complain_of(settings):
-    settings.PAYMENT_WEBHOOKS_HANDLERS = {}
-    assert found() == []
-
-
 class AsyncApply(Handler):
     """A handler whose effect nobody would wait for."""
 
@@ -917,3 +914,117 @@ def test_a_provider_is_made_anew_after_its_settings_have_changed(provider):
     assert conf.get_provider("partner").tolerance == 17
     provider(TOLERANCE=18)
     assert conf.get_provider("partner").tolerance == 18
+
+
+# ---- what can't happen, or would take too long
+
+
+def test_w007_reports_that_nobody_handles_anything(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {}
+    assert found() == ["W007"]
+
+
+PAID_BY = "shop.handlers.MarkOrderPaid"
+
+
+def warnings(settings, *types, **providers):
+    """Return what W008 says about handlers of these types, and of charges, for some providers."""
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = providers
+    settings.PAYMENT_WEBHOOKS_HANDLERS = dict.fromkeys(["charge.succeeded", *types], PAID_BY)
+    messages = checks.run_checks()
+    return [f"{each.msg} {each.hint}" for each in messages if each.id == "payment_webhooks.W008"]
+
+
+STRIPE = {"PRESET": "stripe", "SECRETS": ["whsec_" + SECRET], "LIVE": True}
+
+
+@pytest.mark.parametrize(
+    ("event_type", "meant"),
+    [
+        ("charge.succeded", "Did you mean 'charge.succeeded'?"),
+        ("payment_intent.succeeded", "Did you mean 'charge.succeeded'?"),
+        ("charge.dispute.created", "Did you mean 'dispute.opened'?"),
+    ],
+)
+def test_w008_reports_a_handler_that_gets_no_event(settings, event_type, meant):
+    (text,) = warnings(settings, event_type, stripe=STRIPE)
+    assert text.startswith(f"The handler of {event_type!r} gets no event")
+    assert meant in text
+
+
+@pytest.mark.parametrize("event_type", ["customer.created", "charge.updated", "refund.created"])
+def test_w008_lets_a_provider_send_types_that_are_not_renamed(settings, event_type):
+    assert warnings(settings, event_type, stripe=STRIPE) == []
+
+
+def test_w008_says_nothing_if_a_provider_renames_nothing(settings):
+    plain = {"SECRETS": ["another-secret-" + SECRET]}
+    assert warnings(settings, "charge.succeded", stripe=STRIPE, partner=plain) == []
+
+
+@pytest.fixture
+def limits(monkeypatch, settings):
+    """Set Celery's time limits."""
+    settings.PAYMENT_WEBHOOKS_TASK_TIME = 1
+
+    def limits(hard=None, soft=None):
+        monkeypatch.setitem(current_app.conf, "task_time_limit", hard)
+        monkeypatch.setitem(current_app.conf, "task_soft_time_limit", soft)
+        return [each.msg for each in checks.run_checks() if each.id == "payment_webhooks.W009"]
+
+    return limits
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"hard": 300}, ["hard time limit is 300 seconds, and PAYMENT_WEBHOOKS_LEASE is 300"]),
+        ({"soft": 400}, ["soft time limit is 400 seconds, and PAYMENT_WEBHOOKS_LEASE is 300"]),
+        ({"hard": 600, "soft": 200}, ["hard time limit is 600 seconds"]),
+        ({"hard": 30, "soft": 1}, ["soft time limit is 1 seconds, and PAYMENT_WEBHOOKS_TASK_TIME"]),
+        ({"hard": 299, "soft": 400}, []),
+        ({"hard": 240, "soft": 210}, []),
+        ({}, []),
+    ],
+)
+def test_w009_reports_time_limits_that_do_not_fit_the_lease(limits, given, named):
+    texts = limits(**given)
+    assert len(texts) == len(named)
+    for text, name in zip(texts, named):
+        assert name in text
+
+
+def test_w009_sees_the_limit_of_the_task_alone(limits, monkeypatch):
+    monkeypatch.setattr(process, "time_limit", 600, raising=False)
+    (text,) = limits(hard=100)
+    assert "hard time limit is 600 seconds" in text
+
+
+class OldUWSGI:
+    """What ``import uwsgi`` finds within uWSGI."""
+
+    version_info = (2, 0, 21, 0, b"")
+
+    def __init__(self, **options):
+        self.opt = {name.replace("_", "-"): value for name, value in options.items()}
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [({}, ["E028"]), ({"enable_threads": True}, []), ({"threads": b"2"}, [])],
+)
+def test_e028_reports_a_uwsgi_without_threads(monkeypatch, options, ids):
+    monkeypatch.setitem(sys.modules, "uwsgi", OldUWSGI(**options))
+    assert found() == ids
+
+
+def test_e028_knows_that_a_new_uwsgi_has_threads(monkeypatch):
+    monkeypatch.setattr(OldUWSGI, "version_info", (*UWSGI_WITH_THREADS, 0, b""))
+    monkeypatch.setitem(sys.modules, "uwsgi", OldUWSGI())
+    assert found() == []
+
+
+def test_a_publisher_in_a_uwsgi_without_threads_says_so(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "uwsgi", OldUWSGI())
+    ThreadPublisher()
+    assert "Set enable-threads = true." in caplog.text

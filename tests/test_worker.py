@@ -72,6 +72,12 @@ def test_a_child_of_a_worker_that_ends_sends_its_last_messages(monkeypatch):
     assert waits == [LAST_WAIT]
 
 
+def test_a_worker_whose_command_line_sets_a_long_time_limit_says_so(caplog):
+    worker = SimpleNamespace(time_limit=900, soft_time_limit=None)
+    celery_signals.celeryd_after_setup.send(sender="worker@here", instance=worker, conf=None)
+    assert "hard time limit is 900 seconds, and PAYMENT_WEBHOOKS_LEASE is 300" in caplog.text
+
+
 def test_the_task_has_a_fixed_name_and_no_result():
     assert sweep_events.name == "payment_webhooks.sweep_events"
     assert sweep_events.ignore_result is True

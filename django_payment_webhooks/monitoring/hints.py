@@ -29,8 +29,8 @@ def find_hints(overview: Overview) -> Iterator[str]:
         were, their, them = ("was", "its", "it") if one else ("were", "their", "them")
         yield (
             f"{events} of the last {hours} hours {were} ignored, as {their} worker had no handler, "
-            f"and these settings have one: {describe(known)}. If the handler is new, replay {them}. "
-            f"Otherwise workers run with other settings or older code: restart them."
+            f"and these settings have one: {describe(known)}. If the handler is new, replay "
+            f"{them}. Otherwise workers run with other settings or older code: restart them."
         )
     others = unhandled - known
     number, received = sum(others.values()), sum(hour.received for hour in overview.hours)

@@ -46,6 +46,10 @@ class Rule(NamedTuple):
     conditions: tuple[Condition, ...]
     type: str
 
+    def names_all(self, provider_type: str) -> bool:
+        """Return whether every event that the provider calls so is of this type."""
+        return provider_type in self.names and not self.conditions
+
     def fits(self, provider_type: str, payload: Any) -> bool:
         """Return whether an event is of this type."""
         is_named = any(fnmatchcase(provider_type, name) for name in self.names)
