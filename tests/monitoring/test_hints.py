@@ -70,8 +70,8 @@ def test_events_that_this_process_has_a_handler_for_are_ignored_by_other_setting
     ignored(1, "charge.succeeded", "stripe")
     (text,) = texts()
     assert text.startswith(
-        "1 event of the last 24 hours was ignored, as its worker had no handler, and these settings "
-        "have one: 1 charge.succeeded of stripe. If the handler is new, replay it. Otherwise"
+        "1 event of the last 24 hours was ignored, as its worker had no handler, and these "
+        "settings have one: 1 charge.succeeded of stripe. If the handler is new, replay it. "
     )
     ignored(1, "refund.created", "stripe")
     assert texts()[0].startswith("2 events of the last 24 hours were ignored, as their worker")
