@@ -46,7 +46,14 @@ from django_payment_webhooks.checks import check_providers
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import WebhookRefused
 from django_payment_webhooks.handlers import Handler
-from django_payment_webhooks.history.models import AuditRecord, Cause, Entry, Rejection, Sweep
+from django_payment_webhooks.history.models import (
+    AuditRecord,
+    Cause,
+    Conflict,
+    Entry,
+    Rejection,
+    Sweep,
+)
 from django_payment_webhooks.history.receivers import VERBS
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
@@ -956,7 +963,9 @@ def test_every_status_and_column_is_listed():
 def test_every_table_column_and_verb_of_the_history_is_listed():
     page = read("reference", "history.md")
     shown = {cells[0] for cells in rows("reference", "history.md")}
-    tables = {model._meta.db_table for model in (AuditRecord, Cause, Entry, Rejection, Sweep)}
+    tables = {
+        model._meta.db_table for model in (AuditRecord, Cause, Conflict, Entry, Rejection, Sweep)
+    }
     columns = {field.name for model in (Cause, Entry) for field in model._meta.fields} - {"id"}
     assert shown == tables | columns
     assert all(f"`{verb}`" in page for verb in VERBS)

@@ -16,7 +16,7 @@ from django.db.models import Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from .. import permissions
+from .. import history, permissions
 from ..history.timeline import show_about
 from ..models import Event
 from ..operations.dry_run import DryRun, dry_run
@@ -94,6 +94,21 @@ RESOLVE = Operation(
 )
 
 
+CLOSE = Operation(
+    title="Close the conflicts",
+    permission=permissions.RESOLVE,
+    question="Somebody compared what came twice, and put right what had to be.",
+    statuses=set(Event.TRANSITIONS),
+    needs_reason=True,
+    run=history.close_conflicts,
+    error=ValueError,
+    done="The conflicts of {} events are closed.",
+    left="{} events had no open conflict.",
+    refused="The conflicts of {} can't be closed.",
+    note="Conflicts closed",
+)
+
+
 class OperationForm(forms.Form):
     """The reason of an operation, and how far it has come."""
 
@@ -117,10 +132,11 @@ class OperationForm(forms.Form):
 class OperationsMixin:
     """The actions of the events' admin."""
 
-    actions = ["replay_events", "resolve_events", "dry_run_events"]
+    actions = ["replay_events", "resolve_events", "close_conflicts", "dry_run_events"]
     needed = {
         "replay_events": permissions.REPLAY,
         "resolve_events": permissions.RESOLVE,
+        "close_conflicts": permissions.RESOLVE,
         "dry_run_events": permissions.REPLAY,
     }
 
@@ -135,6 +151,12 @@ class OperationsMixin:
         return self.operate(request, queryset, RESOLVE)
 
     resolve_events.short_description = "Mark the selected events as handled by hand"
+
+    def close_conflicts(self, request, queryset):
+        """Close the conflicts of the chosen events."""
+        return self.operate(request, queryset, CLOSE)
+
+    close_conflicts.short_description = "Close the conflicts of the selected events"
 
     def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""

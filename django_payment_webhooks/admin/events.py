@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import flatten_fieldsets
+from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -26,11 +27,11 @@ from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
 from ..providers.loading import find_loading_problem
-from ..redaction import redact, redact_text
+from ..redaction import REDACTED, is_hidden, redact, redact_text
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .drawing import draw_timeline
-from .filters import BoundedPaginator, ProviderFilter, TypeFilter, search
+from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, search
 from .overview import read_context, read_hours
 
 UNFOLD = "unfold.admin.ModelAdmin"
@@ -63,6 +64,20 @@ def show_text(text):
     return format_html('<pre class="pw-text">{}</pre>', text)
 
 
+def show_changes(conflict, event):
+    """Return what differs in a conflict for reading: hidden is what is named so, or looks so."""
+    known = list_known(event)
+    return [
+        (reveal(path), *(show_change(path, value, known) for value in values))
+        for path, *values in conflict.changes
+    ]
+
+
+def show_change(path, value, known):
+    """Return one of two values that differ for reading."""
+    return REDACTED if is_hidden((path,)) else reveal(redact_text(value, known))
+
+
 @admin.register(Event)
 class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here.
@@ -80,7 +95,14 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         "provider",
         "shown_error",
     ]
-    list_filter = [StatusFilter, ProviderFilter, TypeFilter, "received_at", CauseFilter]
+    list_filter = [
+        StatusFilter,
+        ProviderFilter,
+        TypeFilter,
+        "received_at",
+        CauseFilter,
+        ConflictFilter,
+    ]
     sortable_by = ["age"]
     list_per_page = 50
     list_max_show_all = 50
@@ -105,7 +127,10 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     payloads = ["shown_confirmation", "shown_payload"]
     fieldsets: Any = [
         (None, {"fields": [*identity, "operations"]}),
-        ("What happened", {"fields": ["cause", "traceback", "timeline", "order_timeline"]}),
+        (
+            "What happened",
+            {"fields": ["conflicts", "cause", "traceback", "timeline", "order_timeline"]},
+        ),
         ("Times", {"fields": times}),
         ("Proof", {"fields": [*proof, *payloads]}),
     ]
@@ -152,7 +177,11 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     def get_queryset(self, request):
         """Return all events, without their bodies: fifty of them can be fifty megabytes."""
-        return super().get_queryset(request).defer("body", "confirmation")
+        found = super().get_queryset(request).defer("body", "confirmation")
+        if not history.is_installed():
+            return found
+        opened = history.list_open("event_id").filter(event_id=OuterRef("pk"))
+        return found.annotate(has_conflict=Exists(opened))
 
     def get_search_results(self, request, queryset, search_term):
         """Find events by their exact id, their order's or their payment's."""
@@ -179,10 +208,12 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     age.admin_order_field = "id"
 
     def shown_status(self, event):
-        """Return the status, in its colour, and whether an attempt is to be repeated."""
+        """Return the status, in its colour, and what else is up with the event."""
         badge = '<span class="pw-status pw-{0}">{0}</span>'
         if event.status in UNFINISHED and event.cause_key:
             badge += ' <span class="pw-status pw-retried">retrying</span>'
+        if getattr(event, "has_conflict", False):
+            badge += ' <span class="pw-status pw-conflicted">conflict</span>'
         return format_html(badge, event.status)
 
     shown_status.short_description = "status"
@@ -320,6 +351,20 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
             return show_raw(event.confirmation, event)
 
     shown_confirmation.short_description = "confirmed by the provider"
+
+    def conflicts(self, event):
+        """Return what contradicts the event, value by value, and who has closed that."""
+        found = [(each, show_changes(each, event)) for each in history.read_conflicts(event)]
+        if not found:
+            return None
+        context = {
+            "conflicts": found,
+            "change_view": self.view_name("change"),
+            "address": reverse(self.view_name("changelist")),
+            "can_close": "close_conflicts" in event.offered
+            and any(each.closed_at is None for each, _ in found),
+        }
+        return render_to_string("payment_webhooks/conflicts.html", context)
 
     def timeline(self, event):
         """Return what happened to the event, as a table."""

@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
+from .. import history
 from ..conf import settings
 from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_recent
 
@@ -52,6 +53,22 @@ class ProviderFilter(ChoiceFilter):
     def names(self) -> Iterable[str]:
         """Return the names."""
         return sorted({*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent()})
+
+
+class ConflictFilter(admin.SimpleListFilter):
+    """Whether another event contradicts it, and nobody has closed that yet."""
+
+    title = parameter_name = "conflict"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices; without the app history nothing is known of conflicts."""
+        return [("open", "open"), ("closed", "closed")] if history.is_installed() else []
+
+    def queryset(self, request: Any, queryset: QuerySet) -> QuerySet:
+        """Return the events that have the choice."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(pk__in=history.list_open("event_id", self.value() == "open"))
 
 
 class TypeFilter(ChoiceFilter):

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..models import Event
-    from .models import AuditRecord, Cause, Entry
+    from .models import AuditRecord, Cause, Conflict, Entry
 
 APP_LABEL = "payment_webhooks_history"
 CONFLICTED = "conflicted"
+CLOSED = "closed"
+# How many open conflicts are counted.
+MAX_OPEN = 10_000
 
 
 class RejectionCount(NamedTuple):
@@ -113,12 +116,46 @@ def forget(event: Event) -> None:
     """Forget what is written of an event; that it happened, when and by whom, stays."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk).update(text="", traceback="")
+        find_rows("Conflict").filter(event_id=event.pk).update(difference="")
 
 
 def forget_differences(event: Event) -> None:
     """Forget in what an event's body differed from others, once that body is gone."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk, verb=CONFLICTED).update(text="")
+        find_rows("Conflict").filter(event_id=event.pk).update(difference="")
+
+
+def count_open_conflicts() -> int:
+    """Return how many conflicts nobody has closed, up to a bound."""
+    return len(list_open("pk")[:MAX_OPEN]) if is_installed() else 0
+
+
+def list_open(column: str, is_open: bool = True) -> Any:
+    """Return a column of the conflicts that are open, or closed, as a query."""
+    found = find_rows("Conflict").filter(closed_at__isnull=is_open)
+    return found.values_list(column, flat=True)
+
+
+def read_conflicts(event: Event) -> list[Conflict]:
+    """Return the conflicts of an event, the oldest first."""
+    if not is_installed():
+        return []
+    found = find_rows("Conflict").filter(event_id=event.pk).select_related("other")
+    return list(found.defer("other__body", "other__confirmation").order_by("pk"))
+
+
+def close_conflicts(event: Event, by: str, reason: str) -> bool:
+    """Close an event's open conflicts, with a note, and return whether there were any."""
+    if not is_installed():
+        return False
+    now = timezone.now()
+    found = find_rows("Conflict").filter(event_id=event.pk, closed_at__isnull=True)
+    if not found.update(closed_at=now, closed_by=by[:255], note=reason):
+        return False
+    entry = {"verb": CLOSED, "attempts": event.attempts, "text": reason, "by": by[:255]}
+    find_rows("Entry").create(event_id=event.pk, at=now, **entry)
+    return True
 
 
 def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int = 1) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import models
 
 from ..models import Event
@@ -36,6 +38,38 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.text}"
+
+
+class Conflict(models.Model):
+    """Two events that contradict each other, until somebody has looked and closed it.
+
+    ``difference`` is a list in JSON: a path, and what it was and is there, for each value.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.ForeignKey(
+        Event, on_delete=models.CASCADE, related_name="conflicts", db_constraint=False
+    )
+    other = models.ForeignKey(
+        Event, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
+    at = models.DateTimeField()
+    difference = models.TextField(blank=True)
+    closed_at = models.DateTimeField(null=True, db_index=True)
+    closed_by = models.CharField(max_length=255, blank=True)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        app_label = APP_LABEL
+
+    def __str__(self) -> str:
+        return f"of event {self.event_id}"
+
+    @property
+    def changes(self) -> list[list[str]]:
+        """What differs: lists of a path, what it was, and what it is in the later event."""
+        found: list[list[str]] = json.loads(self.difference or "[]")
+        return found
 
 
 class Cause(models.Model):

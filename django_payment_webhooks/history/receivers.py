@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import contextmanager, suppress
 from threading import Lock, Timer
@@ -17,10 +18,10 @@ from .. import signals
 from ..conf import settings
 from ..models import Event
 from ..providers.causes import find_cause
-from ..providers.comparison import find_difference
+from ..providers.comparison import find_difference, list_changes
 from ..tenants import enter, get_tenants
-from . import CONFLICTED
-from .models import Cause, Entry, Rejection, Sweep
+from . import CLOSED, CONFLICTED
+from .models import Cause, Conflict, Entry, Rejection, Sweep
 from .tracebacks import describe_traceback
 
 #: The signals of a status that leave an entry, by its verb; the receipt leaves none.
@@ -32,7 +33,7 @@ STATUSES = {
     Event.IGNORED: signals.event_ignored,
     Event.FAILED: signals.event_failed,
 }
-VERBS = (*STATUSES, CONFLICTED, "released", "retried", "replayed")
+VERBS = (*STATUSES, CONFLICTED, "released", "retried", "replayed", CLOSED)
 UNKNOWN_PROVIDER = ""
 
 
@@ -144,6 +145,13 @@ def write_conflicted(event: Event, other: Event, **_: Any) -> None:
     # Compared here: to some databases A and a are the same.
     if (text, other.pk) not in known.values_list("text", "other_id"):
         write_entry(CONFLICTED, event, text, other=other)
+        with transaction.atomic(using=router.db_for_write(Conflict)):
+            Conflict.objects.create(
+                event_id=event.pk,
+                other_id=other.pk,
+                at=timezone.now(),
+                difference=json.dumps(list_changes(event, other)),
+            )
 
 
 # ---- what the overview needs

@@ -10,7 +10,7 @@ from django.core.checks import ERROR
 from django.core.checks.registry import registry
 from django.utils import timezone
 
-from .. import checks
+from .. import checks, history
 from ..conf import settings
 from ..models import Event
 from .causes import CauseCount, FailureCause
@@ -96,6 +96,13 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
     # If its client is missing, that is said above.
     if not overview.broker and not checks.check_broker_client(None):
         yield "The broker can't be reached. What is due is enqueued once it is back."
+    conflicts = history.count_open_conflicts()
+    if conflicts:
+        yield (
+            f"{conflicts} open conflict{'s' if conflicts > 1 else ''}: the same event or effect "
+            f"came again and says something else. Money may have been taken twice. Compare them, "
+            f"then close them in the admin."
+        )
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
     old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]

@@ -47,6 +47,22 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
         return []
 
 
+def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
+    """Return what differs as in :func:`find_difference`: a path, and what it was and is there.
+
+    Nothing if that can't be read. Never raises.
+    """
+    try:
+        first, second = read_both(earlier, later)
+        if isinstance(first, Pruned) or isinstance(second, Pruned):
+            return []
+        paths = list_differences(first, second)[:MAX_NAMED]
+        before, after = dict(list_values(first)), dict(list_values(second))
+        return [(name_path(path), show(path, before), show(path, after)) for path in paths]
+    except Exception:
+        return []
+
+
 def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
     """Return what of two events is compared."""
     if later.pk is None:

@@ -66,6 +66,36 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Conflict",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("difference", models.TextField(blank=True)),
+                ("closed_at", models.DateTimeField(db_index=True, null=True)),
+                ("closed_by", models.CharField(blank=True, max_length=255)),
+                ("note", models.TextField(blank=True)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=models.CASCADE,
+                        related_name="conflicts",
+                        to="payment_webhooks.Event",
+                    ),
+                ),
+                (
+                    "other",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=models.SET_NULL,
+                        related_name="+",
+                        to="payment_webhooks.Event",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Cause",
             fields=[
                 ("key", models.CharField(max_length=32, primary_key=True, serialize=False)),
