@@ -14,11 +14,13 @@ import time
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
+from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.utils import timezone
 
 from django_payment_webhooks import signals, views
-from django_payment_webhooks.exceptions import WebhookRefused
+from django_payment_webhooks.conf import get_provider
+from django_payment_webhooks.exceptions import Answered, WebhookRefused
 from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.publisher import process
 
@@ -1086,3 +1088,15 @@ def test_a_receiver_of_the_signals_that_raises_changes_nothing(webhook, stored, 
     finally:
         for signal in (signals.webhook_received, signals.webhook_rejected, signals.event_received):
             signal.disconnect(raise_error)
+
+
+def test_a_provider_that_answers_by_itself_stores_nothing(
+    db, post, monkeypatch, published, received_signals
+):
+    def answer(self, request):
+        raise Answered(HttpResponse("pong"))
+
+    monkeypatch.setattr(type(get_provider("default")), "read_body", answer)
+    assert post(b"ping").content == b"pong"
+    assert not Event.objects.exists()
+    assert (published(), received_signals.names()) == ([], [])
