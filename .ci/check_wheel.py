@@ -1,12 +1,13 @@
-"""Installs a wheel into an empty environment, and checks that all of it is there and works.
+"""Checks that an sdist has every file, and that the wheel beside it works in an empty environment.
 
-``python check_wheel.py <the wheel's folder>``, in the root of the checkout.
+``python check_wheel.py <the folder of both>``, in the root of the checkout.
 """
 
 import glob
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 import zipfile
@@ -45,11 +46,26 @@ def packaged_files(wheel):
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 
 
+def list_checkout(*folders):
+    """Return the names of the files that git knows."""
+    return set(subprocess.check_output(["git", "ls-files", *folders], text=True).split())
+
+
+def check_sdist(folder):
+    """End the program if a file of the checkout is not in the sdist: tox needs them."""
+    (sdist,) = glob.glob(os.path.join(folder, "*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    missing = list_checkout() - packed - {".gitignore"}
+    if missing:
+        sys.exit(f"Not in the sdist: {sorted(missing)}")
+
+
 def main(folder):
-    """Check the wheel."""
+    """Check both."""
+    check_sdist(folder)
     (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
-    listed = subprocess.check_output(["git", "ls-files", PACKAGE], universal_newlines=True)
-    differing = packaged_files(wheel) ^ set(listed.split())
+    differing = packaged_files(wheel) ^ list_checkout(PACKAGE)
     if differing:
         sys.exit(f"In the wheel or in the checkout, but not in both: {sorted(differing)}")
     with tempfile.TemporaryDirectory() as empty:
