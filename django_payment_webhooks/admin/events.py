@@ -31,7 +31,7 @@ from ..redaction import REDACTED, is_hidden, redact, redact_text
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .drawing import draw_timeline
-from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, search
+from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, read_page, search
 from .overview import read_context, read_hours
 
 UNFOLD = "unfold.admin.ModelAdmin"
@@ -182,6 +182,12 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
             return found
         opened = history.list_open("event_id").filter(event_id=OuterRef("pk"))
         return found.annotate(has_conflict=Exists(opened))
+
+    def get_paginator(self, request, *args, **kwargs):
+        """Return what divides the list into pages, and counts as far as the page that is shown."""
+        paginator = super().get_paginator(request, *args, **kwargs)
+        paginator.page_shown = read_page(request.GET.get("p", ""))
+        return paginator
 
     def get_search_results(self, request, queryset, search_term):
         """Find events by their exact id, their order's or their payment's."""

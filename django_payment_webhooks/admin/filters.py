@@ -14,17 +14,39 @@ from ..conf import settings
 from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_recent
 
 MAX_COUNT = 1000
+# How many pages are counted beyond the one that is shown, and how far anybody can go.
+PAGES_AHEAD = 2
+MAX_PAGE = 100_000
 MAX_FOUND = 500
 
 
+class BoundedCount(int):
+    """A number that is shown as what it is: there are more."""
+
+    def __str__(self) -> str:
+        return f"more than {int(self):d}"
+
+
 class BoundedPaginator(Paginator):
-    """Counts no further than it must: of ten million events nobody reads the last page."""
+    """Counts no further than it must: of ten million events nobody reads the last page.
+
+    It counts beyond the page that is shown, so that there always is a next one: the list, ordered
+    by age, can be read from both ends, as far as somebody goes.
+    """
+
+    page_shown = 1
 
     @cached_property
     def count(self) -> int:
-        """How many there are, or how many are shown at most."""
-        number: int = self.object_list.order_by()[:MAX_COUNT].count()
-        return number
+        """How many there are, or how many are counted: that says itself that there are more."""
+        bound = max(MAX_COUNT, (self.page_shown + PAGES_AHEAD) * self.per_page)
+        number: int = self.object_list.order_by()[: bound + 1].count()
+        return BoundedCount(bound) if number > bound else number
+
+
+def read_page(text: str) -> int:
+    """Return which page an address asks for, whatever somebody wrote into it."""
+    return min(int(text) + 1, MAX_PAGE) if text.isdecimal() and len(text) < 9 else 1
 
 
 class ChoiceFilter(admin.SimpleListFilter):

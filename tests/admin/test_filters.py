@@ -1,7 +1,9 @@
 """The list is filtered and searched, and never reads the whole table."""
 
+import django
 import pytest
 
+from django_payment_webhooks.admin import EventAdmin
 from django_payment_webhooks.models import Event
 
 from ..doubles import recorded_statements
@@ -83,14 +85,17 @@ def test_the_search_finds_an_unparsed_event_by_the_id_that_it_was_given(operator
 )
 def test_the_list_counts_no_further_than_it_shows(operator, monkeypatch, query):
     monkeypatch.setattr("django_payment_webhooks.admin.filters.MAX_COUNT", 60)
+    monkeypatch.setattr("django_payment_webhooks.admin.filters.PAGES_AHEAD", 0)
     EventFactory.create_batch(70, status=Event.FAILED, provider="timed")
     with recorded_statements() as statements:
         answer = operator.get(LIST, query, follow=True)
     assert answer.context["cl"].result_count == 60
+    html = answer.content.decode()
+    assert "more than 60 events" in html or "more than 60 results" in html
     assert answer.context["cl"].full_result_count is None
     counts = [sql for sql in statements if "COUNT(" in sql and Event._meta.db_table in sql]
     assert counts
-    assert all("LIMIT 60" in sql for sql in counts)
+    assert all("LIMIT 61" in sql for sql in counts)
     assert not [sql for sql in statements if "DISTINCT" in sql]
 
 
@@ -102,3 +107,18 @@ def test_the_filters_offer_what_the_settings_name_and_what_could_not_be_parsed(o
     assert "type=a.type.without.handler" not in html
     assert found(operator.get(LIST, {"type": ""})) == {unparsed.provider_event_id}
     assert found(operator.get(LIST, {"type": "a.type.without.handler"})) != set()
+
+
+def test_every_event_can_be_paged_to_from_both_ends(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.admin.filters.MAX_COUNT", 2)
+    monkeypatch.setattr(EventAdmin, "list_per_page", 2)
+    keys = [event.pk for event in EventFactory.create_batch(9)]
+    first = int(django.VERSION >= (3, 2))  # pages were counted from 0
+    for order, expected in (("", keys[::-1]), ("5", keys)):
+        seen = []
+        for page in range(first, first + 5):
+            answer = operator.get(LIST, {"p": page, **({"o": order} if order else {})})
+            seen += [event.pk for event in answer.context["cl"].result_list]
+        assert seen == expected
+    for page in ("x", "99999999999", "-1"):
+        assert operator.get(LIST, {"p": page}).status_code in (200, 302)
