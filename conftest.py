@@ -90,7 +90,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def needs_database(item):
-    """Return whether a test asks for the database."""
+    """Return whether a test asks for the database, and has anything to find out on a second one."""
+    if item.get_closest_marker("once"):
+        return False
     fixtures = {"db", "transactional_db"} & set(item.fixturenames)
     return bool(fixtures or item.get_closest_marker("django_db"))
 
