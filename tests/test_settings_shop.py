@@ -78,7 +78,11 @@ def test_the_example_gives_the_defaults(load):
     names = [name for name in example if re.match("PAYMENT_WEBHOOKS_[A-Z_]+$", name)]
     own = {name: example.pop(name) for name in names}
     defaults = load()
-    for name in ("PAYMENT_WEBHOOKS_PROVIDERS", "PAYMENT_WEBHOOKS_HANDLERS"):
+    for name in (
+        "PAYMENT_WEBHOOKS_PROVIDERS",
+        "PAYMENT_WEBHOOKS_HANDLERS",
+        "PAYMENT_WEBHOOKS_SOURCES",
+    ):
         assert own.pop(name) == defaults.pop(name)
     assert example == defaults
     assert own == {name: find_defaults()[name] for name in own} != {}

@@ -21,21 +21,31 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = "missed-webhooks.md"
 
 
-@pytest.fixture
-def shown(stripe, settings, monkeypatch):
-    """Return the modules of the page, by their names."""
-    settings.STRIPE_API_KEY = "rk_of_a_reader"
+@pytest.fixture(scope="module")
+def page():
+    """Return the modules of the page, by their names.
+
+    Run once: each run adds its task to every Celery app that is still to come.
+    """
     modules = {}
-    for block in read_blocks("howto", PAGE):
-        if block.caption.startswith("shop/"):
-            name = block.caption[: -len(".py")].replace("/", ".")
-            module = modules[name] = ModuleType(name)
-            monkeypatch.setitem(sys.modules, name, module)
-            exec(block.text, vars(module))
-    modules["shop.sources"].API = stripe.url
-    yield modules
+    with pytest.MonkeyPatch.context() as patched:
+        for block in read_blocks("howto", PAGE):
+            if block.caption.startswith("shop/"):
+                name = block.caption[: -len(".py")].replace("/", ".")
+                module = modules[name] = ModuleType(name)
+                patched.setitem(sys.modules, name, module)
+                exec(block.text, vars(module))
+        yield modules
     webhooks_missed.disconnect(modules["shop.alarms"].report_missed)
     current_app.tasks.pop(modules["shop.tasks"].find_missed_webhooks.name)
+
+
+@pytest.fixture
+def shown(page, stripe, settings):
+    """Return the modules of the page, by their names; they ask the server of the tests."""
+    settings.STRIPE_API_KEY = "rk_of_a_reader"
+    page["shop.sources"].API = stripe.url
+    return page
 
 
 def test_a_task_of_the_page_finds_what_was_missed_and_mails_it(shown, stripe, settings, mailoutbox):
