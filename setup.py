@@ -1,14 +1,18 @@
 """Builds the package.
 
-Its metadata are in pyproject.toml, but the licence: setuptools changed its form there.
+Its metadata are in pyproject.toml, but the licence, as setuptools changed its form there, and the
+readme, whose links lead to files of the repository: on PyPI they need its address.
 """
 
 import gzip
 import os
+import re
 import tarfile
 
 from setuptools import setup
 from setuptools.command.sdist import sdist
+
+REPOSITORY = "https://github.com/django-payment-webhooks/django-payment-webhooks/blob/main/"
 
 
 class ReproducibleSdist(sdist):
@@ -40,4 +44,15 @@ def settle(member, moment):
     return member
 
 
-setup(license="BSD-3-Clause", cmdclass={"sdist": ReproducibleSdist})
+def read_readme():
+    """Return README.md with the repository's address before each link to a file."""
+    with open("README.md", encoding="utf-8") as file:
+        return re.sub(r"\]\((?!https?:|#)", "](" + REPOSITORY, file.read())
+
+
+setup(
+    license="BSD-3-Clause",
+    long_description=read_readme(),
+    long_description_content_type="text/markdown",
+    cmdclass={"sdist": ReproducibleSdist},
+)

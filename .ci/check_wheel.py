@@ -5,6 +5,7 @@
 
 import glob
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -65,6 +66,11 @@ def main(folder):
     """Check both."""
     check_sdist(folder)
     (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        relative = re.findall(r"\]\((?!https?:|#)[^)]*\)", archive.read(name).decode())
+    if relative:
+        sys.exit(f"On PyPI these links lead nowhere: {relative}")
     differing = packaged_files(wheel) ^ list_checkout(PACKAGE)
     if differing:
         sys.exit(f"In the wheel or in the checkout, but not in both: {sorted(differing)}")

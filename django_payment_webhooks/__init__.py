@@ -2,7 +2,7 @@
 
 import django
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if django.VERSION < (3, 2):
     default_app_config = "django_payment_webhooks.apps.PaymentWebhooksAppConfig"
