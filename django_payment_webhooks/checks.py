@@ -247,7 +247,7 @@ def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
     }
     for option in [option for option, is_known in known.items() if not is_known]:
         value = getattr(provider, option.lower())
-        text = f"{option} of the provider {provider.name!r} is {value!r}."
+        text = f"{option} of the provider {provider.name!r} is {value!r}, which is not valid."
         hint = (
             f"KEY_ENCODING is one of {', '.join(DECODERS)}; SIGNATURE_ENCODING of"
             f" {', '.join(ENCODERS)}; TIMESTAMP_UNIT of {', '.join(TIMESTAMPS)}; DIGEST is a name"
@@ -325,7 +325,7 @@ def check_confirmation(provider: Provider) -> Iterator[CheckMessage]:
     except Exception:
         is_function = False
     if not is_function:
-        text = f"CONFIRM of the provider {provider.name!r} is {provider.confirm_by!r}."
+        text = f"CONFIRM of the provider {provider.name!r} is {provider.confirm_by!r}, no function."
         hint = "Set it to the dotted path of a function."
         yield Error(text, hint=hint, id=PREFIX + "E024")
 
@@ -340,7 +340,7 @@ def check_addresses(provider: Provider) -> Iterator[CheckMessage]:
         text = f"ADDRESSES of the provider {provider.name!r}: {error}."
         yield Error(text, hint='They are networks: ["192.0.2.0/24"].', id=PREFIX + "E025")
     if not is_count:
-        text = f"TRUSTED_PROXIES of the provider {provider.name!r} is {proxies!r}."
+        text = f"TRUSTED_PROXIES of the provider {provider.name!r} is {proxies!r}, not a count."
         hint = "It is how many proxies of yours stand in front of the app: 0, 1 or 2; or None."
         yield Error(text, hint=hint, id=PREFIX + "E025")
 
@@ -411,7 +411,7 @@ def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
         renamed = [rule.type for rule in rules if rule.names_all(event_type)]
         meant = renamed or get_close_matches(event_type, sent, 1, NEAR)
         if meant:
-            text = f"The handler of {event_type!r} gets no event: none gets this type."
+            text = f"The handler of {event_type!r} gets no event: no event has this type."
             hint = f"Did you mean {meant[0]!r}? These are sent: {', '.join(sorted(sent))}."
             yield Warning(text, hint=hint, id=PREFIX + "W008")
 
@@ -479,7 +479,7 @@ def check_requires(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
         return  # only an instance knows it
     is_sequence = isinstance(requires, (list, tuple, set, frozenset))
     if not is_sequence or not all(isinstance(each, str) for each in requires):
-        text = f"{name} requires {requires!r}, which is no sequence of types."
+        text = f"{name} requires {requires!r}, not a sequence of types."
         hint = 'Write a tuple, with its comma: requires = ("charge.succeeded",).'
         yield Error(text, hint=hint, id=PREFIX + "E018")
         return

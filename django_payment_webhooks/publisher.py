@@ -41,8 +41,8 @@ MAX_CONTEXTS = 1000
 LAST_WAIT = 5
 # How long what comes after a message gathers for the next one, in seconds.
 GATHERING_TIME = 0.02
-# From this version on uWSGI runs Python's threads without being told: seen with it.
-UWSGI_WITH_THREADS = (2, 0, 31)
+# From this version on uWSGI was seen to run Python threads unasked; 2.0.26 does not.
+UWSGI_WITH_THREADS = (2, 0, 28)
 NO_THREADS = (
     "uWSGI runs no threads: messages are only sent while a request is answered, so that each one "
     "waits for the next request."
