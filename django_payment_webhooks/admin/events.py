@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -10,7 +11,9 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import flatten_fieldsets
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
+from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -288,9 +291,29 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         """
         if "payload" in request.GET and permissions.may(request.user, permissions.VIEW_PAYLOAD):
             self.record_look(request, object_id)
+        if "json" in request.GET and self.get_object(request, object_id) is not None:
+            return self.download(request, self.get_object(request, object_id))
         buttons = {"show_save": False, "show_save_and_continue": False}
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
+
+    def download(self, request, event):
+        """Return an event for a ticket, without what is personal.
+
+        Its payload is there for those who may see it, and that is written down.
+        """
+        if not getattr(self, "has_view_permission", self.has_change_permission)(request, event):
+            raise PermissionDenied
+        columns = ("provider", "provider_event_id", "type", "order_id", "payment_id", "status")
+        found = {name: getattr(event, name) for name in (*columns, "received_at", "attempts")}
+        found.update(money=self.shown_money(event), error=self.whole_error(event))
+        if permissions.may(request.user, permissions.VIEW_PAYLOAD):
+            self.record_look(request, event.pk)
+            with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
+                found["payload"] = redact(read_sent(event), list_known(event))
+        answer = JsonResponse(found, json_dumps_params={"indent": 2})
+        answer["Content-Disposition"] = f'attachment; filename="event-{event.pk}.json"'
+        return answer
 
     def record_look(self, request, object_id):
         """Write down who looks at an event's payload."""
@@ -310,7 +333,9 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     def payload_link(self, event):
         """Return the link that shows the payload."""
         text = "Show the payload. It is written down who looks at it."
-        return format_html('<a href="?payload=1">{}</a>', text)
+        return format_html(
+            '<a href="?payload=1">{}</a> <a href="?json=1">{}</a>', text, "Download as JSON"
+        )
 
     payload_link.short_description = "payload"
 

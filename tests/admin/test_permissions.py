@@ -158,3 +158,17 @@ def test_an_id_that_turns_the_text_is_shown_as_it_is_written(operator, history):
     for html in pages:
         assert "\u202e" not in html
         assert r"evt\u202etxt" in html
+
+
+def test_an_event_is_downloaded_for_a_ticket_without_what_is_personal(clerk, history):
+    event = EventFactory(data={"email": "ada@example.com", "note": "in the payload"})
+    browser = clerk()
+    found = browser.get(page_of(event), {"json": 1}).json()
+    assert (found["order_id"], found["type"]) == ("A1", "charge.succeeded")
+    assert "payload" not in found
+    assert not LogEntry.objects.exists()
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_payload"))
+    data = browser.get(page_of(event), {"json": 1}).json()["payload"]["data"]
+    assert (data["note"], data["email"]) == ("in the payload", "[redacted]")
+    assert LogEntry.objects.get().get_change_message() == "Looked at the payload."
+    assert log_in("stranger", is_staff=True).get(page_of(event), {"json": 1}).status_code == 403
