@@ -40,6 +40,8 @@ BELOW = {
     "sweeper": {"providers", "publisher", "retrying", "tenants"},
     "worker": {"publisher", "sweeper"},
     "payments": {"providers"},
+    "labels": set(),
+    "templatetags": {"labels"},
     "permissions": set(),
     "redaction": set(),
     "history": {"providers", "redaction", "tenants"},

@@ -14,7 +14,8 @@ from .. import history, permissions
 from ..models import Event
 from ..monitoring.causes import FailureCause, acknowledge, read_causes
 from ..monitoring.overview import UNFINISHED
-from ..monitoring.problems import describe_count, describe_next
+from ..monitoring.problems import describe_next
+from ..monitoring.wording import show_number
 from ..redaction import redact_text
 
 RETRYING = "retrying"
@@ -38,9 +39,9 @@ def describe_cause(cause: FailureCause) -> Line:
     return Line(
         cause=cause,
         title=cause.title,
-        failed=describe_count(cause.failed, "", "").strip(),
-        retrying=describe_count(cause.retrying, "", "").strip(),
-        next=describe_next(cause) if cause.retrying.number else "",
+        failed=show_number(cause.failed),
+        retrying=show_number(cause.retrying),
+        next=describe_next(cause.next_seconds) if cause.retrying.number else "",
         money=describe_money(cause),
     )
 

@@ -24,7 +24,7 @@ class BoundedCount(int):
     """A number that is shown as what it is: there are more."""
 
     def __str__(self) -> str:
-        return f"more than {int(self):d}"
+        return f"{int(self):d}+"
 
 
 class BoundedPaginator(Paginator):

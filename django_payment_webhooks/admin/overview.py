@@ -6,7 +6,8 @@ from typing import Any
 
 from .. import history
 from ..monitoring.overview import read_overview
-from ..monitoring.problems import describe_peace, describe_time, find_problems
+from ..monitoring.problems import describe_next, describe_peace, find_problems
+from ..monitoring.wording import describe_ago, describe_time
 from .causes import list_top
 from .drawing import draw_hours
 
@@ -23,8 +24,8 @@ def read_hours(text: str) -> int:
 
 
 def describe_age(seconds: float | None) -> str | None:
-    """Return a time in words, None if there is none."""
-    return None if seconds is None else describe_time(seconds)
+    """Return how long ago something was, None if it never was."""
+    return None if seconds is None else describe_ago(seconds)
 
 
 def read_context(hours: int) -> dict[str, Any]:
@@ -42,11 +43,11 @@ def read_context(hours: int) -> dict[str, Any]:
         "peace": describe_peace(overview),
         "lines": list_top(overview.causes),
         "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),
-        "retrying_next": describe_age(backlog.retrying.next_seconds),
+        "retrying_next": describe_next(backlog.retrying.next_seconds),
         "statuses": statuses,
         "providers": [(name, describe_age(seconds)) for name, seconds in ages],
         "sweeper": describe_age(overview.sweeper),
-        "due": describe_age(backlog.due.oldest_seconds or None),
+        "due": describe_time(backlog.due.oldest_seconds) if backlog.due.oldest_seconds else None,
         "has_history": history.is_installed(),
         "plot": draw_hours(overview.hours),
         "choices": CHOICES,

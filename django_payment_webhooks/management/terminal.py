@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
+from django.utils import translation
 
 # As the shell reports a program that a signal has ended: SIGPIPE, and Ctrl-C.
 BROKEN_PIPE = 128 + 13
 INTERRUPTED = 128 + 2
+ENGLISH = "en-us"
 
 
 class TerminalCommand(BaseCommand):
@@ -35,9 +37,13 @@ class TerminalCommand(BaseCommand):
             sys.exit(INTERRUPTED)
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        """Run. Raises ``CommandError`` if the database fails."""
+        """Run, in English as Django's own commands. Raises ``CommandError`` if the database fails.
+
+        What scripts and cron mails look for must not depend on the site's language.
+        """
         try:
-            return super().execute(*args, **options)
+            with translation.override(ENGLISH):
+                return super().execute(*args, **options)
         except Error as error:
             text = f"The database failed. {self.after_failure} {error!r}"
             raise CommandError(text) from error

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Iterator
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from ..conf import settings
 from ..models import Event
@@ -20,26 +21,33 @@ MIN_EVENTS = 10
 
 def find_hints(overview: Overview) -> Iterator[str]:
     """Give what the events of the last hours suggest."""
-    hours = len(overview.hours)
-    unhandled = count_unhandled(hours)
+    unhandled = count_unhandled(len(overview.hours))
     known = Counter({key: n for key, n in unhandled.items() if has_handler(*key)})
     if known:
-        one = sum(known.values()) == 1
-        events = "1 event" if one else f"{sum(known.values())} events"
-        were, their, them = ("was", "its", "it") if one else ("were", "their", "them")
-        yield (
-            f"{events} of the last {hours} hours {were} ignored, as {their} worker had no handler, "
-            f"and these settings have one: {describe(known)}. If the handler is new, replay "
-            f"{them}. Otherwise workers run with other settings or older code: restart them."
-        )
+        yield describe_known(known)
     others = unhandled - known
     number, received = sum(others.values()), sum(hour.received for hour in overview.hours)
     if received >= MIN_EVENTS and number > received / 2:
-        yield (
-            f"Most events of the last {hours} hours are ignored, as their types have no handler: "
-            f"{number} of {received}. They are {describe(others)}. Add the types to "
-            f"PAYMENT_WEBHOOKS_HANDLERS, or have the provider send only what you handle."
-        )
+        yield gettext(
+            "Most recent events are ignored, as their types have no handler: {number} of "
+            "{received} ({types}). Add the types to PAYMENT_WEBHOOKS_HANDLERS, or have the "
+            "provider send only what you handle."
+        ).format(number=number, received=received, types=describe(others))
+
+
+def describe_known(counts: Counter[tuple[str, str]]) -> str:
+    """Return what was ignored although there is a handler, and what that suggests."""
+    number = sum(counts.values())
+    text = ngettext(
+        "{number} recent event was ignored because its worker had no handler, although these "
+        "settings have one: {types}. If the handler is new, replay the event. Otherwise workers "
+        "run with other settings or older code: restart them.",
+        "{number} recent events were ignored because their worker had no handler, although these "
+        "settings have one: {types}. If the handler is new, replay the events. Otherwise workers "
+        "run with other settings or older code: restart them.",
+        number,
+    )
+    return text.format(number=number, types=describe(counts))
 
 
 def count_unhandled(hours: int) -> Counter[tuple[str, str]]:
@@ -63,10 +71,13 @@ def has_handler(event_type: str, _: str) -> bool:
 
 
 def describe(counts: Counter[tuple[str, str]]) -> str:
-    """Return the most frequent types in words, such as ``40 payment.paid of mollie``."""
+    """Return the most frequent types, such as ``mollie payment.paid: 40``."""
     named = counts.most_common(MAX_NAMED)
-    words = [f"{number} {event_type} of {provider}" for (event_type, provider), number in named]
+    words = [f"{provider} {event_type}: {number}" for (event_type, provider), number in named]
     rest = sum(counts.values()) - sum(number for _, number in named)
     # Whatever the provider wrote, it is one line.
     text = repr(", ".join(words))[1:-1]
-    return f"{text} and {rest} others" if rest else text
+    if not rest:
+        return text
+    more = ngettext("{types} and {number} other", "{types} and {number} others", rest)
+    return more.format(types=text, number=rest)

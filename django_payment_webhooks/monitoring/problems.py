@@ -1,4 +1,4 @@
-"""What is wrong, in sentences."""
+"""What is wrong, in sentences, in the reader's language."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from appconf import AppConf
 from django.core.checks import ERROR
 from django.core.checks.registry import registry
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from .. import checks, history
+from ..backfill import Finding
 from ..conf import settings
 from ..models import Event
-from .causes import CauseCount, FailureCause
+from .causes import FailureCause
 from .hints import find_hints
-from .overview import DueCount, Overview, RetryingCount, StatusCount
+from .overview import DueCount, Overview
+from .wording import describe_ago, describe_in, describe_time, show_number
 
 # How many causes are named one by one, in each of three sorts.
 MAX_NAMED = 5
@@ -57,24 +60,32 @@ def find_critical_problems(overview: Overview) -> Iterator[str]:
     yield from find_configuration_errors()
     due = overview.backlog.due
     if due.oldest_seconds > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
-        yield (
-            f"{describe_count(due, 'event is', 'events are')} due, the oldest for "
-            f"{describe_time(due.oldest_seconds)}: no worker is processing events. Check that "
-            f"workers are running, consume the right queue, and use this database."
-        )
+        yield describe_due(due)
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
-        yield (
-            f"No sweeper is running: the last sweep was {describe_time(overview.sweeper)} ago. "
-            f"Until the next one no failed attempt is retried."
-        )
+        yield gettext(
+            "No sweeper is running: the last sweep was {ago}. Until the next one no failed attempt "
+            "is retried."
+        ).format(ago=describe_ago(overview.sweeper))
     elif due.unswept_seconds > limit:
-        yield (
-            f"No sweeper is running, or it can't keep up: an event should have been enqueued again "
-            f"{describe_time(due.unswept_seconds)} ago."
-        )
+        yield gettext(
+            "No sweeper is running, or it can't keep up: an event should have been enqueued again "
+            "{ago}."
+        ).format(ago=describe_ago(due.unswept_seconds))
     retried = [cause for cause in find_retried(overview) if is_critical(cause)]
     yield from name_each(retried, describe_retried)
+
+
+def describe_due(due: DueCount) -> str:
+    """Return how many events wait for a worker, and for how long."""
+    text = ngettext(
+        "{number} event is due, the oldest for {time}: no worker is processing events. Check that "
+        "workers are running, consume the right queue, and use this database.",
+        "{number} events are due, the oldest for {time}: no worker is processing events. Check "
+        "that workers are running, consume the right queue, and use this database.",
+        due.number,
+    )
+    return text.format(number=show_number(due), time=describe_time(due.oldest_seconds))
 
 
 def find_configuration_errors() -> Iterator[str]:
@@ -95,14 +106,10 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
     """Give what somebody must look at in working hours."""
     # If its client is missing, that is said above.
     if not overview.broker and not checks.check_broker_client(None):
-        yield "The broker can't be reached. What is due is enqueued once it is back."
+        yield gettext("The broker can't be reached. What is due is enqueued once it is back.")
     conflicts = history.count_open_conflicts()
     if conflicts:
-        yield (
-            f"{conflicts} open conflict{'s' if conflicts > 1 else ''}: the same event or effect "
-            f"came again and says something else. Money may have been taken twice. Compare them, "
-            f"then close them in the admin."
-        )
+        yield describe_conflicts(conflicts)
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
     old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]
@@ -111,18 +118,42 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
     yield from name_each([cause for cause in failed if not cause.is_acknowledged], describe_failed)
     yield from find_failed_beside(overview, failed)
     yield from find_unfinished(overview)
-    if overview.backlog.waiting_past_half:
-        yield (
-            f"{overview.backlog.waiting_past_half} of the waiting events have waited for more than "
-            f"half of their time: what they require has not arrived."
-        )
+    waiting = overview.backlog.waiting_past_half
+    if waiting:
+        yield ngettext(
+            "{number} waiting event has waited for more than half of its time: what it requires "
+            "has not arrived.",
+            "{number} waiting events have waited for more than half of their time: what they "
+            "require has not arrived.",
+            waiting,
+        ).format(number=waiting)
     for finding in overview.missed:
-        yield (
-            f"The webhook address missed {finding.missed} of {finding.checked} events of "
-            f"{finding.provider} in the last {len(overview.hours)} hours. A backfill has received "
-            f"them. Find out why their webhooks did not arrive."
-        )
+        yield describe_missed(finding, len(overview.hours))
     yield from find_hints(overview)
+
+
+def describe_conflicts(number: int) -> str:
+    """Return how many conflicts nobody has closed, and what to do."""
+    text = ngettext(
+        "{number} open conflict: the same event or effect came again and says something else. "
+        "Money may have been taken twice. Compare the two, then close the conflict in the admin.",
+        "{number} open conflicts: the same event or effect came again and says something else. "
+        "Money may have been taken twice. Compare them, then close the conflicts in the admin.",
+        number,
+    )
+    return text.format(number=number)
+
+
+def describe_missed(finding: Finding, hours: int) -> str:
+    """Return what a backfill has found that webhooks should have brought."""
+    text = ngettext(
+        "The webhook address missed {missed} of {checked} events of {provider} in the last hour. "
+        "A backfill has received them. Find out why their webhooks did not arrive.",
+        "The webhook address missed {missed} of {checked} events of {provider} in the last "
+        "{hours} hours. A backfill has received them. Find out why their webhooks did not arrive.",
+        hours,
+    )
+    return text.format(hours=hours, **finding._asdict())
 
 
 # ---- failed and retried events
@@ -149,30 +180,47 @@ def name_each(
         yield describe(cause)
     more = len(causes) - MAX_NAMED
     if more > 0:
-        yield f"{more} more {'cause' if more == 1 else 'causes'} of such events: see the overview."
+        yield ngettext(
+            "{number} more cause of such events: see the overview.",
+            "{number} more causes of such events: see the overview.",
+            more,
+        ).format(number=more)
 
 
 def describe_retried(cause: FailureCause) -> str:
     """Return what is being retried, why, since when, and when the next attempt is."""
-    count = describe_count(cause.retrying, "event is", "events are")
-    since = describe_time(find_seconds(cause.retrying_since))
-    return f"{count} being retried ({cause.title}; since {since}; {describe_next(cause)})."
+    text = ngettext(
+        "{number} event is being retried ({cause}), the oldest was received {ago}.",
+        "{number} events are being retried ({cause}), the oldest was received {ago}.",
+        cause.retrying.number,
+    ).format(
+        number=show_number(cause.retrying),
+        cause=cause.title,
+        ago=describe_ago(find_seconds(cause.retrying_since)),
+    )
+    return f"{text} {describe_next(cause.next_seconds)}"
 
 
-def describe_next(cause: FailureCause) -> str:
-    """Return when the next attempt at an event of a cause is."""
-    if not cause.next_seconds:
-        return "the next attempt is due"
-    return f"next attempt in {describe_time(cause.next_seconds)}"
+def describe_next(seconds: float | None) -> str:
+    """Return in how many seconds the next attempt is, in a sentence."""
+    if not seconds:
+        return gettext("The next attempt is due now.")
+    return gettext("Next attempt {delay}.").format(delay=describe_in(seconds))
 
 
 def describe_failed(cause: FailureCause) -> str:
     """Return what has failed, why, since when, and what to do."""
-    count = describe_count(cause.failed, "event has", "events have")
-    since = describe_time(find_seconds(cause.first))
-    return (
-        f"{count} failed ({cause.title}), the oldest was received {since} ago. Fix the cause, then "
-        f"replay or resolve them."
+    text = ngettext(
+        "{number} event has failed ({cause}), the oldest was received {ago}. Fix the cause, then "
+        "replay or resolve it.",
+        "{number} events have failed ({cause}), the oldest was received {ago}. Fix the cause, then "
+        "replay or resolve them.",
+        cause.failed.number,
+    )
+    return text.format(
+        number=show_number(cause.failed),
+        cause=cause.title,
+        ago=describe_ago(find_seconds(cause.first)),
     )
 
 
@@ -182,12 +230,30 @@ def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> It
     number = failed.number - sum(cause.failed.number for cause in causes)
     if number <= 0 or failed.oldest_seconds is None:
         return
-    beside = failed._replace(number=number)
-    others = " for other causes" if causes else ""
-    yield (
-        f"{describe_count(beside, 'event has', 'events have')} failed{others}, the oldest was "
-        f"received {describe_time(failed.oldest_seconds)} ago. Fix the cause, then replay or "
-        f"resolve them."
+    text = describe_others(number) if causes else describe_unknown(number)
+    shown = show_number(failed._replace(number=number))
+    yield text.format(number=shown, ago=describe_ago(failed.oldest_seconds))
+
+
+def describe_unknown(number: int) -> str:
+    """Return what there is to say of failed events without a cause, with places for what."""
+    return ngettext(
+        "{number} event has failed, the oldest was received {ago}. Fix the cause, then replay or "
+        "resolve it.",
+        "{number} events have failed, the oldest was received {ago}. Fix the cause, then replay or "
+        "resolve them.",
+        number,
+    )
+
+
+def describe_others(number: int) -> str:
+    """Return what there is to say of failed events whose causes were not named."""
+    return ngettext(
+        "{number} event has failed for another cause, the oldest failed event was received {ago}. "
+        "Fix the cause, then replay or resolve it.",
+        "{number} events have failed for other causes, the oldest failed event was received {ago}. "
+        "Fix the causes, then replay or resolve them.",
+        number,
     )
 
 
@@ -199,46 +265,36 @@ def find_unfinished(overview: Overview) -> Iterator[str]:
     oldest = max(ages)
     # A second, as each is read at a time of its own.
     if oldest > max(settings.PAYMENT_WEBHOOKS_HEALTH_UNFINISHED_AGE, retried + 1):
-        yield (
-            f"An event that was received {describe_time(oldest)} ago has still come to no end, and "
-            f"no attempt at it is known to have failed. Check whether workers are killed, or can't "
-            f"keep up."
-        )
+        yield gettext(
+            "An event that was received {ago} is still unfinished, although no attempt at it is "
+            "known to have failed. Check whether workers are killed, or can't keep up."
+        ).format(ago=describe_ago(oldest))
 
 
 def describe_peace(overview: Overview) -> str:
     """Return what there is to say where there is no problem."""
-    backlog = overview.backlog
-    facts = []
-    if backlog.retrying.number:
-        facts.append(f"{describe_count(backlog.retrying, 'event is', 'events are')} being retried")
-    if backlog.statuses[Event.FAILED].number:
-        failed = describe_count(backlog.statuses[Event.FAILED], "event has", "events have")
-        facts.append(f"{failed} failed for causes that are acknowledged")
-    if not facts:
-        return "Nothing is wrong."
-    return f"Nothing needs attention: {', and '.join(facts)}."
-
-
-# ---- words
+    retrying = overview.backlog.retrying
+    failed = overview.backlog.statuses[Event.FAILED]
+    if not retrying.number and not failed.number:
+        return gettext("Nothing is wrong.")
+    sentences = [gettext("Nothing needs attention.")]
+    if retrying.number:
+        text = ngettext(
+            "{number} event is being retried.",
+            "{number} events are being retried.",
+            retrying.number,
+        )
+        sentences.append(text.format(number=show_number(retrying)))
+    if failed.number:
+        text = ngettext(
+            "{number} event has failed for a cause that is acknowledged.",
+            "{number} events have failed for causes that are acknowledged.",
+            failed.number,
+        )
+        sentences.append(text.format(number=show_number(failed)))
+    return " ".join(sentences)
 
 
 def find_seconds(moment: datetime | None) -> float:
     """Return how many seconds ago a moment was, 0.0 if there is none."""
     return (timezone.now() - moment).total_seconds() if moment else 0.0
-
-
-def describe_count(
-    found: StatusCount | DueCount | RetryingCount | CauseCount, one: str, several: str
-) -> str:
-    """Return a number of events in words."""
-    words = f"{found.number} {one if found.number == 1 else several}"
-    return f"More than {words}" if found.is_bounded else words
-
-
-def describe_time(seconds: float) -> str:
-    """Return a time in words: in the largest unit of which there are at least two."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {unit}"
-    return "1 second" if int(seconds) == 1 else f"{int(seconds)} seconds"

@@ -189,7 +189,7 @@ def test_nothing_is_done_before_it_is_confirmed(operator, published, received_si
     data = {"action": action, "_selected_action": [event.pk, done.pk], "index": 0}
     html = operator.post(LIST, data).content.decode()
     assert "<strong>1 event</strong>" in html
-    assert "1 of the selected events will be left as they are" in html
+    assert "1 of the selected events will be left as it is" in html
     assert "It was too late." in html
     assert row_of(event) == before
     assert (published(), received_signals, LogEntry.objects.count()) == ([], [], 0)
@@ -279,7 +279,7 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_named_and_all_are_co
         texts += [text for _, text in messages_of(answer)]
         fields.update(answer.context["form"].data)
         assert '<progress max="12" value="%d">' % fields["refused"] in answer.content.decode()
-        assert "%d could not be." % fields["refused"] in answer.content.decode()
+        assert "Not possible: %d." % fields["refused"] in answer.content.decode()
     texts += [text for _, text in messages_of(operator.get(address))]
     assert ["still can't be parsed. The body can't be read" in text for text in texts] == [
         True

@@ -42,7 +42,7 @@ def test_the_page_of_the_causes_says_what_is_broken(operator, broken):
 def test_the_overview_names_the_causes_and_what_is_retried(operator, broken):
     html = read(operator, LIST, overview="6")
     assert f"?cause={BUG}" in html and "?causes=1" in html
-    assert "1 event is being retried (KeyError: warehouse_id in shop.handlers.apply; " in html
+    assert "1 event is being retried (KeyError: warehouse_id in shop.handlers.apply), " in html
     assert 'retrying</span></a></td><td class="pw-number">1</td>' in html
 
 

@@ -91,7 +91,7 @@ def test_the_overview_can_be_read(failed):
         "Broker: reachable",
         "",
         "WARNING: 1 event has failed, the oldest was received 2 hours ago. Fix the cause, then "
-        "replay or resolve them.",
+        "replay or resolve it.",
     ]
 
 
@@ -101,7 +101,7 @@ def test_what_is_not_known_is_said(monkeypatch):
     EventFactory.create_batch(3, due_at=unix(-100))
     code, printed = run()
     assert code == 1
-    assert "received        over 2   " in printed
+    assert "received            2+   " in printed
     assert "\nLast sweep: not recorded\nBroker: not reachable\n" in printed
 
 

@@ -41,8 +41,8 @@ def test_most_events_of_the_day_are_ignored():
     handled(1)
     (text,) = texts()
     assert text.startswith(
-        "Most events of the last 24 hours are ignored, as their types have no handler: 10 of 11. "
-        "They are 8 payment.paid of mollie, 2 payment.open of mollie. Add the types to "
+        "Most recent events are ignored, as their types have no handler: 10 of 11 (mollie "
+        "payment.paid: 8, mollie payment.open: 2). Add the types to "
     )
     handled(10)
     assert texts() == []
@@ -70,18 +70,18 @@ def test_events_that_this_process_has_a_handler_for_are_ignored_by_other_setting
     ignored(1, "charge.succeeded", "stripe")
     (text,) = texts()
     assert text.startswith(
-        "1 event of the last 24 hours was ignored, as its worker had no handler, and these "
-        "settings have one: 1 charge.succeeded of stripe. If the handler is new, replay it. "
+        "1 recent event was ignored because its worker had no handler, although these settings "
+        "have one: stripe charge.succeeded: 1. If the handler is new, replay the event. "
     )
     ignored(1, "refund.created", "stripe")
-    assert texts()[0].startswith("2 events of the last 24 hours were ignored, as their worker")
+    assert texts()[0].startswith("2 recent events were ignored because their worker")
 
 
 def test_a_hint_names_few_types_and_can_not_be_forged():
     for number, name in enumerate(["a\nb", "c", "d", "e"]):
         ignored(5 - number, name)
     (text,) = texts()
-    assert "5 a\\nb of mollie, 4 c of mollie, 3 d of mollie and 2 others." in text
+    assert "(mollie a\\nb: 5, mollie c: 4, mollie d: 3 and 2 others)." in text
 
 
 def test_a_broker_whose_client_is_missing_is_one_problem(monkeypatch):

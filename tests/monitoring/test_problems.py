@@ -76,10 +76,10 @@ def test_failed_events_and_events_that_wait_in_vain_are_no_emergency(settings):
     EventFactory(status=Event.FAILED, received_at=ago(3 * 86400), **FINAL)
     EventFactory(status=Event.WAITING, waiting_since=unix(2 * 86400))
     failed = "1 event has failed, the oldest was received 3 days ago. Fix the cause, then replay "
-    waiting = "1 of the waiting events have waited for more than half of their time: what they "
+    waiting = "1 waiting event has waited for more than half of its time: what it requires has not "
     assert find_problems(read_overview()) == [
-        Problem(failed + "or resolve them.", False),
-        Problem(waiting + "require has not arrived.", False),
+        Problem(failed + "or resolve it.", False),
+        Problem(waiting + "arrived.", False),
     ]
 
 
@@ -101,7 +101,7 @@ def test_a_bounded_count_says_that_there_are_more(monkeypatch):
     monkeypatch.setattr(overview, "BOUND", 2)
     EventFactory.create_batch(3, status=Event.FAILED, **FINAL)
     (problem,) = find_problems(read_overview())
-    text = "More than 2 events have failed, the oldest was received 0 seconds ago."
+    text = "2+ events have failed, the oldest was received 0 seconds ago."
     assert problem.text.startswith(text)
 
 
@@ -154,8 +154,8 @@ def test_a_bug_is_critical_at_the_first_attempt():
     retry(52, error="KeyError('warehouse_id')")
     assert find_problems(read_overview()) == [
         Problem(
-            "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply; since 10 "
-            "seconds; next attempt in 3 minutes).",
+            "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply), the "
+            "oldest was received 10 seconds ago. Next attempt in 3 minutes.",
             True,
         )
     ]
@@ -184,8 +184,8 @@ def test_each_cause_of_failed_events_is_named_and_what_has_none_is_counted():
     assert [problem.text for problem in find_problems(read_overview())] == [
         "2 events have failed (PermanentFailure('no')), the oldest was received 2 hours ago. Fix "
         "the cause, then replay or resolve them.",
-        "1 event has failed for other causes, the oldest was received 2 hours ago. Fix the cause, "
-        "then replay or resolve them.",
+        "1 event has failed for another cause, the oldest failed event was received 2 hours ago. "
+        "Fix the cause, then replay or resolve it.",
     ]
 
 
@@ -206,8 +206,8 @@ def test_what_is_acknowledged_is_no_problem_but_nothing_is_not_said_to_be_wrong(
     found = read_overview()
     assert find_problems(found) == []
     assert describe_peace(found) == (
-        "Nothing needs attention: 2 events are being retried, and 1 event has failed for causes "
-        "that are acknowledged."
+        "Nothing needs attention. 2 events are being retried. 1 event has failed for a cause that "
+        "is acknowledged."
     )
 
 
@@ -215,13 +215,13 @@ def test_what_is_retried_for_the_first_time_is_not_said_to_be_nothing():
     retry()
     found = read_overview()
     assert find_problems(found) == []
-    assert describe_peace(found) == "Nothing needs attention: 1 event is being retried."
+    assert describe_peace(found) == "Nothing needs attention. 1 event is being retried."
 
 
 def test_an_event_that_comes_to_no_end_is_a_problem_and_one_that_waits_is_none():
     EventFactory(received_at=ago(7300), due_at=unix(10), attempts=7)
     (problem,) = find_problems(read_overview())
-    text = "An event that was received 2 hours ago has still come to no end, and no attempt at it "
+    text = "An event that was received 2 hours ago is still unfinished, although no attempt at it "
     assert problem.text.startswith(text)
     assert problem.is_critical is False
     Event.objects.update(status=Event.WAITING, waiting_since=unix(7300))

@@ -13,13 +13,8 @@ from django.db import Error
 
 from ...monitoring.causes import FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
-from ...monitoring.problems import (
-    Problem,
-    describe_count,
-    describe_peace,
-    describe_time,
-    find_problems,
-)
+from ...monitoring.problems import Problem, describe_peace, find_problems
+from ...monitoring.wording import describe_ago, describe_in, describe_time, show_number
 from ...providers.escaping import escape
 from ..terminal import TerminalCommand
 
@@ -113,26 +108,25 @@ def describe_backlog(overview: Overview) -> Iterator[str]:
     yield f"{'':12}{'events':>10}   oldest"
     backlog = overview.backlog
     for name, found in [*backlog.statuses.items(), ("due", backlog.due)]:
-        count = f"over {found.number}" if found.is_bounded else str(found.number)
         age = describe_time(found.oldest_seconds) if found.number else ""
-        yield f"{name:12}{count:>10}   {age}".rstrip()
+        yield f"{name:12}{show_number(found):>10}   {age}".rstrip()
     yield describe_retrying(backlog.retrying)
 
 
 def describe_retrying(found: RetryingCount) -> str:
     """Return the line about what is to be tried again."""
-    count = f"over {found.number}" if found.is_bounded else str(found.number)
+    count = show_number(found)
     if found.oldest_seconds is None:
         return f"{'retrying':12}{count:>10}"
-    due = f"next attempt in {describe_time(found.next_seconds)}" if found.next_seconds else "due"
+    due = f"next attempt {describe_in(found.next_seconds)}" if found.next_seconds else "due"
     return f"{'retrying':12}{count:>10}   {describe_time(found.oldest_seconds)}, {due}"
 
 
 def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
     """Give a line about each cause, with the key by which its events are listed and replayed."""
     for cause in causes:
-        failed = describe_count(cause.failed, "failed", "failed")
-        retrying = describe_count(cause.retrying, "retrying", "retrying")
+        failed = f"{show_number(cause.failed)} failed"
+        retrying = f"{show_number(cause.retrying)} retrying"
         note = f" (acknowledged by {cause.record.acknowledged_by})" if cause.is_acknowledged else ""
         yield f"{cause.key}: {failed}, {retrying}: {escape(cause.title)}{note}"
 
@@ -145,7 +139,7 @@ def describe_hours(overview: Overview) -> Iterator[str]:
     received = f"Received in {len(overview.hours)} hours: {sum(statuses.values())}"
     yield f"{received} (now {now})" if now else received
     for name, seconds in overview.providers.items():
-        yield f"Last event of {name}: {describe_ago(seconds, 'none')}"
+        yield f"Last event of {name}: {describe_age(seconds, 'none')}"
     for rejection in overview.rejected:
         provider = rejection.provider or "an unknown provider"
         answer = f"{rejection.status} {rejection.reason}"
@@ -154,10 +148,10 @@ def describe_hours(overview: Overview) -> Iterator[str]:
 
 def describe_machinery(overview: Overview) -> Iterator[str]:
     """Give the lines about what moves the events."""
-    yield f"Last sweep: {describe_ago(overview.sweeper, 'not recorded')}"
+    yield f"Last sweep: {describe_age(overview.sweeper, 'not recorded')}"
     yield f"Broker: {'reachable' if overview.broker else 'not reachable'}"
 
 
-def describe_ago(seconds: float | None, never: str) -> str:
+def describe_age(seconds: float | None, never: str) -> str:
     """Return in words how long ago something was."""
-    return never if seconds is None else f"{describe_time(seconds)} ago"
+    return never if seconds is None else describe_ago(seconds)

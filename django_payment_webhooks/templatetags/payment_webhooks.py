@@ -1,0 +1,15 @@
+"""Filters for the admin's templates."""
+
+from __future__ import annotations
+
+from django import template
+
+from ..labels import find_label
+
+register = template.Library()
+
+
+@register.filter
+def label(name: str) -> str:
+    """Return what a status, or a verb of the history, is called in the reader's language."""
+    return find_label(name)
