@@ -33,7 +33,7 @@ def broken(db):
 def test_the_page_of_the_causes_says_what_is_broken(operator, broken):
     html = read(operator, LIST, causes="1")
     row = html.partition("KeyError: warehouse_id in shop.handlers.apply</a>")[2]
-    assert '(a bug)</td><td class="pw-number">3</td><td class="pw-number">1<br>next' in row
+    assert '(a bug)</td><td class="pw-number">3</td><td class="pw-number">1<br>Next' in row
     assert "<td>charge.succeeded</td><td>40.00 EUR</td>" in row
     assert "a@example.org" not in html
     assert "?causes=1" in read(operator, LIST)
