@@ -302,7 +302,8 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
         Its payload is there for those who may see it, and that is written down.
         """
-        if not getattr(self, "has_view_permission", self.has_change_permission)(request, event):
+        may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
+        if not may_view(request, event):
             raise PermissionDenied
         columns = ("provider", "provider_event_id", "type", "order_id", "payment_id", "status")
         found = {name: getattr(event, name) for name in (*columns, "received_at", "attempts")}
