@@ -68,13 +68,13 @@ class Steps:
         self.step("publish")
         self.tell(published=args[0])
 
-    def enqueue(self, publisher, events):
+    def enqueue(self, publisher, *args):
         """Enqueue as the app does, and wait until it is published.
 
         The steps must have the same order every time.
         """
         self.step("enqueue")
-        nudge(publisher, events)
+        nudge(publisher, *args)
         publisher.flush(PATIENCE)
 
     def patch(self):
@@ -87,7 +87,7 @@ class Steps:
         self.around(retrying, "carry_out", "record")
         self.around(MarkOrderPaid, "apply", "handler")
         self.around(MarkOrderPaid, "deliver", "deliver")
-        ThreadPublisher.nudge = lambda publisher, events: self.enqueue(publisher, events)
+        ThreadPublisher.nudge = lambda publisher, *args: self.enqueue(publisher, *args)
         ThreadPublisher.publish = publish
         process.apply_async = self.send
 
