@@ -154,9 +154,10 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     def save_model(self, request, obj, form, change):
         """Save nothing: the row, as it was when the page was opened, would undo a worker's work."""
 
-    def get_actions(self, request):
-        """Return the actions that the user may choose."""
-        found = super().get_actions(request)
+    def get_actions(self, request, action_location=None):
+        """Return the actions that the user may choose. Django 6.1 asks for those of a place."""
+        place = {"action_location": action_location} if action_location else {}
+        found = super().get_actions(request, **place)
         for name, permission in self.needed.items():
             if name in found and not permissions.may(request.user, permission):
                 del found[name]
