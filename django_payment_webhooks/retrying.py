@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 from appconf import AppConf
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, IntegrityError, connections, router
+from django.utils import translation
 from django.utils.http import parse_http_date_safe
 from django.utils.module_loading import import_string
 from kombu.utils.functional import retry_over_time
@@ -325,7 +326,8 @@ def decide_retry(event: Event, error: Exception) -> Decision:
         # Somebody else has what the event needs: that is no attempt.
         delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
         return Decision(event.status, reason, delay, max(event.attempts - 1, 0))
-    problem = find_loading_problem(event.provider)
+    with translation.override(None):  # what is stored is in English
+        problem = find_loading_problem(event.provider)
     if problem:
         # A mistake in the settings is no attempt, however long it lasts: the event is innocent.
         delay = settings.PAYMENT_WEBHOOKS_LEASE

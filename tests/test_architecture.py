@@ -54,7 +54,7 @@ BELOW = {
         *("publisher", "redaction", "retrying"),
     },
     "admin": {
-        *("history", "monitoring", "operations", "permissions"),
+        *("history", "labels", "monitoring", "operations", "permissions"),
         *("providers", "redaction"),
     },
     "contrib": {

@@ -15,6 +15,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from .. import history, permissions
 from ..history.timeline import show_about
@@ -43,7 +45,7 @@ class Operation(NamedTuple):
 
     ``permission`` is what its user needs. ``run(event, by, reason)`` returns whether it was
     possible, and may raise ``error``. ``done`` and ``left`` have a place for a number, ``refused``
-    for a text with the name of an event or with their number.
+    for the name of an event. ``note`` is stored, and so in English.
     """
 
     title: str
@@ -53,31 +55,37 @@ class Operation(NamedTuple):
     needs_reason: bool
     run: Callable[..., bool]
     error: type[Exception]
-    done: str
-    left: str
+    done: Any
+    left: Any
     refused: str
     note: str
 
 
 REPLAY = Operation(
-    title="Replay",
+    title=_("Replay"),
     permission=permissions.REPLAY,
-    question="They are due again, with all their attempts. No effect happens twice.",
+    question=_("They are due again, with all their attempts. No effect happens twice."),
     statuses=REPLAYABLE,
     needs_reason=False,
     run=replay,
     error=ParseError,
-    done="{} events are due again.",
-    left=(
-        "{} events were left as they are: only failed, ignored and waiting events can be replayed."
+    done=ngettext_lazy(
+        "%(number)d event is due again.", "%(number)d events are due again.", "number"
     ),
-    refused="{} still can't be parsed.",
+    left=ngettext_lazy(
+        "%(number)d event was left as it is: only failed, ignored and waiting events can be "
+        "replayed.",
+        "%(number)d events were left as they are: only failed, ignored and waiting events can be "
+        "replayed.",
+        "number",
+    ),
+    refused=_("{event} can't be replayed."),
     note="Replayed",
 )
 RESOLVE = Operation(
-    title="Mark as handled by hand",
+    title=_("Mark as handled by hand"),
     permission=permissions.RESOLVE,
-    question=(
+    question=_(
         "Somebody carried out their effect by hand, outside this app. They end as processed, no "
         "event has their effect again, and events that wait for them go on."
     ),
@@ -85,27 +93,47 @@ RESOLVE = Operation(
     needs_reason=True,
     run=resolve,
     error=ResolveError,
-    done="{} events are marked as handled by hand.",
-    left=(
-        "{} events were left as they are: they are processed, or a worker has just changed them."
+    done=ngettext_lazy(
+        "%(number)d event is marked as handled by hand.",
+        "%(number)d events are marked as handled by hand.",
+        "number",
     ),
-    refused="{} can't be marked as handled by hand.",
+    left=ngettext_lazy(
+        "%(number)d event was left as it is: it is processed, or a worker has just changed it.",
+        "%(number)d events were left as they are: they are processed, or a worker has just changed "
+        "them.",
+        "number",
+    ),
+    refused=_("{event} can't be marked as handled by hand."),
     note="Handled by hand",
 )
 
 
 CLOSE = Operation(
-    title="Close the conflicts",
+    title=_("Close the conflicts"),
     permission=permissions.RESOLVE,
-    question="Somebody compared what came twice, and put right what had to be.",
+    question=_("Somebody has compared what came twice, and corrected what had to be."),
     statuses=set(Event.TRANSITIONS),
     needs_reason=True,
     run=history.close_conflicts,
     error=ValueError,
-    done="The conflicts of {} events are closed.",
-    left="{} events had no open conflict.",
-    refused="The conflicts of {} can't be closed.",
+    done=ngettext_lazy(
+        "The conflicts of %(number)d event are closed.",
+        "The conflicts of %(number)d events are closed.",
+        "number",
+    ),
+    left=ngettext_lazy(
+        "%(number)d event had no open conflict.",
+        "%(number)d events had no open conflict.",
+        "number",
+    ),
+    refused=_("The conflicts of {event} can't be closed."),
     note="Conflicts closed",
+)
+REFUSED = ngettext_lazy(
+    "It was not possible for %(number)d event in all.",
+    "It was not possible for %(number)d events in all.",
+    "number",
 )
 
 
@@ -144,19 +172,19 @@ class OperationsMixin:
         """Replay the chosen events."""
         return self.operate(request, queryset, REPLAY)
 
-    replay_events.short_description = "Replay the selected events"
+    replay_events.short_description = _("Replay the selected events")
 
     def resolve_events(self, request, queryset):
         """Mark the chosen events as handled by hand."""
         return self.operate(request, queryset, RESOLVE)
 
-    resolve_events.short_description = "Mark the selected events as handled by hand"
+    resolve_events.short_description = _("Mark the selected events as handled by hand")
 
     def close_conflicts(self, request, queryset):
         """Close the conflicts of the chosen events."""
         return self.operate(request, queryset, CLOSE)
 
-    close_conflicts.short_description = "Close the conflicts of the selected events"
+    close_conflicts.short_description = _("Close the conflicts of the selected events")
 
     def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""
@@ -165,13 +193,13 @@ class OperationsMixin:
         return self.show(
             request,
             "dry_run",
-            "Dry run",
+            gettext("Dry run"),
             dry_runs=[(event, show_dry_run(event, request.user)) for event in events[:MAX_DRY_RUN]],
             is_cut=len(events) > MAX_DRY_RUN,
             most=MAX_DRY_RUN,
         )
 
-    dry_run_events.short_description = "Dry run of the selected events"
+    dry_run_events.short_description = _("Dry run of the selected events")
 
     def operate(
         self, request: HttpRequest, queryset: QuerySet, operation: Operation
@@ -247,7 +275,7 @@ class OperationsMixin:
             # Whatever is wrong with one of them, such as its provider, the others go on.
             if progress["refused"] < MAX_REFUSED:
                 cause = find_loading_problem(event.provider) or describe(error, operation)
-                text = f"{operation.refused.format(event)} {show_about(event, cause)}"
+                text = f"{operation.refused.format(event=event)} {show_about(event, cause)}"
                 self.message_user(request, text, messages.ERROR)
             return "refused"
         if not is_done:
@@ -259,13 +287,13 @@ class OperationsMixin:
     def report(self, request: HttpRequest, operation: Operation, progress: dict[str, Any]) -> None:
         """Say what was done."""
         if progress["done"]:
-            text = operation.done.format(progress["done"])
+            text = operation.done % {"number": progress["done"]}
             self.message_user(request, text, messages.SUCCESS)
         if progress["left"]:
-            text = operation.left.format(progress["left"])
+            text = operation.left % {"number": progress["left"]}
             self.message_user(request, text, messages.WARNING)
         if progress["refused"] > MAX_REFUSED:
-            text = operation.refused.format(f"{progress['refused']} events in all")
+            text = REFUSED % {"number": progress["refused"]}
             self.message_user(request, text, messages.ERROR)
 
     def find_origin(self, request: HttpRequest) -> str:

@@ -9,8 +9,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from .. import history, permissions
+from ..labels import find_label
 from ..models import Event
 from ..monitoring.causes import FailureCause, acknowledge, read_causes
 from ..monitoring.overview import UNFINISHED
@@ -49,7 +52,8 @@ def describe_cause(cause: FailureCause) -> Line:
 def describe_money(cause: FailureCause) -> str:
     """Return the sums behind a cause. What was not read, or can't be, may be more."""
     sums = ", ".join(f"{amount} {currency}" for currency, amount in cause.money.items())
-    return f"at least {sums}" if sums and cause.is_partial else sums
+    is_more = sums and cause.is_partial
+    return pgettext("money", "at least {sums}").format(sums=sums) if is_more else sums
 
 
 def list_top(causes: list[FailureCause]) -> list[Line]:
@@ -60,12 +64,12 @@ def list_top(causes: list[FailureCause]) -> list[Line]:
 class StatusFilter(admin.SimpleListFilter):
     """The statuses, and beside them what is being retried, which has one of three statuses."""
 
-    title = "status"
+    title = _("status")
     parameter_name = "status__exact"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [(name, name) for name in (*Event.TRANSITIONS, RETRYING)]
+        return [(name, find_label(name)) for name in (*Event.TRANSITIONS, RETRYING)]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
         """Return the events of the choice."""
@@ -77,7 +81,8 @@ class StatusFilter(admin.SimpleListFilter):
 class CauseFilter(admin.SimpleListFilter):
     """The one cause that was chosen: on the page of the causes, or on an event's."""
 
-    title = parameter_name = "cause"
+    title = _("cause")
+    parameter_name = "cause"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
         """Return the one choice."""
@@ -106,7 +111,7 @@ class CausesMixin:
         return self.show(
             request,
             "causes",
-            "Causes",
+            gettext("Causes"),
             lines=[describe_cause(cause) for cause in read_causes()],
             may_replay=permissions.may(request.user, permissions.REPLAY),
             may_acknowledge=permissions.may(request.user, permissions.RESOLVE),
@@ -124,19 +129,21 @@ class CausesMixin:
             self.message_user(request, str(error), messages.ERROR)
             return
         if is_done:
-            text = "The cause is acknowledged: nothing warns of it until it changes."
+            text = gettext("The cause is acknowledged: nothing warns of it until it changes.")
             self.message_user(request, text, messages.SUCCESS)
         else:
-            self.message_user(request, "No event has this cause any more.", messages.WARNING)
+            text = gettext("No event has this cause any more.")
+            self.message_user(request, text, messages.WARNING)
 
     def cause(self, event):
         """Return the cause of the last attempt's failure, with a link to its other events."""
         if not event.cause_key:
             return None
         address = f"{reverse(self.view_name('changelist'))}?cause={event.cause_key}"
-        return format_html(
-            '<a href="{}">All events of this cause</a>: {}', address, find_title(event.cause_key)
-        )
+        text = gettext("All events of this cause")
+        return format_html('<a href="{}">{}</a>: {}', address, text, find_title(event.cause_key))
+
+    cause.short_description = _("cause")
 
     def traceback(self, event):
         """Return where the last attempt failed."""
@@ -144,4 +151,4 @@ class CausesMixin:
         text = redact_text(history.read_traceback(event), keep)
         return format_html('<pre class="pw-text">{}</pre>', text) if text else None
 
-    traceback.short_description = "last traceback"
+    traceback.short_description = _("last traceback")

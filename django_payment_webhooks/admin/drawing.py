@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple, Sequence
 
+from django.utils.translation import gettext
+
 from ..history.timeline import Step
+from ..labels import find_label
 from ..models import Event
 from ..monitoring.overview import Hour
 from ..providers.escaping import reveal
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 MARGIN = 10
+# How wide a letter of a label is: in some languages they are long.
+LETTER = 8
 BAR_HEIGHT, BAR_WIDTH, BAR_SPACE, BAR_LEFT = 160, 22, 28, 42
 STATUSES = tuple(Event.TRANSITIONS)
 # Every which bar has its hour written below it.
@@ -84,7 +89,8 @@ def draw_timeline(steps: Sequence[Step], current: Event) -> Timeline:
     Columns are not to the scale of time: the steps of a second and those of three days must both be
     seen.
     """
-    columns = [LEFT + number * COLUMN + COLUMN // 2 for number in range(len(steps))]
+    column = max([COLUMN, *(LETTER * len(find_label(step.verb)) for step in steps)])
+    columns = [LEFT + number * column + column // 2 for number in range(len(steps))]
     keys = list(dict.fromkeys(step.event.pk for step in steps))
     rows = {key: TOP + number * ROW + ROW // 2 for number, key in enumerate(keys)}
     marks = []
@@ -92,7 +98,7 @@ def draw_timeline(steps: Sequence[Step], current: Event) -> Timeline:
         from_y = rows.get(step.other.pk) if step.other else None
         marks.append(Mark(step, x, rows[step.event.pk], from_y))
     return Timeline(
-        width=LEFT + len(steps) * COLUMN + MARGIN,
+        width=LEFT + len(steps) * column + MARGIN,
         height=TOP + len(keys) * ROW + MARGIN,
         lanes=[draw_lane(key, marks, current) for key in keys],
         marks=marks,
@@ -103,7 +109,7 @@ def draw_lane(key: int, marks: Sequence[Mark], current: Event) -> Lane:
     """Return the line of an event, from its first mark to its last."""
     own = [mark for mark in marks if mark.step.event.pk == key]
     event = own[0].step.event
-    names = reveal(event.type) or "unparsed", reveal(event.provider_event_id)
+    names = reveal(event.type) or gettext("unparsed"), reveal(event.provider_event_id)
     return Lane(event, *names, own[0].y, key == current.pk, own[0].x, own[-1].x)
 
 

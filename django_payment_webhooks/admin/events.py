@@ -17,12 +17,17 @@ from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils import dateformat
+from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
+from django.utils.timezone import template_localtime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from .. import history, permissions
 from ..history.timeline import find_moment, read_order_timeline, read_timeline, show_about
+from ..labels import find_label
 from ..models import Event
 from ..monitoring.overview import UNFINISHED
 from ..operations.replay import REPLAYABLE
@@ -41,6 +46,7 @@ UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin
 
 MAX_ERROR = 100
+MOMENT = "Y-m-d H:i:s T"
 
 
 def list_known(event):
@@ -65,6 +71,11 @@ def show_text(text):
     # JSON can have half a character, a page can't.
     text = text.encode("utf-8", "backslashreplace").decode()
     return format_html('<pre class="pw-text">{}</pre>', text)
+
+
+def show_moment(moment):
+    """Return a time with its zone; None for none."""
+    return dateformat.format(template_localtime(moment), MOMENT) if moment else None
 
 
 def show_changes(conflict, event):
@@ -123,19 +134,19 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         "whole_error",
     ]
     times = [
-        ("occurred_at", "received_at", "shown_waiting_since"),
-        ("shown_due_at", "finished_at", "attempts"),
+        ("shown_occurred_at", "shown_received_at", "shown_waiting_since"),
+        ("shown_due_at", "shown_finished_at", "attempts"),
     ]
     proof = ["verified_by", "dedup_key", "idempotency_key"]
     payloads = ["shown_confirmation", "shown_payload"]
     fieldsets: Any = [
         (None, {"fields": [*identity, "operations"]}),
         (
-            "What happened",
+            _("What happened"),
             {"fields": ["conflicts", "cause", "traceback", "timeline", "order_timeline"]},
         ),
-        ("Times", {"fields": times}),
-        ("Proof", {"fields": [*proof, *payloads]}),
+        (_("Times"), {"fields": times}),
+        (_("Proof"), {"fields": [*proof, *payloads]}),
     ]
 
     class Media:
@@ -206,7 +217,7 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
         if "overview" in request.GET and may_view(request):
             hours = read_hours(request.GET["overview"])
-            return self.show(request, "overview", "Overview", **read_context(hours))
+            return self.show(request, "overview", gettext("Overview"), **read_context(hours))
         if "causes" in request.GET and may_view(request):
             return self.causes_view(request)
         return super().changelist_view(request, extra_context)
@@ -216,24 +227,25 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         return timesince(event.received_at)
 
     age.admin_order_field = "id"
+    age.short_description = _("age")
 
     def shown_status(self, event):
         """Return the status, in its colour, and what else is up with the event."""
-        badge = '<span class="pw-status pw-{0}">{0}</span>'
+        badges = [(event.status, find_label(event.status))]
         if event.status in UNFINISHED and event.cause_key:
-            badge += ' <span class="pw-status pw-retried">retrying</span>'
+            badges.append(("retried", find_label("retrying")))
         if getattr(event, "has_conflict", False):
-            badge += ' <span class="pw-status pw-conflicted">conflict</span>'
-        return format_html(badge, event.status)
+            badges.append(("conflicted", gettext("conflict")))
+        return format_html_join(" ", '<span class="pw-status pw-{}">{}</span>', badges)
 
-    shown_status.short_description = "status"
+    shown_status.short_description = _("status")
 
     def shown_error(self, event):
         """Return the beginning of the error."""
         error = self.whole_error(event)
         return error if len(error) <= MAX_ERROR else f"{error[: MAX_ERROR - 1]}…"
 
-    shown_error.short_description = "error"
+    shown_error.short_description = _("error")
 
     def whole_error(self, event):
         """Return the error, without what is to be redacted, and what is wrong with the provider."""
@@ -241,31 +253,31 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         error = show_about(event, event.error)
         return " ".join(filter(None, [error, problem]))
 
-    whole_error.short_description = "error"
+    whole_error.short_description = _("error")
 
     def shown_id(self, event):
         """Return the provider's id of the event; of an unparsed one, when it came."""
         return reveal(event.provider_event_id) if event.type else str(event)
 
-    shown_id.short_description = "provider event id"
+    shown_id.short_description = _("provider event id")
 
     def shown_type(self, event):
         """Return the type."""
-        return reveal(event.type) or "unparsed"
+        return reveal(event.type) or gettext("unparsed")
 
-    shown_type.short_description = "type"
+    shown_type.short_description = _("type")
 
     def shown_order(self, event):
         """Return the order's id."""
         return reveal(event.order_id)
 
-    shown_order.short_description = "order id"
+    shown_order.short_description = _("order id")
 
     def shown_payment(self, event):
         """Return the payment's id."""
         return reveal(event.payment_id)
 
-    shown_payment.short_description = "payment id"
+    shown_payment.short_description = _("payment id")
 
     # ---- one event
 
@@ -279,7 +291,7 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
             proof = [*proof, *(self.payloads if "payload" in request.GET else ["payload_link"])]
         first = (None, {"fields": fields})
-        return [first, *self.fieldsets[1:-1], ("Proof", {"fields": proof})]
+        return [first, *self.fieldsets[1:-1], (_("Proof"), {"fields": proof})]
 
     def get_readonly_fields(self, request, obj=None):
         """Return all fields."""
@@ -334,24 +346,42 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     def payload_link(self, event):
         """Return the link that shows the payload."""
-        text = "Show the payload. It is written down who looks at it."
+        text = gettext("Show the payload. It is recorded who looks at it.")
         return format_html(
             '<a href="?payload=1">{}</a> <a href="?json=1">{}</a>', text, "Download as JSON"
         )
 
-    payload_link.short_description = "payload"
+    payload_link.short_description = _("payload")
+
+    def shown_occurred_at(self, event):
+        """Return when it happened, as its provider says."""
+        return show_moment(event.occurred_at)
+
+    shown_occurred_at.short_description = _("occurred at")
+
+    def shown_received_at(self, event):
+        """Return when it was received."""
+        return show_moment(event.received_at)
+
+    shown_received_at.short_description = _("received at")
+
+    def shown_finished_at(self, event):
+        """Return when it got a final status."""
+        return show_moment(event.finished_at)
+
+    shown_finished_at.short_description = _("finished at")
 
     def shown_waiting_since(self, event):
         """Return since when it waits."""
-        return find_moment(event.waiting_since) if event.waiting_since else None
+        return show_moment(find_moment(event.waiting_since)) if event.waiting_since else None
 
-    shown_waiting_since.short_description = "waiting since"
+    shown_waiting_since.short_description = _("waiting since")
 
     def shown_due_at(self, event):
         """Return when a worker may take it."""
-        return find_moment(event.due_at) if event.due_at else None
+        return show_moment(find_moment(event.due_at)) if event.due_at else None
 
-    shown_due_at.short_description = "due at"
+    shown_due_at.short_description = _("due at")
 
     def shown_money(self, event):
         """Return the sum that the event is about, or why it can't be read."""
@@ -359,9 +389,10 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
             return str(event.money) if event.money else None
         except Exception as error:
             # Whatever its provider's own class raises.
-            return find_loading_problem(event.provider) or f"It can't be read: {error}."
+            text = gettext("It can't be read: {error}.")
+            return find_loading_problem(event.provider) or text.format(error=error)
 
-    shown_money.short_description = "money"
+    shown_money.short_description = _("money")
 
     def shown_payload(self, event):
         """Return the payload for reading, or what was received if it can't be parsed."""
@@ -370,20 +401,20 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         except Exception:
             return show_raw(event.body, event)
 
-    shown_payload.short_description = "payload"
+    shown_payload.short_description = _("payload")
 
     def shown_confirmation(self, event):
         """Return what the provider answered about the event, or that it is still to be asked."""
         if event.confirmation is None:
             return None
         if not event.confirmation:
-            return "The provider is still to be asked."
+            return gettext("The provider is still to be asked.")
         try:
             return show_json(event.payload, event)
         except Exception:
             return show_raw(event.confirmation, event)
 
-    shown_confirmation.short_description = "confirmed by the provider"
+    shown_confirmation.short_description = _("confirmed by the provider")
 
     def conflicts(self, event):
         """Return what contradicts the event, value by value, and who has closed that."""
@@ -399,10 +430,14 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         }
         return render_to_string("payment_webhooks/conflicts.html", context)
 
+    conflicts.short_description = _("conflicts")
+
     def timeline(self, event):
         """Return what happened to the event, as a table."""
         context = {"steps": read_timeline(event), "change_view": self.view_name("change")}
         return render_to_string("payment_webhooks/timeline.html", context)
+
+    timeline.short_description = _("timeline")
 
     def order_timeline(self, event):
         """Return what happened to all events of the event's order, as a drawing."""
@@ -410,7 +445,7 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         context = {"drawing": drawing, "change_view": self.view_name("change")}
         return render_to_string("payment_webhooks/order_timeline.html", context)
 
-    order_timeline.short_description = "the order's events"
+    order_timeline.short_description = _("the order's events")
 
     def operations(self, event):
         """Return the buttons of what can be done with the event.
@@ -425,6 +460,8 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
             "can_run_dry": "dry_run_events" in event.offered,
         }
         return render_to_string("payment_webhooks/operations.html", context)
+
+    operations.short_description = _("operations")
 
     # ---- pages of its own
 

@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..conf import settings
@@ -58,7 +60,7 @@ class ChoiceFilter(admin.SimpleListFilter):
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices, and how each is shown."""
-        return [(name, name or "unparsed") for name in self.names()]
+        return [(name, name or gettext("unparsed")) for name in self.names()]
 
     def queryset(self, request: Any, queryset: QuerySet) -> QuerySet:
         """Return the events that have the choice."""
@@ -70,7 +72,8 @@ class ChoiceFilter(admin.SimpleListFilter):
 class ProviderFilter(ChoiceFilter):
     """The configured providers, and those of the newest events that were removed since."""
 
-    title = parameter_name = "provider"
+    title = _("provider")
+    parameter_name = "provider"
 
     def names(self) -> Iterable[str]:
         """Return the names."""
@@ -80,11 +83,14 @@ class ProviderFilter(ChoiceFilter):
 class ConflictFilter(admin.SimpleListFilter):
     """Whether another event contradicts it, and nobody has closed that yet."""
 
-    title = parameter_name = "conflict"
+    title = _("conflict")
+    parameter_name = "conflict"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices; without the app history nothing is known of conflicts."""
-        return [("open", "open"), ("closed", "closed")] if history.is_installed() else []
+        if not history.is_installed():
+            return []
+        return [("open", pgettext("conflict", "open")), ("closed", pgettext("conflict", "closed"))]
 
     def queryset(self, request: Any, queryset: QuerySet) -> QuerySet:
         """Return the events that have the choice."""
@@ -96,7 +102,8 @@ class ConflictFilter(admin.SimpleListFilter):
 class TypeFilter(ChoiceFilter):
     """The types that have a handler, and what could not be parsed."""
 
-    title = parameter_name = "type"
+    title = _("type")
+    parameter_name = "type"
 
     def names(self) -> Iterable[str]:
         """Return the names."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from .. import history
 from ..conf import settings
@@ -70,7 +71,8 @@ def read_steps(events: Sequence[Event]) -> list[Step]:
 
 def read_event(event: Event, entries: Sequence[Any]) -> Iterator[Step]:
     """Give the steps of one event. What its history does not have, its row may still show."""
-    proof = f"by the key {event.verified_by}" if event.verified_by else "not by a webhook"
+    known_by = gettext("verified by {key}").format(key=event.verified_by)
+    proof = known_by if event.verified_by else gettext("not by a webhook")
     yield Step(event, event.received_at, "received", proof)
     yield from read_entries(event, entries)
     known = {entry.verb for entry in entries}
@@ -97,10 +99,12 @@ def find_lost(event: Event, at: datetime, first: int, after: int) -> Iterator[St
     """Give a step for the attempts from ``first`` on, before ``after``, if there are any."""
     if first >= after:
         return
-    last = after - 1
-    attempts = f"Attempt {first}" if first == last else f"Attempts {first} to {last}"
-    text = f"{attempts}: no end was recorded. The worker was killed, or too slow."
-    yield Step(event, at, "lost", text)
+    text = ngettext(
+        "Attempt {first}: no end was recorded. The worker was killed, or too slow.",
+        "Attempts {first} to {last}: no end was recorded. The worker was killed, or too slow.",
+        after - first,
+    )
+    yield Step(event, at, "lost", text.format(first=first, last=after - 1))
 
 
 def read_taken(event: Event, ended: int) -> Iterator[Step]:
@@ -110,5 +114,5 @@ def read_taken(event: Event, ended: int) -> Iterator[Step]:
     # While it is taken, an event is due when its lease ends.
     taken_at = find_moment(event.due_at - settings.PAYMENT_WEBHOOKS_LEASE)
     yield from find_lost(event, taken_at, ended + 1, event.attempts)
-    text = f"Attempt {event.attempts}: a worker has it, or was killed."
-    yield Step(event, taken_at, "taken", text)
+    text = gettext("Attempt {number}: a worker has it, or was killed.")
+    yield Step(event, taken_at, "taken", text.format(number=event.attempts))

@@ -14,6 +14,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 from django.db import connections, router
 from django.db.models import Min
+from django.utils.translation import gettext
 
 from .. import history
 from ..models import Event
@@ -328,7 +329,7 @@ def acknowledge(key: str, by: str, note: str) -> bool:
     Raises ``ValueError`` if the note is blank.
     """
     if not note.strip():
-        raise ValueError("Say what is known of the cause: the note is blank.")
+        raise ValueError(gettext("Say what is known of the cause: the note is blank."))
     found = read_cause(key, parsed=0)
     if found is None:
         return False

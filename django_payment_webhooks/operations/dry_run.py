@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from django.db import connections, router, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import gettext
 
 from ..conf import get_provider, load, settings
 from ..exceptions import NotReady, Overtaken
@@ -50,16 +51,16 @@ def dry_run(event: Event) -> DryRun:
     """
     event = Event.objects.get(pk=event.pk)
     if event.status in (Event.PROCESSED, Event.DUPLICATE):
-        return DryRun(event.status, f"It is {event.status}: nothing would be done.", [])
+        return DryRun(event.status, gettext("It is finished: nothing would be done."), [])
     if is_pruned(event.body):
-        return DryRun(event.status, "Its body was pruned: it can't be replayed.", [])
+        return DryRun(event.status, gettext("Its body was pruned: it can't be replayed."), [])
     if not event.type:
         return parse_again(event)
     if event.idempotency_key:
-        text = "Its effects are committed. Only its delivery would be repeated."
+        text = gettext("Its effects are committed. Only its delivery would be repeated.")
         return DryRun(Event.APPLIED, text, [])
     if is_taken(event):
-        return DryRun(TAKEN, "A worker has it at the moment.", [])
+        return DryRun(TAKEN, gettext("A worker has it at the moment."), [])
     return run_handler(event)
 
 
@@ -73,7 +74,7 @@ def run_handler(event: Event) -> DryRun:
     except Undone as undone:
         return DryRun(Event.APPLIED, str(undone), find_writes(captured))
     except Overtaken:
-        return DryRun(TAKEN, "A worker has taken it in the meantime.", [])
+        return DryRun(TAKEN, gettext("A worker has taken it in the meantime."), [])
     except Exception as error:
         return describe_end(event, error)
 
@@ -102,8 +103,9 @@ def apply_and_undo(event: Event) -> NoReturn:
         handler = policy.find_handler(event)
         policy.prepare(handler, event)
         apply(policy, event, handler)
-        delivery = " Then it would be delivered." if handler.delivers else ""
-        raise Undone(f"Its effects would be committed.{delivery}")
+        if handler.delivers:
+            raise Undone(gettext("Its effects would be committed. Then it would be delivered."))
+        raise Undone(gettext("Its effects would be committed."))
 
 
 def parse_again(event: Event) -> DryRun:
@@ -111,19 +113,24 @@ def parse_again(event: Event) -> DryRun:
     try:
         drafts = get_provider(event.provider).parse({}, bytes(event.body))
     except Exception as error:
-        return DryRun(Event.FAILED, f"Its provider can't parse it: {describe(error)}", [])
+        text = gettext("Its provider can't parse it: {error}").format(error=describe(error))
+        return DryRun(Event.FAILED, text, [])
     if drafts and not drafts[0].type:
-        return DryRun(Event.FAILED, f"It still can't be parsed. {drafts[0].error}", [])
+        text = gettext("It still can't be parsed.")
+        return DryRun(Event.FAILED, f"{text} {drafts[0].error}", [])
     texts = [describe_draft(draft) for draft in drafts]
-    return DryRun(Event.PROCESSED, f"It can be parsed now. {' '.join(texts)}", [])
+    text = " ".join([gettext("It can be parsed now."), *texts])
+    return DryRun(Event.PROCESSED, text, [])
 
 
 def describe_draft(draft: Event) -> str:
     """Say whether an event of a body would be stored."""
-    order = f" of order {draft.order_id}" if draft.order_id else ""
     if Event.objects.filter(dedup_key=draft.dedup_key).exists():
-        return f"{draft}{order} has already been stored."
-    return f"{draft}{order} would be stored."
+        return gettext("{event} has already been stored.").format(event=draft)
+    if not draft.order_id:
+        return gettext("{event} would be stored.").format(event=draft)
+    text = gettext("{event} of order {order} would be stored.")
+    return text.format(event=draft, order=draft.order_id)
 
 
 def is_taken(event: Event) -> bool:

@@ -72,9 +72,7 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
     event = EventFactory(status=status)
     before = row_of(event)
     answer = replay(operator, event)
-    text = (
-        "1 events were left as they are: only failed, ignored and waiting events can be replayed."
-    )
+    text = "1 event was left as it is: only failed, ignored and waiting events can be replayed."
     assert messages_of(answer) == [("warning", text)]
     assert row_of(event) == before
     assert published() == []
@@ -132,7 +130,7 @@ def test_what_still_can_not_be_parsed_is_reported_with_the_reason(
     before = row_of(unparsed)
     ((level, text),) = messages_of(replay(operator, unparsed))
     assert level == "error"
-    assert text.startswith("%s still can't be parsed. The body can't be read: " % unparsed)
+    assert text.startswith("%s can't be replayed. The body can't be read: " % unparsed)
     assert row_of(unparsed) == before
     assert published() == []
     assert not received_signals.of("event_replayed")
@@ -151,7 +149,7 @@ def test_what_can_be_parsed_now_is_received_again(operator, settings, published,
     )
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": default}
 
-    assert messages_of(replay(operator, unparsed)) == [("success", "1 events are due again.")]
+    assert messages_of(replay(operator, unparsed)) == [("success", "1 event is due again.")]
     assert row_of(unparsed)["status"] == Event.PROCESSED
     received = Event.objects.get(provider_event_id="evt_1")
     assert (received.status, received.order_id, received.verified_by) == (
@@ -281,10 +279,10 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_named_and_all_are_co
         assert '<progress max="12" value="%d">' % fields["refused"] in answer.content.decode()
         assert "Not possible: %d." % fields["refused"] in answer.content.decode()
     texts += [text for _, text in messages_of(operator.get(address))]
-    assert ["still can't be parsed. The body can't be read" in text for text in texts] == [
-        True
-    ] * 5 + [False]
-    assert texts[5:] == ["12 events in all still can't be parsed."]
+    assert ["can't be replayed. The body can't be read" in text for text in texts] == [True] * 5 + [
+        False
+    ]
+    assert texts[5:] == ["It was not possible for 12 events in all."]
     assert Event.objects.filter(status=Event.FAILED).count() == 12
 
 
@@ -298,7 +296,7 @@ def test_an_event_that_was_handled_by_hand_is_processed_and_its_refund_goes_on(
     charge, refund = Event.objects.order_by("pk")
     assert (charge.status, refund.status) == (Event.FAILED, Event.WAITING)
     answer = operate(operator, "resolve_events", charge, reason="7.00 were agreed on.")
-    assert messages_of(answer) == [("success", "1 events are marked as handled by hand.")]
+    assert messages_of(answer) == [("success", "1 event is marked as handled by hand.")]
     assert row_of(charge)["status"] == Event.PROCESSED
     assert row_of(charge)["error"] == "Handled by hand by root: 7.00 were agreed on."
     assert LogEntry.objects.get().get_change_message() == "Handled by hand: 7.00 were agreed on."

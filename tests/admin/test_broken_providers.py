@@ -53,7 +53,7 @@ def test_a_replay_of_many_goes_on_with_the_rest(operator, published, broken):
     good = EventFactory(status=Event.FAILED, due_at=None)
     published()
     texts = dict(messages_of(replay(operator, unparsed, good)))
-    assert texts["success"] == "1 events are due again."
+    assert texts["success"] == "1 event is due again."
     assert "Provider timed can't be loaded" in texts["error"]
     assert row_of(unparsed)["status"] == Event.FAILED
     assert published() == [good.pk]

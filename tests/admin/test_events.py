@@ -294,7 +294,7 @@ def test_staff_that_may_replay_events_may_do_no_more(published):
     names = ["change_event", "replay_event"]
     User.objects.get().user_permissions.set(Permission.objects.filter(codename__in=names))
     assert "replay_events" in read(browser, LIST)
-    assert messages_of(replay(browser, event)) == [("success", "1 events are due again.")]
+    assert messages_of(replay(browser, event)) == [("success", "1 event is due again.")]
     assert published() == [event.pk]
     assert browser.get("%s%d/delete/" % (LIST, event.pk)).status_code == 403
     assert browser.get(LIST + "add/").status_code == 403

@@ -22,7 +22,7 @@ def test_the_page_shows_what_happened_to_an_event_from_its_row_alone(operator):
     html = read(operator, page_of(event))
     verbs = re.findall(r"<td><span class=\"pw-status pw-(\w+)\"", html)
     assert verbs == ["received", "waiting", "failed"]
-    assert "by the key fingerprint1" in html
+    assert "verified by fingerprint1" in html
 
 
 @pytest.mark.django_db(transaction=True)
