@@ -10,6 +10,7 @@ that nobody else has to ask.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
@@ -129,6 +130,11 @@ def forget_differences(event: Event) -> None:
 def count_open_conflicts() -> int:
     """Return how many conflicts nobody has closed, up to a bound."""
     return len(list_open("pk")[:MAX_OPEN]) if is_installed() else 0
+
+
+def count_open_by_provider() -> Counter[str]:
+    """Return how many conflicts of each provider nobody has closed, up to a bound in all."""
+    return Counter(list_open("event__provider")[:MAX_OPEN]) if is_installed() else Counter()
 
 
 def list_open(column: str, is_open: bool = True) -> Any:

@@ -98,6 +98,7 @@ class Overview(NamedTuple):
     sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
     can be reached. ``missed`` says what backfills found that ended within these hours, each with
     its ``provider``, ``missed`` and ``checked``; without the app ``backfill`` it is empty.
+    ``conflicts`` is how many conflicts are open, counted up to a bound; 0 without ``history``.
     """
 
     backlog: Backlog
@@ -108,6 +109,7 @@ class Overview(NamedTuple):
     sweeper: float | None
     broker: bool
     missed: list[backfill.Finding]
+    conflicts: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, but for ``start``, which needs Django's ``DjangoJSONEncoder``.
@@ -127,6 +129,7 @@ class Overview(NamedTuple):
             "sweeper": self.sweeper,
             "broker": self.broker,
             "missed": [finding._asdict() for finding in self.missed],
+            "conflicts": self.conflicts,
         }
 
 
@@ -155,6 +158,7 @@ def read_overview(hours: int = 24) -> Overview:
         sweeper=(now - swept_at).total_seconds() if swept_at else None,
         broker=is_broker_reachable(),
         missed=backfill.read_findings(starts[0]),
+        conflicts=history.count_open_conflicts(),
     )
 
 

@@ -11,7 +11,7 @@ from django.core.checks.registry import registry
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
-from .. import checks, history
+from .. import checks
 from ..backfill import Finding
 from ..conf import settings
 from ..models import Event
@@ -107,9 +107,8 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
     # If its client is missing, that is said above.
     if not overview.broker and not checks.check_broker_client(None):
         yield gettext("The broker can't be reached. What is due is enqueued once it is back.")
-    conflicts = history.count_open_conflicts()
-    if conflicts:
-        yield describe_conflicts(conflicts)
+    if overview.conflicts:
+        yield describe_conflicts(overview.conflicts)
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
     old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]

@@ -28,6 +28,7 @@ def read_problems():
 def test_an_open_conflict_is_found_read_and_closed(operator, conflict):
     assert door.count_open_conflicts() == 1
     assert read_problems()[0].startswith("1 open conflict: ")
+    assert read_overview(1).to_dict()["conflicts"] == 1
     assert found(operator.get(LIST, {"conflict": "open"})) == {"evt_1"}
     assert found(operator.get(LIST, {"conflict": "closed"})) == set()
     assert read(operator, LIST).count('pw-conflicted">conflict<') == 1

@@ -16,7 +16,8 @@ from django.test import RequestFactory
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
-from django_payment_webhooks import history, signals
+from django_payment_webhooks import history as door
+from django_payment_webhooks import signals
 from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.contrib import prometheus
 from django_payment_webhooks.contrib.prometheus import exposition, gauges, metrics
@@ -125,7 +126,7 @@ def test_what_fails_is_measured_by_its_cause_until_somebody_acts(order, settings
     event.finish(Event.FAILED, event.error, event.cause_key)
     assert gauge("cause_events", state="failed", **facts) == [1]
     assert gauge("cause_retrying_age_seconds") == []
-    assert history.acknowledge(event.cause_key, "alice", "known", event.pk, 1)
+    assert door.acknowledge(event.cause_key, "alice", "known", event.pk, 1)
     assert gauge("cause_events", state="failed", acknowledged="yes") == [1]
     resolve(Event.objects.get(), "alice", "by hand")
     assert gauge("cause_events") == []
@@ -283,6 +284,21 @@ def test_what_a_backfill_found_is_shown_for_a_day():
     assert re.match(
         r'payment_webhooks_last_backfill_timestamp_seconds\{provider="default"\} 1', lines[2]
     )
+
+
+def test_conflicts_are_measured_until_somebody_closes_them(webhook, history):
+    webhook(event_id="evt_1", amount="1.00")
+    assert gauge("open_conflicts", provider="default") == [0]
+    webhook(event_id="evt_1", amount="2.00")
+    assert gauge("open_conflicts", provider="default") == [1]
+    assert gauge("open_conflicts", provider="timed") == [0]
+    door.close_conflicts(Event.objects.get(), "alice", "Refunded.")
+    assert gauge("open_conflicts", provider="default") == [0]
+
+
+def test_without_a_history_no_number_of_open_conflicts_is_claimed(settings):
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "history" not in app]
+    assert gauge("open_conflicts") == []
 
 
 def load_rules():

@@ -68,7 +68,7 @@ def test_the_overview_can_be_read(failed):
     code, printed = run("--hours", "12")
     assert code == 1
     lines = printed.splitlines()
-    assert lines[:10] == [
+    assert lines[:11] == [
         "                events   oldest",
         "received             1   10 seconds",
         "waiting              0",
@@ -79,8 +79,9 @@ def test_the_overview_can_be_read(failed):
         "failed               1   2 hours",
         "due                  1   10 seconds",
         "retrying             0",
+        "conflicts            0   open",
     ]
-    assert lines[10:] == [
+    assert lines[11:] == [
         "",
         "Received in 12 hours: 2 (now 1 received, 1 failed)",
         "Last event of default: 10 seconds ago",

@@ -28,6 +28,7 @@ def read_gauges() -> list[Metric]:
     return [
         *describe_backlog(read_backlog()),
         *describe_causes(read_causes(MAX_CAUSES, parsed=0)),
+        *describe_conflicts(),
         *describe_sweep(),
         *describe_backfills(),
     ]
@@ -117,6 +118,21 @@ def join_known(names: Collection[str], known: Collection[str], other: str) -> st
 def write_flag(is_so: bool) -> str:
     """Return a truth for a label."""
     return "yes" if is_so else "no"
+
+
+def describe_conflicts() -> Iterator[Metric]:
+    """Give the gauge of what contradicts each other; without the app history nothing is known."""
+    text = "Conflicts that nobody has closed, counted up to a bound."
+    gauge = GaugeMetricFamily("payment_webhooks_open_conflicts", text, labels=["provider"])
+    if history.is_installed():
+        known = settings.PAYMENT_WEBHOOKS_PROVIDERS
+        numbers = dict.fromkeys(known, 0)
+        for provider, number in history.count_open_by_provider().items():
+            name = provider if provider in known else "unknown"
+            numbers[name] = numbers.get(name, 0) + number
+        for provider, number in numbers.items():
+            gauge.add_metric([provider], number)
+    yield gauge
 
 
 # ---- the machinery

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
+from ... import history
 from ...monitoring.causes import FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
 from ...monitoring.problems import Problem, describe_peace, find_problems
@@ -111,6 +112,8 @@ def describe_backlog(overview: Overview) -> Iterator[str]:
         age = describe_time(found.oldest_seconds) if found.number else ""
         yield f"{name:12}{show_number(found):>10}   {age}".rstrip()
     yield describe_retrying(backlog.retrying)
+    if history.is_installed():
+        yield f"{'conflicts':12}{overview.conflicts:>10}   open".rstrip()
 
 
 def describe_retrying(found: RetryingCount) -> str:
