@@ -22,10 +22,10 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from . import history
-from .backfill.sources import Source
 from .conf import get_provider, settings
 from .handlers import Handler
 from .models import Event
+from .operations.backfill.sources import Source
 from .providers import Provider, directory
 from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
@@ -559,7 +559,7 @@ def check_sources(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
             text = f"PAYMENT_WEBHOOKS_SOURCES[{name!r}]: {problem}"
             hint = (
                 "Name a provider of PAYMENT_WEBHOOKS_PROVIDERS, and the dotted path of a class "
-                "derived from django_payment_webhooks.backfill.sources.Source."
+                "derived from django_payment_webhooks.operations.backfill.sources.Source."
             )
             yield Error(text, hint=hint, id=PREFIX + "E040")
 

@@ -1,7 +1,12 @@
-"""The messages that nudge a worker: the task that reads them, and a thread that sends them."""
+"""The messages that nudge a worker: the task that reads them, and a thread that sends them.
+
+A project that keeps each tenant's rows in a schema of its own names a class that knows the tenants:
+the name of the tenant travels with each message.
+"""
 
 from __future__ import annotations
 
+import abc
 import os
 import sys
 import time
@@ -13,10 +18,11 @@ from multiprocessing.util import Finalize
 from queue import Empty, Full, Queue
 from threading import Event as Flag
 from threading import Thread
-from typing import Any, ContextManager, Iterator, NamedTuple, Sequence
+from typing import Any, ContextManager, Iterable, Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
 from celery import shared_task
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router, transaction
 from django.dispatch import Signal
 
@@ -25,7 +31,6 @@ from .conf import load, settings
 from .exceptions import Overtaken
 from .models import Event
 from .processing import process_event
-from .tenants import enter, get_tenants
 
 logger = getLogger(__name__)
 
@@ -59,9 +64,66 @@ class PublisherConf(AppConf):
     TASK_TIME = 1
     # How long a process leaves the broker alone after it failed.
     PUBLISH_PAUSE = 5
+    # The class that knows the tenants of a project, each with a schema of its own.
+    TENANTS = "django_payment_webhooks.publisher.NoTenants"
 
     class Meta:
         prefix = "payment_webhooks"
+
+
+# ---- where the events are
+
+
+class Tenants(abc.ABC):
+    """The tenants of a project, each known by a name that is not empty."""
+
+    @abc.abstractmethod
+    def current(self) -> str:
+        """Return the name of the tenant whose rows are read and written now; "" if it is none's."""
+
+    @abc.abstractmethod
+    def enter(self, name: str) -> ContextManager[Any]:
+        """Return a context manager within which the rows of a tenant are read and written.
+
+        Afterwards it is as it was before. Raises an error if there is no such tenant.
+        """
+
+    @abc.abstractmethod
+    def all(self) -> Iterable[str]:
+        """Return the names of all tenants that have events."""
+
+
+class NoTenants(Tenants):
+    """All events are in one place."""
+
+    def current(self) -> str:
+        """Return the name that stands for no tenant."""
+        return ""
+
+    def enter(self, name: str) -> ContextManager[Any]:
+        """Refuse: whoever sent this name knows tenants. Raises ``ImproperlyConfigured``."""
+        raise ImproperlyConfigured(
+            f"A message is for the tenant {name!r}, and PAYMENT_WEBHOOKS_TENANTS names none in this"
+            " process. Start it with the settings of the process that sent the message."
+        )
+
+    def all(self) -> Iterable[str]:
+        """Return the one place that there is."""
+        return [""]
+
+
+def get_tenants() -> Tenants:
+    """Return the tenants that the settings name."""
+    tenants: Tenants = load(settings.PAYMENT_WEBHOOKS_TENANTS)
+    return tenants
+
+
+def enter_tenant(name: str) -> ContextManager[Any]:
+    """Return a context manager within which the rows of a tenant, "" for none, are at hand."""
+    return get_tenants().enter(name) if name else nullcontext()
+
+
+# ---- what a message does
 
 
 @shared_task(name="payment_webhooks.process_events", ignore_result=True)
@@ -72,7 +134,7 @@ def process(keys: Sequence[int], tenant: str = "") -> None:
     messages, so that a burst spreads over the workers.
     """
     ends_at = time.monotonic() + settings.PAYMENT_WEBHOOKS_TASK_TIME
-    with enter(tenant):
+    with enter_tenant(tenant):
         events = find_due(keys)
         try:
             while events:

@@ -20,9 +20,8 @@ from .conf import settings
 from .exceptions import Overtaken
 from .models import Event
 from .providers.subject import list_keys
-from .publisher import enqueue, is_suspect, send_message, unless_locked
+from .publisher import enqueue, enter_tenant, get_tenants, is_suspect, send_message, unless_locked
 from .retrying import find_pause, start_over
-from .tenants import enter, get_tenants
 
 logger = getLogger(__name__)
 
@@ -131,7 +130,7 @@ def sweep(send: Callable[[Sequence[int]], Any]) -> int:
     swept, failed = 0, None
     for name in get_tenants().all():
         try:
-            with enter(name):
+            with enter_tenant(name):
                 swept += sweep_here(send)
         except Error as error:
             failed = error

@@ -9,8 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_payment_webhooks.conf import get_provider, load, settings
 from django_payment_webhooks.providers import Provider
+from django_payment_webhooks.providers.redaction import RedactionConf
 from django_payment_webhooks.publisher import PublisherConf, ThreadPublisher
-from django_payment_webhooks.redaction import RedactionConf
 
 from .providers.samples import BatchProvider
 
@@ -30,7 +30,7 @@ DEFAULTS = {
     "PUBLISH_PAUSE": 5,
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
-    "TENANTS": "django_payment_webhooks.tenants.NoTenants",
+    "TENANTS": "django_payment_webhooks.publisher.NoTenants",
     "REDACTED_FIELDS": RedactionConf.REDACTED_FIELDS,
     "REJECTIONS_INTERVAL": 10,
     "HEALTH_DUE_AGE": 300,

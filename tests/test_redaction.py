@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from django_payment_webhooks.redaction import REDACTED, redact, redact_text
+from django_payment_webhooks.providers.redaction import REDACTED, redact, redact_text
 
 CARD = "4111111111111111"
 IBAN = "DE89370400440532013000"

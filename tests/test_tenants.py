@@ -16,9 +16,15 @@ from django.utils import timezone
 from django_payment_webhooks import sweeper
 from django_payment_webhooks.history import receivers
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.publisher import enqueue, process, send_message
+from django_payment_webhooks.publisher import (
+    NoTenants,
+    Tenants,
+    enqueue,
+    enter_tenant,
+    process,
+    send_message,
+)
 from django_payment_webhooks.sweeper import sweep
-from django_payment_webhooks.tenants import NoTenants, Tenants, enter
 
 from .doubles import handle
 from .factories import EventFactory
@@ -57,7 +63,7 @@ def test_messages_of_two_tenants_are_never_one(published):
     events = [EventFactory() for _ in range(6)]
     with transaction.atomic():
         for event, name in zip(events, ["red", "blue", "red", "blue", "red", "red"]):
-            with enter(name):
+            with enter_tenant(name):
                 enqueue([event])
     messages = [arguments for _, arguments in published.messages()]
     found = {name: [] for name in ("red", "blue")}
@@ -89,7 +95,7 @@ def test_an_eager_task_is_run_within_the_tenant_that_enqueued_it(settings):
     handle(settings, apply=lambda self, event: seen.append(entered.get()))
     process.app.conf.task_always_eager = True
     try:
-        with transaction.atomic(), enter("blue"):
+        with transaction.atomic(), enter_tenant("blue"):
             enqueue([EventFactory()])
     finally:
         process.app.conf.task_always_eager = False
@@ -97,7 +103,7 @@ def test_an_eager_task_is_run_within_the_tenant_that_enqueued_it(settings):
 
 
 def test_a_worker_without_tenants_refuses_a_message_for_one(settings):
-    settings.PAYMENT_WEBHOOKS_TENANTS = "django_payment_webhooks.tenants.NoTenants"
+    settings.PAYMENT_WEBHOOKS_TENANTS = "django_payment_webhooks.publisher.NoTenants"
     event = EventFactory()
     with pytest.raises(ImproperlyConfigured, match="'red', and PAYMENT_WEBHOOKS_TENANTS names"):
         process([event.pk], "red")
@@ -134,7 +140,7 @@ def test_rejected_webhooks_are_counted_within_their_tenant(monkeypatch):
     written, counted = [], receivers.Rejections()
     monkeypatch.setattr(receivers, "add", lambda model, key, *_: written.append(entered.get()))
     for name in ("red", "blue"):
-        with enter(name):
+        with enter_tenant(name):
             counted.count(timezone.now(), "default", 401, "mismatch")
     counted.timer.cancel()
     counted.write()

@@ -18,15 +18,16 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from .. import history, permissions
+from .. import history
 from ..history.timeline import show_about
 from ..models import Event
+from ..operations import permissions
 from ..operations.dry_run import DryRun, dry_run
 from ..operations.replay import REPLAYABLE, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
-from ..redaction import redact_text
+from ..providers.redaction import redact_text
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.

@@ -12,14 +12,15 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import history, permissions
-from ..labels import find_label
+from .. import history
 from ..models import Event
 from ..monitoring.causes import FailureCause, acknowledge, read_causes
+from ..monitoring.labels import find_label
 from ..monitoring.overview import UNFINISHED
 from ..monitoring.problems import describe_next
 from ..monitoring.wording import show_number
-from ..redaction import redact_text
+from ..operations import permissions
+from ..providers.redaction import redact_text
 
 RETRYING = "retrying"
 # How many causes the overview shows.

@@ -7,8 +7,8 @@ from typing import NamedTuple, Sequence
 from django.utils.translation import gettext
 
 from ..history.timeline import Step
-from ..labels import find_label
 from ..models import Event
+from ..monitoring.labels import find_label
 from ..monitoring.overview import Hour
 from ..providers.escaping import reveal
 

@@ -25,22 +25,25 @@ from django.utils.timezone import template_localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import history, permissions
+from .. import history
 from ..history.timeline import find_moment, read_order_timeline, read_timeline, show_about
-from ..labels import find_label
 from ..models import Event
+from ..monitoring.labels import find_label, name_all
 from ..monitoring.overview import UNFINISHED
+from ..operations import permissions
 from ..operations.replay import REPLAYABLE
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
 from ..providers.loading import find_loading_problem
-from ..redaction import REDACTED, is_hidden, redact, redact_text
+from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, read_page, search
 from .overview import read_context, read_hours
+
+name_all()
 
 UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin

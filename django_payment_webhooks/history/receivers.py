@@ -19,7 +19,7 @@ from ..conf import settings
 from ..models import Event
 from ..providers.causes import find_cause
 from ..providers.comparison import find_difference, list_changes
-from ..tenants import enter, get_tenants
+from ..publisher import enter_tenant, get_tenants
 from . import CLOSED, CONFLICTED
 from .models import Cause, Conflict, Entry, Rejection, Sweep
 from .tracebacks import describe_traceback
@@ -234,7 +234,7 @@ class Rejections:
             for key, count in list(counts.items()):
                 tenant, *values = key
                 names = dict(zip(("hour", "provider", "status", "reason"), values))
-                with enter(tenant):
+                with enter_tenant(tenant):
                     add(Rejection, names, {"count": F("count") + count}, {"count": count})
                 del counts[key]
         finally:

@@ -12,8 +12,8 @@ from .. import history
 from ..conf import settings
 from ..models import Event
 from ..providers.escaping import reveal
+from ..providers.redaction import redact_text
 from ..providers.subject import find_related
-from ..redaction import redact_text
 
 MAX_EVENTS = 50
 MAX_STEPS = 500

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from django.db import Error
 
-from ..backfill.paging import RATE, Pace, Step
-from ..backfill.periods import DELAY, Period, make_period
-from ..backfill.sources import SourceError
+from ..operations.backfill.paging import RATE, Pace, Step
+from ..operations.backfill.periods import DELAY, Period, make_period
+from ..operations.backfill.sources import SourceError
 from ..operations.batches import Line
 from .filters import read_moment
 from .terminal import TerminalCommand

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ..models import Event
 from ..providers.escaping import escape
-from ..redaction import redact_text
+from ..providers.redaction import redact_text
 from .filters import describe_status
 
 # What a spreadsheet takes for the beginning of a formula.

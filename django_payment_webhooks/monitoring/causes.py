@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from .. import history
 from ..models import Event
 from ..providers.causes import is_bug
-from ..redaction import redact_text
+from ..providers.redaction import redact_text
 
 # How many events of a cause are counted. Of what is more it is only said that there is more.
 MAX_COUNTED = 10000

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from django.db.models import Case, Count, IntegerField, Max, Min, Value, When
 from django.utils import timezone
 
-from .. import backfill, history
+from .. import history
 from ..conf import settings
 from ..models import Event
+from ..operations import backfill
 from ..publisher import process
 from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes
 from .probes import Probe

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from .. import checks
-from ..backfill import Finding
 from ..conf import settings
 from ..models import Event
+from ..operations.backfill import Finding
 from .causes import FailureCause
 from .hints import find_hints
 from .overview import DueCount, Overview

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from ..labels import find_label
+from ..monitoring.labels import find_label
 
 register = template.Library()
 

@@ -8,7 +8,7 @@ first, in the form of webhooks.
 import requests
 from django.conf import settings
 
-from django_payment_webhooks.backfill.sources import Page, Payment, Source
+from django_payment_webhooks.operations.backfill.sources import Page, Payment, Source
 from django_payment_webhooks.providers.money import read_money
 
 

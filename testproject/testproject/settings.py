@@ -34,7 +34,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_payment_webhooks",
     "django_payment_webhooks.history.apps.HistoryConfig",
-    "django_payment_webhooks.backfill.apps.BackfillConfig",
+    "django_payment_webhooks.operations.backfill.apps.BackfillConfig",
     "shop",
 ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.redaction import redact_difference
+from django_payment_webhooks.providers.redaction import redact_difference
 
 from ..factories import EventFactory
 from .browsing import page_of, read, read_payload

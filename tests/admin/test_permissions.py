@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from django_payment_webhooks import history as door
 from django_payment_webhooks.models import Event
-from django_payment_webhooks.permissions import PERMISSIONS
+from django_payment_webhooks.operations.permissions import PERMISSIONS
 
 from ..factories import EventFactory
 from .browsing import LIST, log_in, operate, page_of, read, read_payload, row_of

@@ -18,11 +18,11 @@ from prometheus_client import REGISTRY
 
 from django_payment_webhooks import history as door
 from django_payment_webhooks import signals
-from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.contrib import prometheus
 from django_payment_webhooks.contrib.prometheus import exposition, gauges, metrics
 from django_payment_webhooks.history.models import Sweep
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.backfill.models import Run
 from django_payment_webhooks.operations.resolve import resolve
 
 from ..doubles import handle

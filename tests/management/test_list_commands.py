@@ -9,15 +9,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from django_payment_webhooks.backfill import runs
-from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.management.commands.reconcile_payment_webhooks import make_safe
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.backfill import runs
+from django_payment_webhooks.operations.backfill.models import Run
 from django_payment_webhooks.receiving import receive_events
 
-from ..backfill.conftest import pauses, stripe
-from ..backfill.stripe_server import limit, make_event, make_payment, refuse
+from ..operations.backfill.conftest import pauses, stripe
+from ..operations.backfill.stripe_server import limit, make_event, make_payment, refuse
 from .test_every_command import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,7 +152,10 @@ def test_what_makes_no_sense_exits_with_2_and_says_why(listed):
 
 def test_without_the_app_it_says_what_to_install(listed, settings):
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "backfill" not in app]
-    assert 'add "django_payment_webhooks.backfill.apps.BackfillConfig"' in Result("backfill").err
+    assert (
+        'add "django_payment_webhooks.operations.backfill.apps.BackfillConfig"'
+        in Result("backfill").err
+    )
     assert Result("backfill", "--dry-run").code == 1
 
 

@@ -6,7 +6,6 @@ import time
 import pytest
 from django.utils import timezone
 
-from django_payment_webhooks.backfill.models import Run
 from django_payment_webhooks.conf import settings
 from django_payment_webhooks.history.models import Cause, Sweep
 from django_payment_webhooks.models import Event
@@ -19,6 +18,7 @@ from django_payment_webhooks.monitoring.problems import (
     describe_time,
     find_problems,
 )
+from django_payment_webhooks.operations.backfill.models import Run
 
 from ..factories import EventFactory
 

@@ -9,10 +9,11 @@ from typing import Collection, Iterator
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from ... import backfill, history
+from ... import history
 from ...conf import settings
 from ...monitoring.causes import FailureCause, read_causes
 from ...monitoring.overview import Backlog, is_broker_reachable, read_backlog
+from ...operations import backfill
 
 # For how many hours what a backfill found is shown.
 FOUND_HOURS = 24

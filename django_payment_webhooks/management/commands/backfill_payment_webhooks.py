@@ -7,11 +7,11 @@ from typing import Any, Iterator
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from ...backfill import is_installed
-from ...backfill.paging import Pace
-from ...backfill.periods import Period
-from ...backfill.runs import Report, backfill, find_unfinished, rehearse
-from ...backfill.sources import SourceError, get_source
+from ...operations.backfill import is_installed
+from ...operations.backfill.paging import Pace
+from ...operations.backfill.periods import Period
+from ...operations.backfill.runs import Report, backfill, find_unfinished, rehearse
+from ...operations.backfill.sources import SourceError, get_source
 from ...providers.escaping import escape
 from ..listing import FAILED, FOUND, NOTHING, ListCommand
 
@@ -19,7 +19,8 @@ from ..listing import FAILED, FOUND, NOTHING, ListCommand
 MAX_SHOWN = 20
 NOT_INSTALLED = (
     "A backfill keeps its place in a table of its own: add "
-    '"django_payment_webhooks.backfill.apps.BackfillConfig" to INSTALLED_APPS, and run migrate. '
+    '"django_payment_webhooks.operations.backfill.apps.BackfillConfig" to '
+    "INSTALLED_APPS, and run migrate. "
     "Only --dry-run does without it."
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from ...tenants import get_tenants
+from ...publisher import get_tenants
 from ..terminal import TerminalCommand
 
 

@@ -6,9 +6,9 @@ import csv
 import json
 from typing import Any, Callable
 
-from ...backfill.paging import Pace
-from ...backfill.periods import Period
-from ...backfill.reconciliation import CHARGE, WORDS, Difference, Reconciliation
+from ...operations.backfill.paging import Pace
+from ...operations.backfill.periods import Period
+from ...operations.backfill.reconciliation import CHARGE, WORDS, Difference, Reconciliation
 from ...providers.escaping import escape
 from ..listing import FOUND, NOTHING, ListCommand
 

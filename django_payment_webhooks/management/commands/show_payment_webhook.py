@@ -14,8 +14,8 @@ from ...history.timeline import Step, find_moment, read_timeline
 from ...models import Event
 from ...providers.escaping import escape
 from ...providers.pruned import is_pruned
+from ...providers.redaction import redact, redact_text
 from ...providers.subject import find_by_order
-from ...redaction import redact, redact_text
 from ..filters import add_names, check_order, find_named, is_named
 from ..tables import describe_money, describe_status, list_ids, write_moment
 from ..terminal import TerminalCommand, add_by

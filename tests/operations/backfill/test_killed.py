@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .. import ROOT
+from ... import ROOT
 from .conftest import SECRET
 from .stripe_server import StripeServer, make_event
 

@@ -9,7 +9,7 @@ from django.db import router
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 
-from .models import Event
+from ..models import Event
 
 VIEW_PAYLOAD = "view_payload"
 REPLAY = "replay_event"

@@ -12,21 +12,21 @@ from django.db import OperationalError
 from django.utils import timezone
 from shop.models import LedgerEntry
 
-from django_payment_webhooks import backfill as door
 from django_payment_webhooks import testing
-from django_payment_webhooks.backfill import paging, runs
-from django_payment_webhooks.backfill.models import Run
-from django_payment_webhooks.backfill.paging import Pace, Recent
-from django_payment_webhooks.backfill.periods import Period
-from django_payment_webhooks.backfill.reconciliation import Reconciliation
-from django_payment_webhooks.backfill.runs import backfill, rehearse
-from django_payment_webhooks.backfill.signals import webhooks_missed
-from django_payment_webhooks.backfill.sources import Page, RawEvent, Source, SourceError
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations import backfill as door
+from django_payment_webhooks.operations.backfill import paging, runs
+from django_payment_webhooks.operations.backfill.models import Run
+from django_payment_webhooks.operations.backfill.paging import Pace, Recent
+from django_payment_webhooks.operations.backfill.periods import Period
+from django_payment_webhooks.operations.backfill.reconciliation import Reconciliation
+from django_payment_webhooks.operations.backfill.runs import backfill, rehearse
+from django_payment_webhooks.operations.backfill.signals import webhooks_missed
+from django_payment_webhooks.operations.backfill.sources import Page, RawEvent, Source, SourceError
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.providers.payloads import dump_json
 
-from ..factories import OrderFactory
+from ...factories import OrderFactory
 from .stripe_server import be_slow, break_off, limit, make_event, refuse
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from appconf import AppConf
 
-from .conf import settings
+from ..conf import settings
 
 REDACTED = "[redacted]"
 # A shorter name must be a word of its own: "pan" must not hide a company, nor "ip" a recipient.

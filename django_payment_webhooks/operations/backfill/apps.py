@@ -6,8 +6,8 @@ from . import APP_LABEL
 
 
 class BackfillConfig(AppConfig):
-    """Name it ``"django_payment_webhooks.backfill.apps.BackfillConfig"`` in ``INSTALLED_APPS``."""
+    """Name the path of this class in ``INSTALLED_APPS``."""
 
-    name = "django_payment_webhooks.backfill"
+    name = "django_payment_webhooks.operations.backfill"
     label = APP_LABEL
     verbose_name = "Backfills of payment webhooks"

@@ -5,17 +5,17 @@ import time
 import pytest
 from django.utils import timezone
 
-from django_payment_webhooks.backfill import reconciliation
-from django_payment_webhooks.backfill.paging import Pace
-from django_payment_webhooks.backfill.reconciliation import Difference, Reconciliation
-from django_payment_webhooks.backfill.sources import Page, Payment, Source, SourceError
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.backfill import reconciliation
+from django_payment_webhooks.operations.backfill.paging import Pace
+from django_payment_webhooks.operations.backfill.reconciliation import Difference, Reconciliation
+from django_payment_webhooks.operations.backfill.sources import Page, Payment, Source, SourceError
 from django_payment_webhooks.operations.pruning import prune
 from django_payment_webhooks.providers.payloads import dump_json
 from django_payment_webhooks.receiving import receive_events
 
-from ..factories import EventFactory
+from ...factories import EventFactory
 from .stripe_server import break_off, make_event, make_payment, refuse
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from .models import Event
+from ..models import Event
 
 #: What a status, or a verb of the history, is called.
 LABELS = {
@@ -60,6 +60,3 @@ def name_all() -> None:
     Event._meta.verbose_name_plural = _("events")
     for name, text in FIELDS.items():
         Event._meta.get_field(name).verbose_name = text
-
-
-name_all()

@@ -9,8 +9,8 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from appconf import AppConf
 from django.utils.module_loading import import_string
 
-from ..conf import settings
-from ..retrying import describe
+from ...conf import settings
+from ...retrying import describe
 
 
 class SourcesConf(AppConf):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from django_payment_webhooks.backfill import paging
-from django_payment_webhooks.backfill.periods import Period
+from django_payment_webhooks.operations.backfill import paging
+from django_payment_webhooks.operations.backfill.periods import Period
 
 from .stripe_server import StripeServer
 

@@ -8,11 +8,11 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 from django.db.models import Min
 
-from ..conf import get_provider
-from ..models import Event, digest
-from ..operations.batches import iterate
-from ..providers.money import MAJOR, Money, read_money
-from ..providers.subject import list_providers
+from ...conf import get_provider
+from ...models import Event, digest
+from ...providers.money import MAJOR, Money, read_money
+from ...providers.subject import list_providers
+from ..batches import iterate
 from .paging import Pace, Recent, Step
 from .periods import Period, read_stored, read_unix
 from .sources import Payment, SourceError, get_source

@@ -8,13 +8,13 @@ import pytest
 from celery import current_app
 
 from django_payment_webhooks import testing
-from django_payment_webhooks.backfill.periods import make_period
-from django_payment_webhooks.backfill.reconciliation import Reconciliation
-from django_payment_webhooks.backfill.signals import webhooks_missed
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.operations.backfill.periods import make_period
+from django_payment_webhooks.operations.backfill.reconciliation import Reconciliation
+from django_payment_webhooks.operations.backfill.signals import webhooks_missed
 
-from ..factories import OrderFactory
-from ..test_docs import evaluate, read_blocks
+from ...factories import OrderFactory
+from ...test_docs import evaluate, read_blocks
 from .stripe_server import make_event, make_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)

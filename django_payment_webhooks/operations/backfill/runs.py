@@ -11,11 +11,11 @@ from typing import Any, Iterator, NamedTuple
 from django.db.models import Count
 from django.utils import timezone
 
-from ..conf import get_provider
-from ..exceptions import Overtaken
-from ..models import Event
-from ..publisher import flush
-from ..receiving import receive_events
+from ...conf import get_provider
+from ...exceptions import Overtaken
+from ...models import Event
+from ...publisher import flush
+from ...receiving import receive_events
 from .items import Sorted, sort_items
 from .models import Run
 from .paging import Pace, Recent, Step

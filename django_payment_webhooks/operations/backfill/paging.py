@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ..retrying import describe, find_response, find_retry_after, is_rejected
+from ...retrying import describe, find_response, find_retry_after, is_rejected
 from .sources import Page, SourceError
 
 # Pages a second.

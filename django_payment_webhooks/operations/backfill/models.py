@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models, router
 from django.utils import timezone
 
-from ..exceptions import Overtaken
+from ...exceptions import Overtaken
 from . import APP_LABEL
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ..conf import get_provider
-from ..models import Event
-from ..providers.confirmed import read_sent
-from ..providers.payloads import dump_json
-from ..receiving import BaseProvider
+from ...conf import get_provider
+from ...models import Event
+from ...providers.confirmed import read_sent
+from ...providers.payloads import dump_json
+from ...receiving import BaseProvider
 from .paging import Recent
 from .sources import RawEvent, SourceError
 
