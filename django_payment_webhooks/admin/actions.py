@@ -161,7 +161,10 @@ class OperationForm(forms.Form):
 class OperationsMixin:
     """The actions of the events' admin."""
 
-    actions = ["replay_events", "resolve_events", "close_conflicts", "dry_run_events"]
+    actions = [
+        *("replay_events", "resolve_events", "close_conflicts", "dry_run_events"),
+        "download_events",
+    ]
     needed = {
         "replay_events": permissions.REPLAY,
         "resolve_events": permissions.RESOLVE,

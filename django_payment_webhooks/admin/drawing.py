@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime, timedelta
 from typing import NamedTuple, Sequence
 
 from django.utils.translation import gettext
@@ -11,15 +13,21 @@ from ..models import Event
 from ..monitoring.labels import find_label
 from ..monitoring.overview import Hour
 from ..providers.escaping import reveal
+from .folding import Fold
 
 COLUMN, ROW, LEFT, TOP = 66, 60, 170, 30
 MARGIN = 10
 # How wide a letter of a label is: in some languages they are long.
 LETTER = 8
 BAR_HEIGHT, BAR_WIDTH, BAR_SPACE, BAR_LEFT = 160, 22, 28, 42
+# How much room the time below the last bar needs.
+LABEL_WIDTH = 50
 STATUSES = tuple(Event.TRANSITIONS)
-# Every which bar has its hour written below it.
-LABELLED = 3
+# How many bars are drawn at most, and how many hours one can stand for.
+MAX_BARS = 28
+SIZES = (1, 3, 6)
+# Every which bar has its time written below it: by how many hours it stands for.
+LABELLED = {1: 3, 3: 4, 6: 4}
 
 
 class Lane(NamedTuple):
@@ -35,9 +43,13 @@ class Lane(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A step of an event on its line, and whose line it is connected with."""
+    """A step of an event on its line, and whose line it is connected with.
+
+    ``number`` is how many steps it stands for.
+    """
 
     step: Step
+    number: int
     x: int
     y: int
     from_y: int | None
@@ -61,44 +73,50 @@ class Part(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """What was received in an hour."""
+    """What was received from one moment to another: how many events, and with which status now."""
 
-    hour: Hour
+    start: datetime
+    end: datetime
+    received: int
+    statuses: dict[str, int]
     x: int
     parts: list[Part]
     is_labelled: bool
 
 
 class Plot(NamedTuple):
-    """A bar for each hour. ``most`` is how many events the highest stands for."""
+    """A bar for each hour, or for ``hours`` of them. ``most`` events are what the highest is."""
 
     width: int
     height: int
     bars: list[Bar]
     most: int
+    hours: int
     statuses: Sequence[str] = STATUSES
     top: int = TOP
     bottom: int = TOP + BAR_HEIGHT
     left: int = BAR_LEFT
     bar_width: int = BAR_WIDTH
+    bar_height: int = BAR_HEIGHT
 
 
-def draw_timeline(steps: Sequence[Step], current: Event) -> Timeline:
+def draw_timeline(folds: Sequence[Fold], current: Event) -> Timeline:
     """Return where each event and each step is.
 
     Columns are not to the scale of time: the steps of a second and those of three days must both be
     seen.
     """
-    column = max([COLUMN, *(LETTER * len(find_label(step.verb)) for step in steps)])
-    columns = [LEFT + number * column + column // 2 for number in range(len(steps))]
-    keys = list(dict.fromkeys(step.event.pk for step in steps))
+    letters = [len(find_label(fold.step.verb)) + (4 if fold.folded else 0) for fold in folds]
+    column = max([COLUMN, *(LETTER * number for number in letters)])
+    columns = [LEFT + number * column + column // 2 for number in range(len(folds))]
+    keys = list(dict.fromkeys(fold.step.event.pk for fold in folds))
     rows = {key: TOP + number * ROW + ROW // 2 for number, key in enumerate(keys)}
     marks = []
-    for step, x in zip(steps, columns):
+    for (step, folded), x in zip(folds, columns):
         from_y = rows.get(step.other.pk) if step.other else None
-        marks.append(Mark(step, x, rows[step.event.pk], from_y))
+        marks.append(Mark(step, len(folded) or 1, x, rows[step.event.pk], from_y))
     return Timeline(
-        width=LEFT + len(steps) * column + MARGIN,
+        width=LEFT + len(folds) * column + MARGIN,
         height=TOP + len(keys) * ROW + MARGIN,
         lanes=[draw_lane(key, marks, current) for key in keys],
         marks=marks,
@@ -114,22 +132,39 @@ def draw_lane(key: int, marks: Sequence[Mark], current: Event) -> Lane:
 
 
 def draw_hours(hours: Sequence[Hour]) -> Plot:
-    """Return a bar for each hour, made of a part for each status that its events have now."""
-    most = max([1, *(hour.received for hour in hours)])
+    """Return a bar for each hour, made of a part for each status that its events have now.
+
+    If they are many, a bar stands for several hours.
+    """
+    size = next((size for size in SIZES if len(hours) <= size * MAX_BARS), SIZES[-1])
+    groups = [hours[first : first + size] for first in range(0, len(hours), size)]
+    counts = [count_statuses(group) for group in groups]
+    most = max([1, *(sum(statuses.values()) for statuses in counts)])
     bars = []
-    for number, hour in enumerate(hours):
-        x = BAR_LEFT + number * BAR_SPACE
-        bars.append(Bar(hour, x, draw_parts(hour, most), number % LABELLED == 0))
-    width = BAR_LEFT + len(hours) * BAR_SPACE + MARGIN
-    return Plot(width, TOP + BAR_HEIGHT + 30, bars, most)
+    for number, (group, statuses) in enumerate(zip(groups, counts)):
+        end = group[-1].start + timedelta(hours=1)
+        x, parts = BAR_LEFT + number * BAR_SPACE, draw_parts(statuses, most)
+        is_labelled = number % LABELLED[size] == 0
+        received = sum(statuses.values())
+        bars.append(Bar(group[0].start, end, received, statuses, x, parts, is_labelled))
+    width = BAR_LEFT + len(bars) * BAR_SPACE + LABEL_WIDTH
+    return Plot(width, TOP + BAR_HEIGHT + 30, bars, most, size)
 
 
-def draw_parts(hour: Hour, most: int) -> list[Part]:
+def count_statuses(hours: Sequence[Hour]) -> dict[str, int]:
+    """Return how many events of some hours have which status."""
+    counts: Counter[str] = Counter()
+    for hour in hours:
+        counts.update(hour.statuses)
+    return dict(counts)
+
+
+def draw_parts(statuses: dict[str, int], most: int) -> list[Part]:
     """Return the parts of a bar, from its foot to its top."""
     parts = []
     y = float(TOP + BAR_HEIGHT)
     for status in STATUSES:
-        height = BAR_HEIGHT * hour.statuses.get(status, 0) / most
+        height = BAR_HEIGHT * statuses.get(status, 0) / most
         y -= height
         if height:
             parts.append(Part(status, round(y, 1), round(height, 1)))

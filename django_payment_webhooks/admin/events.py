@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -11,9 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
-from django.http import JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -37,10 +34,13 @@ from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
 from ..providers.loading import find_loading_problem
 from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
+from ..providers.subject import find_dashboard, read_other_ids
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
+from .downloads import DownloadsMixin
 from .drawing import draw_timeline
 from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, read_page, search
+from .folding import fold_steps
 from .overview import read_context, read_hours
 
 name_all()
@@ -96,22 +96,23 @@ def show_change(path, value, known):
 
 
 @admin.register(Event)
-class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
+class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     """Events are facts: nobody adds, changes or deletes one here.
 
     Who may replay and resolve them, and see their payloads, has permissions of its own.
     """
 
     list_display = [
-        "shown_id",
         "shown_status",
         "shown_type",
-        "shown_order",
+        "shown_error",
         "age",
+        "shown_order",
+        "shown_id",
         "attempts",
         "provider",
-        "shown_error",
     ]
+    list_display_links = ["shown_type", "shown_id"]
     list_filter = [
         StatusFilter,
         ProviderFilter,
@@ -130,11 +131,13 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     ordering = ["-id"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
     identity = [
-        ("provider", "shown_id"),
-        ("shown_type", "shown_order"),
-        ("shown_money", "shown_payment"),
         "shown_status",
         "whole_error",
+        ("shown_type", "shown_money"),
+        ("shown_order", "shown_payment"),
+        ("provider", "shown_id"),
+        "others",
+        "links",
     ]
     times = [
         ("shown_occurred_at", "shown_received_at", "shown_waiting_since"),
@@ -220,7 +223,8 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
         if "overview" in request.GET and may_view(request):
             hours = read_hours(request.GET["overview"])
-            return self.show(request, "overview", gettext("Overview"), **read_context(hours))
+            context = read_context(hours, "refresh" in request.GET)
+            return self.show(request, "overview", gettext("Overview"), **context)
         if "causes" in request.GET and may_view(request):
             return self.causes_view(request)
         return super().changelist_view(request, extra_context)
@@ -282,12 +286,30 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     shown_payment.short_description = _("payment id")
 
+    def others(self, event):
+        """Return the other ids that it names, such as its refund's: they can be searched for."""
+        ids = read_other_ids(event)
+        return ", ".join(f"{name}: {reveal(value)}" for name, value in ids.items()) or None
+
+    others.short_description = _("other ids")
+
+    def links(self, event):
+        """Return links to the payment in the provider's dashboard, and to the event as JSON."""
+        links = [("?json=1", gettext("Download as JSON"))]
+        address = find_dashboard(event)
+        if address:
+            links.insert(0, (address, gettext("The payment in the provider's dashboard")))
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
+
+    links.short_description = _("links")
+
     # ---- one event
 
     def get_fieldsets(self, request, obj=None):
         """Return what is shown: operations for those who may do them, payloads on request."""
-        offered = self.get_actions(request)
-        fields = [*self.identity, "operations"] if offered else self.identity
+        offered = self.get_actions(request).keys() & self.needed.keys()
+        status, error, *rest = self.identity
+        fields = [status, error, *(["operations"] if offered else []), *rest]
         if obj is not None:
             obj.offered = offered
         proof = self.proof
@@ -313,25 +335,6 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
 
-    def download(self, request, event):
-        """Return an event for a ticket, without what is personal.
-
-        Its payload is there for those who may see it, and that is written down.
-        """
-        may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
-        if not may_view(request, event):
-            raise PermissionDenied
-        columns = ("provider", "provider_event_id", "type", "order_id", "payment_id", "status")
-        found = {name: getattr(event, name) for name in (*columns, "received_at", "attempts")}
-        found.update(money=self.shown_money(event), error=self.whole_error(event))
-        if permissions.may(request.user, permissions.VIEW_PAYLOAD):
-            self.record_look(request, event.pk)
-            with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
-                found["payload"] = redact(read_sent(event), list_known(event))
-        answer = JsonResponse(found, json_dumps_params={"indent": 2})
-        answer["Content-Disposition"] = f'attachment; filename="event-{event.pk}.json"'
-        return answer
-
     def record_look(self, request, object_id):
         """Write down who looks at an event's payload."""
         event = self.get_object(request, object_id)
@@ -350,9 +353,7 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
     def payload_link(self, event):
         """Return the link that shows the payload."""
         text = gettext("Show the payload. It is recorded who looks at it.")
-        return format_html(
-            '<a href="?payload=1">{}</a> <a href="?json=1">{}</a>', text, "Download as JSON"
-        )
+        return format_html('<a href="?payload=1">{}</a>', text)
 
     payload_link.short_description = _("payload")
 
@@ -437,15 +438,17 @@ class EventAdmin(CausesMixin, OperationsMixin, ModelAdmin):
 
     def timeline(self, event):
         """Return what happened to the event, as a table."""
-        context = {"steps": read_timeline(event), "change_view": self.view_name("change")}
+        folds = fold_steps(read_timeline(event))
+        context = {"folds": folds, "change_view": self.view_name("change")}
         return render_to_string("payment_webhooks/timeline.html", context)
 
     timeline.short_description = _("timeline")
 
     def order_timeline(self, event):
         """Return what happened to all events of the event's order, as a drawing."""
-        drawing = draw_timeline(read_order_timeline(event), event)
-        context = {"drawing": drawing, "change_view": self.view_name("change")}
+        folds = fold_steps(read_order_timeline(event))
+        drawing = draw_timeline(folds, event)
+        context = {"drawing": drawing, "folds": folds, "change_view": self.view_name("change")}
         return render_to_string("payment_webhooks/order_timeline.html", context)
 
     order_timeline.short_description = _("the order's events")

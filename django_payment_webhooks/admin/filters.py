@@ -13,7 +13,13 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..conf import settings
-from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_recent
+from ..providers.subject import (
+    find_by_event,
+    find_by_order,
+    find_by_other_id,
+    find_by_payment,
+    list_recent,
+)
 
 MAX_COUNT = 1000
 # How many pages are counted beyond the one that is shown, and how far anybody can go.
@@ -113,10 +119,11 @@ class TypeFilter(ChoiceFilter):
 def search(term: str) -> list[int]:
     """Return the primary keys of the events of an id: their own, their order's, their payment's.
 
+    If there is none, of a refund's or a dispute's.
     By the keys, which have indexes. And first the primary keys alone: asked for all in one, a
     database may go through the whole table in their order.
     """
     found = list(find_by_event(term).values_list("pk", flat=True))
     for related in (find_by_order(term), find_by_payment(term)):
         found += related.order_by("-pk").values_list("pk", flat=True)[:MAX_FOUND]
-    return found
+    return found or [event.pk for event in find_by_other_id(term)]

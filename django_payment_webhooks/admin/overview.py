@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Iterator
+from urllib.parse import urlencode
+
+from django.utils import timezone
 
 from .. import history
+from ..models import Event
 from ..monitoring.overview import read_overview
-from ..monitoring.problems import describe_next, describe_peace, find_problems
+from ..monitoring.problems import CONFLICT, describe_next, describe_peace, find_problems
 from ..monitoring.wording import describe_ago, describe_time
-from .causes import list_top
-from .drawing import draw_hours
+from .causes import RETRYING, list_top
+from .drawing import Bar, Plot, draw_hours
 
 DEFAULT_HOURS = 24
 MAX_HOURS = 168
 CHOICES = [6, 24, 72, 168]
+# After how many seconds the page is read again, if somebody wants that.
+REFRESH = 60
 
 
 def read_hours(text: str) -> int:
@@ -28,9 +34,36 @@ def describe_age(seconds: float | None) -> str | None:
     return None if seconds is None else describe_ago(seconds)
 
 
-def read_context(hours: int) -> dict[str, Any]:
+def find_address(about: str) -> str:
+    """Return the address of the events that a problem speaks of, "" if it speaks of none."""
+    if not about:
+        return ""
+    if about == CONFLICT:
+        return "?conflict=open"
+    is_status = about in {*Event.TRANSITIONS, RETRYING}
+    return f"?status__exact={about}" if is_status else f"?cause={about}"
+
+
+def find_bar_address(bar: Bar, **filters: str) -> str:
+    """Return the address of the events that a bar stands for, or of some of them."""
+    times = {"received_at__gte": bar.start, "received_at__lt": bar.end}
+    return "?" + urlencode({**times, **filters})
+
+
+def list_bars(plot: Plot) -> Iterator[tuple[Bar, str, list[tuple[int, str]]]]:
+    """Give each bar, its address, and for each status in use how many, and their address."""
+    for bar in plot.bars:
+        counts = [
+            (bar.statuses.get(status, 0), find_bar_address(bar, status__exact=status))
+            for status in plot.statuses
+        ]
+        yield bar, find_bar_address(bar), counts
+
+
+def read_context(hours: int, refreshes: bool = False) -> dict[str, Any]:
     """Return what the page's template needs."""
     overview = read_overview(hours)
+    plot = draw_hours(overview.hours)
     backlog = overview.backlog
     statuses = [
         (status, found, describe_age(found.oldest_seconds))
@@ -39,7 +72,10 @@ def read_context(hours: int) -> dict[str, Any]:
     ages = sorted(overview.providers.items())
     return {
         "overview": overview,
-        "problems": find_problems(overview),
+        "as_of": timezone.now(),
+        "refresh": REFRESH if refreshes else 0,
+        "every": REFRESH,
+        "problems": [(each, find_address(each.about)) for each in find_problems(overview)],
         "peace": describe_peace(overview),
         "lines": list_top(overview.causes),
         "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),
@@ -49,6 +85,7 @@ def read_context(hours: int) -> dict[str, Any]:
         "sweeper": describe_age(overview.sweeper),
         "due": describe_time(backlog.due.oldest_seconds) if backlog.due.oldest_seconds else None,
         "has_history": history.is_installed(),
-        "plot": draw_hours(overview.hours),
+        "plot": plot,
+        "bars": list(list_bars(plot)),
         "choices": CHOICES,
     }

@@ -10,12 +10,9 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 from django.utils import timezone
 
 from ..models import Event
-from ..providers.escaping import escape
+from ..providers.escaping import escape, escape_cell
 from ..providers.redaction import redact_text
 from .filters import describe_status
-
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Column(NamedTuple):
@@ -100,10 +97,4 @@ def write_csv(stream: Any, rows: Iterable[Mapping[str, Any]], names: Sequence[st
     table = csv.writer(stream)
     table.writerow(names)
     for row in rows:
-        table.writerow([make_safe(row[name]) for name in names])
-
-
-def make_safe(value: Any) -> str:
-    """Return a value for a cell: one line, and nothing that a spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{escape(text)}" if text.startswith(FORMULA) else escape(text)
+        table.writerow([escape_cell(row[name]) for name in names])

@@ -22,6 +22,8 @@ from .wording import describe_ago, describe_in, describe_time, show_number
 
 # How many causes are named one by one, in each of three sorts.
 MAX_NAMED = 5
+# What events with an open conflict are called in a problem: see :class:`Problem`.
+CONFLICT = "conflict"
 
 
 class OverviewConf(AppConf):
@@ -41,37 +43,44 @@ class OverviewConf(AppConf):
 
 
 class Problem(NamedTuple):
-    """Something that is wrong. A critical one can't wait until morning: events do not get on."""
+    """Something that is wrong. A critical one can't wait until morning: events do not get on.
+
+    ``about`` says which events it speaks of: the key of their cause, their status, ``retrying`` or
+    ``conflict``. It is empty if it speaks of none, and of those that are due.
+    """
 
     text: str
-    is_critical: bool
+    is_critical: bool = False
+    about: str = ""
 
 
 def find_problems(overview: Overview) -> list[Problem]:
     """Return what is wrong, the critical problems first."""
     return [
-        *(Problem(text, True) for text in find_critical_problems(overview)),
-        *(Problem(text, False) for text in find_other_problems(overview)),
+        *(problem._replace(is_critical=True) for problem in find_critical_problems(overview)),
+        *find_other_problems(overview),
     ]
 
 
-def find_critical_problems(overview: Overview) -> Iterator[str]:
+def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     """Give what somebody must look at now."""
-    yield from find_configuration_errors()
+    yield from map(Problem, find_configuration_errors())
     due = overview.backlog.due
     if due.oldest_seconds > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
-        yield describe_due(due)
+        yield Problem(describe_due(due))
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
-        yield gettext(
+        text = gettext(
             "No sweeper is running: the last sweep was {ago}. Until the next one no failed attempt "
             "is retried."
-        ).format(ago=describe_ago(overview.sweeper))
+        )
+        yield Problem(text.format(ago=describe_ago(overview.sweeper)))
     elif due.unswept_seconds > limit:
-        yield gettext(
+        text = gettext(
             "No sweeper is running, or it can't keep up: an event should have been enqueued again "
             "{ago}."
-        ).format(ago=describe_ago(due.unswept_seconds))
+        )
+        yield Problem(text.format(ago=describe_ago(due.unswept_seconds)))
     retried = [cause for cause in find_retried(overview) if is_critical(cause)]
     yield from name_each(retried, describe_retried)
 
@@ -102,13 +111,14 @@ def find_configuration_errors() -> Iterator[str]:
                 yield " ".join(filter(None, [message.msg, message.hint, f"({message.id})"]))
 
 
-def find_other_problems(overview: Overview) -> Iterator[str]:
+def find_other_problems(overview: Overview) -> Iterator[Problem]:
     """Give what somebody must look at in working hours."""
     # If its client is missing, that is said above.
     if not overview.broker and not checks.check_broker_client(None):
-        yield gettext("The broker can't be reached. What is due is enqueued once it is back.")
+        text = gettext("The broker can't be reached. What is due is enqueued once it is back.")
+        yield Problem(text)
     if overview.conflicts:
-        yield describe_conflicts(overview.conflicts)
+        yield Problem(describe_conflicts(overview.conflicts), about=CONFLICT)
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
     old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]
@@ -119,16 +129,18 @@ def find_other_problems(overview: Overview) -> Iterator[str]:
     yield from find_unfinished(overview)
     waiting = overview.backlog.waiting_past_half
     if waiting:
-        yield ngettext(
+        text = ngettext(
             "{number} waiting event has waited for more than half of its time: what it requires "
             "has not arrived.",
             "{number} waiting events have waited for more than half of their time: what they "
             "require has not arrived.",
             waiting,
-        ).format(number=waiting)
+        )
+        yield Problem(text.format(number=waiting), about=Event.WAITING)
     for finding in overview.missed:
-        yield describe_missed(finding, len(overview.hours))
-    yield from find_hints(overview)
+        yield Problem(describe_missed(finding, len(overview.hours)))
+    for hint in find_hints(overview):
+        yield Problem(hint, about=Event.IGNORED)
 
 
 def describe_conflicts(number: int) -> str:
@@ -173,17 +185,18 @@ def is_critical(cause: FailureCause) -> bool:
 
 def name_each(
     causes: Sequence[FailureCause], describe: Callable[[FailureCause], str]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Give a sentence for each cause, up to a bound."""
     for cause in causes[:MAX_NAMED]:
-        yield describe(cause)
+        yield Problem(describe(cause), about=cause.key)
     more = len(causes) - MAX_NAMED
     if more > 0:
-        yield ngettext(
+        text = ngettext(
             "{number} more cause of such events: see the overview.",
             "{number} more causes of such events: see the overview.",
             more,
-        ).format(number=more)
+        )
+        yield Problem(text.format(number=more))
 
 
 def describe_retried(cause: FailureCause) -> str:
@@ -223,7 +236,7 @@ def describe_failed(cause: FailureCause) -> str:
     )
 
 
-def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> Iterator[str]:
+def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> Iterator[Problem]:
     """Give what has failed beside the causes that are known."""
     failed = overview.backlog.statuses[Event.FAILED]
     number = failed.number - sum(cause.failed.number for cause in causes)
@@ -231,7 +244,8 @@ def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> It
         return
     text = describe_others(number) if causes else describe_unknown(number)
     shown = show_number(failed._replace(number=number))
-    yield text.format(number=shown, ago=describe_ago(failed.oldest_seconds))
+    text = text.format(number=shown, ago=describe_ago(failed.oldest_seconds))
+    yield Problem(text, about=Event.FAILED)
 
 
 def describe_unknown(number: int) -> str:
@@ -256,7 +270,7 @@ def describe_others(number: int) -> str:
     )
 
 
-def find_unfinished(overview: Overview) -> Iterator[str]:
+def find_unfinished(overview: Overview) -> Iterator[Problem]:
     """Give what has come to no end, and neither waits nor is known to fail."""
     statuses = overview.backlog.statuses
     ages = [statuses[status].oldest_seconds or 0.0 for status in (Event.RECEIVED, Event.APPLIED)]
@@ -264,10 +278,13 @@ def find_unfinished(overview: Overview) -> Iterator[str]:
     oldest = max(ages)
     # A second, as each is read at a time of its own.
     if oldest > max(settings.PAYMENT_WEBHOOKS_HEALTH_UNFINISHED_AGE, retried + 1):
-        yield gettext(
+        text = gettext(
             "An event that was received {ago} is still unfinished, although no attempt at it is "
             "known to have failed. Check whether workers are killed, or can't keep up."
-        ).format(ago=describe_ago(oldest))
+        )
+        received, applied = ages
+        about = Event.RECEIVED if received >= applied else Event.APPLIED
+        yield Problem(text.format(ago=describe_ago(oldest)), about=about)
 
 
 def describe_peace(overview: Overview) -> str:

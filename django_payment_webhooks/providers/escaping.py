@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# With these a spreadsheet begins a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
 
 def reveal(text: str) -> str:
     """Return a text for a page: what can't be seen, or turns its direction, is written out."""
@@ -14,3 +17,9 @@ def reveal(text: str) -> str:
 def escape(value: object) -> str:
     """Return a value as text without anything that could move the cursor of a terminal."""
     return ascii(str(value))[1:-1]
+
+
+def escape_cell(value: object) -> str:
+    """Return a value for a spreadsheet: one line that it does not take for a formula."""
+    text = escape(value)
+    return f"'{text}" if str(value).startswith(FORMULA) else text

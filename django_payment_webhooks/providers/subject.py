@@ -5,16 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import reduce
 from operator import or_
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
+from urllib.parse import quote
 
 from django.db.models import Q, QuerySet
 
-from ..conf import get_provider, settings
+from ..conf import get_provider, load, settings
 from ..models import Event, digest
 from ..receiving import BaseProvider
 
 # In how many of the newest events removed providers are looked for.
 MAX_RECENT = 1000
+# In how many of the newest events that came to no good end other ids are looked for.
+MAX_READ = 500
 
 
 def list_keys(event: Event) -> dict[str, str]:
@@ -90,6 +93,53 @@ def find_by_event(event_id: str) -> QuerySet:
     """Return the events that have an id, whichever provider's it is."""
     keys = [digest(account, event_id) for account in list_accounts()]
     return Event.objects.filter(dedup_key__in=keys)
+
+
+def find_by_other_id(other_id: str) -> list[Event]:
+    """Return the events that name an id beside their order and payment, such as a refund's.
+
+    Those whose effect has that name, and of those without an effect some of the newest: no column
+    has these ids.
+    """
+    stages = {handler.stage for handler in list_handlers() if getattr(handler, "stage", "")}
+    names = [f"{stage}:{account}:{other_id}" for stage in stages for account in list_accounts()]
+    keys = [digest(name) for name in names]
+    found = list(Event.objects.filter(idempotency_key__in=keys).defer("body", "confirmation"))
+    without = Event.objects.filter(idempotency_key=None).order_by("-pk")[:MAX_READ]
+    sent = other_id.encode("utf-8", "surrogatepass")
+    named = [event for event in without if sent in bytes(event.body)]
+    return found + [event for event in named if other_id in read_other_ids(event).values()]
+
+
+def list_handlers() -> Iterator[Any]:
+    """Give the classes of the handlers of the settings, those that can be loaded."""
+    for path in settings.PAYMENT_WEBHOOKS_HANDLERS.values():
+        with suppress(Exception):
+            yield load(path)
+
+
+# ---- what an event names beside
+
+
+def read_other_ids(event: Event) -> dict[str, str]:
+    """Return the ids that an event has beside its own, its order's and its payment's, by name.
+
+    They are those that the provider's fields name so: ``refund_id``, ``dispute_id``.
+    """
+    known = {None, "", event.order_id, event.payment_id, event.provider_event_id}
+    with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
+        data = event.data.items()
+        return {name: str(v) for name, v in data if name.endswith("_id") and v not in known}
+    return {}
+
+
+def find_dashboard(event: Event) -> str:
+    """Return the address of an event's payment in its provider's dashboard, "" if unknown."""
+    with suppress(Exception):  # its provider can't be loaded
+        address: str = getattr(get_provider(event.provider), "dashboard", "")
+        if event.payment_id and address:
+            return address.format(payment_id=quote(event.payment_id, safe=""))
+    return ""
 
 
 def list_accounts() -> list[str]:

@@ -33,7 +33,7 @@ def broken(db):
 def test_the_page_of_the_causes_says_what_is_broken(operator, broken):
     html = read(operator, LIST, causes="1")
     row = html.partition("KeyError: warehouse_id in shop.handlers.apply</a>")[2]
-    assert '(a bug)</td><td class="pw-number">3</td><td class="pw-number">1<br>Next' in row
+    assert '(a bug)</th><td class="pw-number">3</td><td class="pw-number">1<br>Next' in row
     assert "<td>charge.succeeded</td><td>40.00 EUR</td>" in row
     assert "a@example.org" not in html
     assert "?causes=1" in read(operator, LIST)
@@ -43,7 +43,7 @@ def test_the_overview_names_the_causes_and_what_is_retried(operator, broken):
     html = read(operator, LIST, overview="6")
     assert f"?cause={BUG}" in html and "?causes=1" in html
     assert "1 event is being retried (KeyError: warehouse_id in shop.handlers.apply), " in html
-    assert 'retrying</span></a></td><td class="pw-number">1</td>' in html
+    assert 'retrying</span></a></th><td class="pw-number">1</td>' in html
 
 
 def test_a_cause_leads_to_its_events_and_an_event_to_its_cause(operator, broken):

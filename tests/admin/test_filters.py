@@ -114,7 +114,7 @@ def test_every_event_can_be_paged_to_from_both_ends(operator, monkeypatch):
     monkeypatch.setattr(EventAdmin, "list_per_page", 2)
     keys = [event.pk for event in EventFactory.create_batch(9)]
     first = int(django.VERSION >= (3, 2))  # pages were counted from 0
-    for order, expected in (("", keys[::-1]), ("5", keys)):
+    for order, expected in (("", keys[::-1]), ("4", keys)):
         seen = []
         for page in range(first, first + 5):
             answer = operator.get(LIST, {"p": page, **({"o": order} if order else {})})

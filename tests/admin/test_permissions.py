@@ -134,7 +134,7 @@ def test_no_address_finds_out_a_value_letter_by_letter(operator, lookup):
 def test_neither_the_order_nor_the_search_finds_out_a_value(operator):
     for number, error in enumerate("ba"):
         EventFactory(error=error, data={"email": "%s@example.com" % error}, order_id=str(number))
-    lists = [operator.get(LIST, {"o": str(column)}).context["cl"] for column in (1, 3, 4, 7, 8)]
+    lists = [operator.get(LIST, {"o": str(column)}).context["cl"] for column in (1, 2, 3, 5, 6)]
     orders = {tuple(event.pk for event in each.result_list) for each in lists}
     assert orders == {tuple(Event.objects.order_by("-pk").values_list("pk", flat=True))}
     for term in ("a@example.com", "a", "example"):

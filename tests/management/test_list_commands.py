@@ -10,10 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.management.commands.reconcile_payment_webhooks import make_safe
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.backfill import runs
 from django_payment_webhooks.operations.backfill.models import Run
+from django_payment_webhooks.providers.escaping import escape_cell
 from django_payment_webhooks.receiving import receive_events
 
 from ..operations.backfill.conftest import pauses, stripe
@@ -255,7 +255,7 @@ def test_differences_can_be_csv_without_formulas(listed):
     assert rows[0]["kind"] == "not_here"
     assert rows[0]["order_id"] == "'=HYPERLINK(1)\\x1b\\n"
     assert rows[0]["payment_id"] == "'-1+1"
-    assert [make_safe(cell) for cell in ["@a", "+1", "\t=1", "A1"]] == [
+    assert [escape_cell(cell) for cell in ["@a", "+1", "\t=1", "A1"]] == [
         "'@a",
         "'+1",
         "'\\t=1",

@@ -78,8 +78,8 @@ def test_failed_events_and_events_that_wait_in_vain_are_no_emergency(settings):
     failed = "1 event has failed, the oldest was received 3 days ago. Fix the cause, then replay "
     waiting = "1 waiting event has waited for more than half of its time: what it requires has not "
     assert find_problems(read_overview()) == [
-        Problem(failed + "or resolve it.", False),
-        Problem(waiting + "arrived.", False),
+        Problem(failed + "or resolve it.", False, Event.FAILED),
+        Problem(waiting + "arrived.", False, Event.WAITING),
     ]
 
 
@@ -157,6 +157,7 @@ def test_a_bug_is_critical_at_the_first_attempt():
             "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply), the "
             "oldest was received 10 seconds ago. Next attempt in 3 minutes.",
             True,
+            "a" * 32,
         )
     ]
 

@@ -9,11 +9,8 @@ from typing import Any, Callable
 from ...operations.backfill.paging import Pace
 from ...operations.backfill.periods import Period
 from ...operations.backfill.reconciliation import CHARGE, WORDS, Difference, Reconciliation
-from ...providers.escaping import escape
+from ...providers.escaping import escape, escape_cell
 from ..listing import FOUND, NOTHING, ListCommand
-
-# With these a spreadsheet begins a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Command(ListCommand):
@@ -66,7 +63,7 @@ class Command(ListCommand):
         table = csv.writer(Rows(self.write))
         table.writerow(Difference._fields)
         for difference in found:
-            table.writerow([make_safe(cell) for cell in difference])
+            table.writerow([escape_cell(cell) for cell in difference])
 
     def write_text(self, found: Reconciliation, period: Period, options: dict[str, Any]) -> None:
         """Print a line for each difference, and how many they are."""
@@ -96,12 +93,6 @@ class Rows:
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self.write = write
-
-
-def make_safe(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula, and that is one line."""
-    text = escape(cell)
-    return f"'{text}" if cell.startswith(FORMULA) else text
 
 
 def describe(difference: Difference) -> str:

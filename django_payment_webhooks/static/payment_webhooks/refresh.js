@@ -1,0 +1,2 @@
+const page = document.getElementById("pw-refreshed");
+setTimeout(() => location.reload(), 1000 * Number(page.dataset.seconds));
