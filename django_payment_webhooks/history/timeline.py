@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from .. import history
 from ..conf import settings
@@ -99,12 +99,14 @@ def find_lost(event: Event, at: datetime, first: int, after: int) -> Iterator[St
     """Give a step for the attempts from ``first`` on, before ``after``, if there are any."""
     if first >= after:
         return
-    text = ngettext(
-        "Attempt {first}: no end was recorded. The worker was killed, or too slow.",
-        "Attempts {first} to {last}: no end was recorded. The worker was killed, or too slow.",
-        after - first,
-    )
-    yield Step(event, at, "lost", text.format(first=first, last=after - 1))
+    last = after - 1
+    if first == last:
+        text = gettext("Attempt {first}: no end was recorded. The worker was killed, or too slow.")
+    else:
+        text = gettext(
+            "Attempts {first} to {last}: no end was recorded. The worker was killed, or too slow."
+        )
+    yield Step(event, at, "lost", text.format(first=first, last=last))
 
 
 def read_taken(event: Event, ended: int) -> Iterator[Step]:
