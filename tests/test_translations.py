@@ -24,7 +24,8 @@ FUNCTIONS = {
     **dict.fromkeys(["pgettext", "pgettext_lazy"], ([1], 0)),
 }
 PLACES = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
-ENTRY = re.compile(r'^(msgctxt|msgid|msgid_plural|msgstr(?:\[\d\])?) (".*"(?:\n".*")*)', re.MULTILINE)
+FIELD = r"^(msgctxt|msgid|msgid_plural|msgstr(?:\[\d\])?) "
+ENTRY = re.compile(FIELD + r'(".*"(?:\n".*")*)', re.MULTILINE)
 
 
 def read(language, kind):
