@@ -31,8 +31,7 @@ from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
 from .providers.fields import compile_field
 from .providers.signatures import DECODERS, ENCODERS, TIMESTAMPS, list_secrets
-from .publisher import NO_THREADS, lacks_threads, process
-from .worker import find_limit_faults
+from .publisher import NO_THREADS, find_limit_faults, lacks_threads, process
 
 PREFIX = "payment_webhooks."
 ACCOUNT_HINT = (

@@ -356,6 +356,26 @@ class ThreadPublisher:
         return not self.unsent.unfinished_tasks
 
 
+def find_limit_faults(hard: float | None, soft: float | None) -> Iterator[str]:
+    """Give what is wrong with Celery's time limits, in seconds; None or 0 is no limit."""
+    limits = {"Celery's hard time limit": hard, "Celery's soft time limit": soft}
+    given = {name: limit for name, limit in limits.items() if limit}
+    for name, limit in list(given.items())[:1]:
+        lease = settings.PAYMENT_WEBHOOKS_LEASE
+        if limit >= lease:
+            yield (
+                f"{name} is {limit} seconds, and PAYMENT_WEBHOOKS_LEASE is {lease}: while a task "
+                f"hangs, a second worker takes its event, and deliver() can run twice at once."
+            )
+    for name, limit in given.items():
+        task_time = settings.PAYMENT_WEBHOOKS_TASK_TIME
+        if limit <= task_time:
+            yield (
+                f"{name} is {limit} seconds, and PAYMENT_WEBHOOKS_TASK_TIME is {task_time}: it "
+                f"ends tasks that are not slow, and each counts as a failed attempt of an event."
+            )
+
+
 def lacks_threads() -> bool:
     """Return whether this process is one of uWSGI's that runs no threads of Python's."""
     uwsgi: Any = sys.modules.get("uwsgi")

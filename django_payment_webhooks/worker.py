@@ -7,7 +7,7 @@ for connections that the database ended.
 from __future__ import annotations
 
 from logging import getLogger
-from typing import Any, Iterator
+from typing import Any
 
 from celery import bootsteps
 from celery.signals import celeryd_after_setup, celeryd_init, task_postrun, worker_process_shutdown
@@ -15,7 +15,7 @@ from django.db import connections
 
 from . import signals
 from .conf import settings
-from .publisher import flush
+from .publisher import find_limit_faults, flush
 from .sweeper import ask_again, release, sweep_events
 
 logger = getLogger(__name__)
@@ -52,26 +52,6 @@ def report_limits(instance: Any, **_: Any) -> None:
     """Log what is wrong with the worker's time limits, which its command line can change."""
     for text in find_limit_faults(instance.time_limit, instance.soft_time_limit):
         logger.warning(text)
-
-
-def find_limit_faults(hard: float | None, soft: float | None) -> Iterator[str]:
-    """Give what is wrong with Celery's time limits, in seconds; None or 0 is no limit."""
-    limits = {"Celery's hard time limit": hard, "Celery's soft time limit": soft}
-    given = {name: limit for name, limit in limits.items() if limit}
-    for name, limit in list(given.items())[:1]:
-        lease = settings.PAYMENT_WEBHOOKS_LEASE
-        if limit >= lease:
-            yield (
-                f"{name} is {limit} seconds, and PAYMENT_WEBHOOKS_LEASE is {lease}: while a task "
-                f"hangs, a second worker takes its event, and deliver() can run twice at once."
-            )
-    for name, limit in given.items():
-        task_time = settings.PAYMENT_WEBHOOKS_TASK_TIME
-        if limit <= task_time:
-            yield (
-                f"{name} is {limit} seconds, and PAYMENT_WEBHOOKS_TASK_TIME is {task_time}: it "
-                f"ends tasks that are not slow, and each counts as a failed attempt of an event."
-            )
 
 
 # A child of the pool ends without asking anybody else, perhaps right after a task that handed back

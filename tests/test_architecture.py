@@ -41,7 +41,7 @@ BELOW = {
     "payments": {"providers"},
     "templatetags": {"monitoring"},
     "history": {"providers", "publisher"},
-    "checks": {"history", "operations", "providers", "publisher", "worker"},
+    "checks": {"history", "operations", "providers", "publisher"},
     "logging": {"providers", "publisher"},
     "operations": {"history", "providers", "publisher", "retrying"},
     "monitoring": {
