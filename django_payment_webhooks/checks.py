@@ -283,7 +283,7 @@ def check_content(provider: Provider) -> Iterator[CheckMessage]:
         yield Error(text, hint=hint, id=PREFIX + "E022")
     has_time = count_groups(provider.derive_timestamp_pattern() or None) == 1
     if has_time and provider.tolerance is not None and "timestamp" not in names:
-        text = f"The time of signing of the provider {provider.name!r} is not signed: whoever has"
+        text = f"The signing time of the provider {provider.name!r} is not signed: anyone who has"
         text += " seen one webhook could send it again at any time."
         hint = "Write {timestamp} into CONTENT where the provider has it."
         yield Error(text, hint=hint, id=PREFIX + "E023")

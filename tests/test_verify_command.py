@@ -166,7 +166,7 @@ def test_that_a_forgery_matches_nothing_is_said(tmp_path):
     [
         ("default", [], "no signature"),
         ("default", ["--header", "X-Signature: hello"], "no signature that can be read"),
-        ("timed", ["--header", "X-Signature: v1=" + "0" * 64], "no time of signing"),
+        ("timed", ["--header", "X-Signature: v1=" + "0" * 64], "no signing time"),
     ],
 )
 def test_what_has_no_proof_is_not_called_forged(tmp_path, provider, headers, missing):

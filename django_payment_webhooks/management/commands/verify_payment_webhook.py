@@ -28,7 +28,7 @@ It was signed with a secret that is not here, or it is forged, or the body is an
 MISSING = {
     "header": "no signature",
     "signatures": "no signature that can be read",
-    "time": "no time of signing",
+    "time": "no signing time",
 }
 NOTHING_TO_COMPARE = """
 Whether it is genuine can't be said: it has {missing}, so there is nothing to compare with.
