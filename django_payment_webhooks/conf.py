@@ -10,6 +10,7 @@ from django.conf import settings as settings
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
+    from .providers.money import Money as Money
     from .receiving import BaseProvider
 
 
@@ -43,5 +44,4 @@ def get_provider(name: str) -> BaseProvider:
     """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
     backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.make"))
-    provider: BaseProvider = backend(name, **options)
-    return provider
+    return backend(name, **options)

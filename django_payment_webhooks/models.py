@@ -11,7 +11,7 @@ from django.db import models, router, transaction
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from . import signals
+from . import conf, signals
 from .conf import get_provider, settings
 from .exceptions import Overtaken
 
@@ -89,7 +89,9 @@ class Event(models.Model):
     confirmation = models.BinaryField(null=True)
     body = models.BinaryField()
 
-    objects = EventManager()
+    objects: models.Manager[Event] = EventManager()
+    #: Whether the webhook that was just received brought it. Not a column.
+    is_new: bool
 
     class Meta:
         base_manager_name = "objects"
@@ -120,7 +122,7 @@ class Event(models.Model):
         return get_provider(self.provider).read(self.payload)
 
     @cached_property
-    def money(self) -> Any:
+    def money(self) -> conf.Money | None:
         """The sum that the event is about: ``amount``, a Decimal in major units, and ``currency``.
 
         None if it has none. Raises ``ValueError`` if what the provider sent is no sum of money.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from datetime import datetime
-from typing import Any, Sequence, Tuple
+from typing import Any, Generic, Sequence, Tuple, TypeVar
 
 from .conf import get_provider
 from .exceptions import NotReady, PermanentFailure
@@ -18,6 +18,8 @@ from .providers.money import MAJOR, Money, read_money
 
 #: What a host may return where a sum is asked for: an amount in major units, and its currency.
 Sum = Tuple[Any, str]
+#: The host's class of orders: who checks types derives from ``OrderPaidHandler[Order]``.
+OrderT = TypeVar("OrderT")
 
 
 # ---- what an event has
@@ -42,7 +44,7 @@ def require_subject(event: Event) -> None:
 def require_money(event: Event) -> Money:
     """Return the sum that an event is about. Raises ``PermanentFailure`` if it is none."""
     try:
-        money: Money | None = event.money
+        money = event.money
     except ValueError as error:
         raise PermanentFailure(f"The event's amount can't be read: {error}.") from error
     if money is None:
@@ -68,7 +70,7 @@ def name_object(event: Event, kind: str) -> str:
 # ---- what they have in common
 
 
-class OrderHandler(Handler):
+class OrderHandler(Handler, Generic[OrderT]):
     """What happens to an order that the host has: derive from it for a type that is none of these.
 
     Let ``apply`` begin with ``order = self.require_order(event)``.
@@ -79,7 +81,7 @@ class OrderHandler(Handler):
     effect = ""
 
     @abc.abstractmethod
-    def get_order(self, event: Event) -> Any:
+    def get_order(self, event: Event) -> OrderT | None:
         """Return the order ``event.order_id``, locked; None if it is not there.
 
         It may not be there *yet*: a webhook can be quicker than the commit of what it is about. The
@@ -99,7 +101,7 @@ class OrderHandler(Handler):
             )
         return f"{self.effect}:{event.order_key}"
 
-    def require_order(self, event: Event) -> Any:
+    def require_order(self, event: Event) -> OrderT:
         """Return the event's order, locked.
 
         Raises ``NotReady`` if it is not there yet, and ``PermanentFailure`` if the event can't name
@@ -116,7 +118,7 @@ class OrderHandler(Handler):
         return order
 
 
-class StageHandler(OrderHandler):
+class StageHandler(OrderHandler[OrderT]):
     """One stage of a refund or a dispute. The event waits for the order's payment.
 
     A provider promises no order. So a stage neither needs the one before it, nor does it happen
@@ -159,14 +161,14 @@ class StageHandler(OrderHandler):
         return list(found.values_list("occurred_at", "type")) if keys else []
 
     @abc.abstractmethod
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Have the stage's effect."""
 
 
 # ---- what there is
 
 
-class OrderPaidHandler(OrderHandler):
+class OrderPaidHandler(OrderHandler[OrderT]):
     """An order was paid: once, however many events say so, and by what it costs."""
 
     effect = "order-paid"
@@ -179,7 +181,7 @@ class OrderPaidHandler(OrderHandler):
         self.check_price(event, order)
         return self.order_paid(event, order)
 
-    def check_price(self, event: Event, order: Any) -> None:
+    def check_price(self, event: Event, order: OrderT) -> None:
         """Raise ``PermanentFailure`` if another sum was paid than the order costs."""
         paid = require_money(event)
         price = read_sum("get_price", self.get_price(order))
@@ -187,37 +189,37 @@ class OrderPaidHandler(OrderHandler):
             raise PermanentFailure(f"{paid} was paid, but the price is {price}.")
 
     @abc.abstractmethod
-    def get_price(self, order: Any) -> Sum:
+    def get_price(self, order: OrderT) -> Sum:
         """Return what an order costs: the amount, such as ``Decimal("10.00")``, and the currency.
 
         The amount is in major units: a Decimal, an int, or a text.
         """
 
     @abc.abstractmethod
-    def order_paid(self, event: Event, order: Any) -> Any:
+    def order_paid(self, event: Event, order: OrderT) -> Any:
         """Mark the order as paid. Called in the transaction, once."""
 
 
-class RefundPendingHandler(StageHandler):
+class RefundPendingHandler(StageHandler[OrderT]):
     """Money of an order is to go back, and has not yet."""
 
     kind, stage, later = "refund", "refund-pending", ("refund", "refund-failed")
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Call :meth:`refund_pending`."""
         return self.refund_pending(event, order)
 
     @abc.abstractmethod
-    def refund_pending(self, event: Event, order: Any) -> Any:
+    def refund_pending(self, event: Event, order: OrderT) -> Any:
         """Note that ``event.data["refund_id"]`` is under way. Called in the transaction, once."""
 
 
-class RefundCreatedHandler(StageHandler):
+class RefundCreatedHandler(StageHandler[OrderT]):
     """Money of an order went back: each refund once, and never more than was paid."""
 
     kind, stage, later = "refund", "refund", ("refund-failed",)
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Compare the sum with what is left of the payment, then call :meth:`refund_created`."""
         refunded = require_money(event)
         if not refunded.amount:
@@ -230,18 +232,18 @@ class RefundCreatedHandler(StageHandler):
         return self.refund_created(event, order)
 
     @abc.abstractmethod
-    def get_refundable(self, order: Any) -> Sum:
+    def get_refundable(self, order: OrderT) -> Sum:
         """Return what of an order's payment has not been refunded: an amount and its currency.
 
         Read the refunds with ``select_for_update()``, so that none is missed.
         """
 
     @abc.abstractmethod
-    def refund_created(self, event: Event, order: Any) -> Any:
+    def refund_created(self, event: Event, order: OrderT) -> Any:
         """Record the refund ``event.data["refund_id"]``. Called in the transaction, once."""
 
 
-class RefundTotalHandler(OrderHandler):
+class RefundTotalHandler(OrderHandler[OrderT]):
     """An event says how much of a payment was refunded so far: by one sum, or by a list of refunds.
 
     For providers that send no event for each refund. Several such events can come in any order.
@@ -269,76 +271,76 @@ class RefundTotalHandler(OrderHandler):
         return self.refund_total(event, order, total)
 
     @abc.abstractmethod
-    def get_price(self, order: Any) -> Sum:
+    def get_price(self, order: OrderT) -> Sum:
         """Return what was paid for an order: an amount and its currency."""
 
     @abc.abstractmethod
-    def refund_total(self, event: Event, order: Any, total: Money) -> Any:
+    def refund_total(self, event: Event, order: OrderT, total: Money) -> Any:
         """Record that this was refunded so far, unless more is recorded already.
 
         Called in the transaction, once for each total; a lower one can come after a higher one.
         """
 
 
-class RefundFailedHandler(StageHandler):
+class RefundFailedHandler(StageHandler[OrderT]):
     """A refund failed or was reversed: the money did not go back after all."""
 
     kind, stage = "refund", "refund-failed"
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Call :meth:`refund_failed`."""
         return self.refund_failed(event, order)
 
     @abc.abstractmethod
-    def refund_failed(self, event: Event, order: Any) -> Any:
+    def refund_failed(self, event: Event, order: OrderT) -> Any:
         """Undo the refund ``event.data["refund_id"]`` if it is recorded.
 
         Called in the transaction, once.
         """
 
 
-class DisputeOpenedHandler(StageHandler):
+class DisputeOpenedHandler(StageHandler[OrderT]):
     """An order's payment is disputed."""
 
     kind, stage, later = "dispute", "dispute", ("dispute-won", "dispute-lost")
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Call :meth:`dispute_opened`."""
         return self.dispute_opened(event, order)
 
     @abc.abstractmethod
-    def dispute_opened(self, event: Event, order: Any) -> Any:
+    def dispute_opened(self, event: Event, order: OrderT) -> Any:
         """Record the dispute ``event.data["dispute_id"]``. Called in the transaction, once."""
 
 
-class DisputeWonHandler(StageHandler):
+class DisputeWonHandler(StageHandler[OrderT]):
     """A dispute ended for the shop, or a chargeback was reversed: the money is the shop's."""
 
     kind, stage, rivals = "dispute", "dispute-won", ("dispute-lost",)
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Call :meth:`dispute_won`."""
         return self.dispute_won(event, order)
 
     @abc.abstractmethod
-    def dispute_won(self, event: Event, order: Any) -> Any:
+    def dispute_won(self, event: Event, order: OrderT) -> Any:
         """Record that the shop has won, whether or not it is known that there was a dispute.
 
         Called in the transaction, once.
         """
 
 
-class DisputeLostHandler(StageHandler):
+class DisputeLostHandler(StageHandler[OrderT]):
     """A dispute ended for the buyer: the money is gone."""
 
     kind, stage, rivals = "dispute", "dispute-lost", ("dispute-won",)
 
-    def enter(self, event: Event, order: Any) -> Any:
+    def enter(self, event: Event, order: OrderT) -> Any:
         """Call :meth:`dispute_lost`."""
         return self.dispute_lost(event, order)
 
     @abc.abstractmethod
-    def dispute_lost(self, event: Event, order: Any) -> Any:
+    def dispute_lost(self, event: Event, order: OrderT) -> Any:
         """Record that the shop has lost, whether or not it is known that there was a dispute.
 
         Called in the transaction, once.

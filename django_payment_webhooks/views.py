@@ -28,7 +28,7 @@ def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResp
     except Answered as ping:
         return ping.args[0]
     except (WebhookRefused, Error) as error:
-        return refuse(provider, error, started)
+        return refuse(provider, error, time.monotonic() - started)
     facts = {"provider": provider, "events": events, "seconds": time.monotonic() - started}
     signals.webhook_received.send_robust(receive_webhook, **facts)
     return response
@@ -39,11 +39,10 @@ receive_webhook.login_required = False
 receive_webhook._non_atomic_requests = set(connections)
 
 
-def refuse(provider: str, error: Exception, started: float) -> HttpResponse:
+def refuse(provider: str, error: Exception, seconds: float) -> HttpResponse:
     """Report a webhook that is not accepted, and return its answer."""
     refusal = error if isinstance(error, WebhookRefused) else UNAVAILABLE
     facts = {"provider": provider, "status": refusal.status, "reason": refusal.reason}
-    seconds = time.monotonic() - started
     signals.webhook_rejected.send_robust(receive_webhook, **facts, seconds=seconds, error=error)
     response = JsonResponse({"error": str(refusal)}, status=refusal.status)
     for name, value in refusal.headers.items():
