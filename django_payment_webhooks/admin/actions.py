@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext_lazy
@@ -23,7 +23,7 @@ from ..history.timeline import show_about
 from ..models import Event
 from ..operations import permissions
 from ..operations.dry_run import DryRun, dry_run
-from ..operations.replay import REPLAYABLE, replay
+from ..operations.replay import match_replayable, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
@@ -52,7 +52,7 @@ class Operation(NamedTuple):
     title: str
     permission: str
     question: str
-    statuses: set[str]
+    condition: Q
     needs_reason: bool
     run: Callable[..., bool]
     error: type[Exception]
@@ -66,7 +66,7 @@ REPLAY = Operation(
     title=_("Replay"),
     permission=permissions.REPLAY,
     question=_("They are due again, with all their attempts. No effect happens twice."),
-    statuses=REPLAYABLE,
+    condition=match_replayable(),
     needs_reason=False,
     run=replay,
     error=ParseError,
@@ -74,10 +74,10 @@ REPLAY = Operation(
         "%(number)d event is due again.", "%(number)d events are due again.", "number"
     ),
     left=ngettext_lazy(
-        "%(number)d event was left as it is: only failed, ignored and waiting events can be "
-        "replayed.",
-        "%(number)d events were left as they are: only failed, ignored and waiting events can be "
-        "replayed.",
+        "%(number)d event was left as it is: only failed, ignored, waiting and retrying events can "
+        "be replayed.",
+        "%(number)d events were left as they are: only failed, ignored, waiting and retrying "
+        "events can be replayed.",
         "number",
     ),
     refused=_("{event} can't be replayed."),
@@ -90,7 +90,7 @@ RESOLVE = Operation(
         "Somebody carried out their effect by hand, outside this app. They end as processed, no "
         "event has their effect again, and events that wait for them go on."
     ),
-    statuses=RESOLVABLE,
+    condition=Q(status__in=RESOLVABLE),
     needs_reason=True,
     run=resolve,
     error=ResolveError,
@@ -114,7 +114,7 @@ CLOSE = Operation(
     title=_("Close the conflicts"),
     permission=permissions.RESOLVE,
     question=_("Somebody has compared what came twice, and corrected what had to be."),
-    statuses=set(Event.TRANSITIONS),
+    condition=Q(),
     needs_reason=True,
     run=history.close_conflicts,
     error=ValueError,
@@ -210,7 +210,7 @@ class OperationsMixin:
     ) -> HttpResponse:
         """Ask for confirmation; then do a batch of what was confirmed, and go on or report."""
         require(request, operation.permission)
-        chosen = queryset.filter(status__in=operation.statuses)
+        chosen = queryset.filter(operation.condition)
         form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)

@@ -28,7 +28,7 @@ from ..models import Event
 from ..monitoring.labels import find_label, name_all
 from ..monitoring.overview import UNFINISHED
 from ..operations import permissions
-from ..operations.replay import REPLAYABLE
+from ..operations.replay import is_replayable
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
@@ -461,7 +461,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         context = {
             "event": event,
             "address": reverse(self.view_name("changelist")),
-            "can_replay": event.status in REPLAYABLE and "replay_events" in event.offered,
+            "can_replay": is_replayable(event) and "replay_events" in event.offered,
             "can_resolve": event.status in RESOLVABLE and "resolve_events" in event.offered,
             "can_run_dry": "dry_run_events" in event.offered,
         }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Sequence
 
 from django.db import router, transaction
+from django.db.models import Q
 
 from .. import signals
 from ..conf import get_provider
@@ -18,19 +20,22 @@ from ..receiving import receive_events
 from ..retrying import start_over
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
+# Of these, those can be replayed whose next attempt is still to come.
+RETRIED = {Event.RECEIVED, Event.APPLIED}
 
 
 def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """Make an event due again, with all its attempts, and return whether that was possible.
 
-    Only a failed, an ignored or a waiting event can be replayed, and only if its body was not
-    pruned. It can't double an effect: one whose effect is committed is only delivered again. A body
-    that could not be parsed is received again; that raises ``ParseError`` if it still can't be.
+    Only a failed, an ignored or a waiting event can be replayed, and one that is being retried
+    unless a worker has it; and only if its body was not pruned. It can't double an effect: one
+    whose effect is committed is only delivered again. A body that could not be parsed is received
+    again; that raises ``ParseError`` if it still can't be.
 
     ``by`` and ``reason`` say who replays it and why. The signal ``event_replayed`` passes them on;
     the event's row does not keep them.
     """
-    if event.status not in REPLAYABLE or is_pruned(event.body):
+    if not is_replayable(event) or is_pruned(event.body):
         return False
     database = router.db_for_write(Event)
     report = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
@@ -46,6 +51,26 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
     except Overtaken:
         return False
     return True
+
+
+def match_replayable() -> Q:
+    """Return the condition for events that can be replayed, if no worker has them."""
+    return Q(status__in=REPLAYABLE) | Q(status__in=RETRIED, cause_key__isnull=False)
+
+
+def is_replayable(event: Event) -> bool:
+    """Return whether an event has come to nothing, or waits for its next attempt."""
+    if event.status in REPLAYABLE:
+        return True
+    return event.status in RETRIED and event.cause_key is not None and not is_taken(event)
+
+
+def is_taken(event: Event) -> bool:
+    """Return whether a worker seems to have an event that was tried before.
+
+    Taking it moves one of its two times, which are the same for as long as it is to be retried.
+    """
+    return bool(event.due_at != event.enqueue_at and (event.due_at or 0) > time.time())
 
 
 def receive_again(event: Event) -> None:

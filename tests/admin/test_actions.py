@@ -72,7 +72,10 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
     event = EventFactory(status=status)
     before = row_of(event)
     answer = replay(operator, event)
-    text = "1 event was left as it is: only failed, ignored and waiting events can be replayed."
+    text = (
+        "1 event was left as it is: only failed, ignored, waiting and retrying events can be "
+        "replayed."
+    )
     assert messages_of(answer) == [("warning", text)]
     assert row_of(event) == before
     assert published() == []

@@ -24,7 +24,9 @@ def broken(db):
     Cause.objects.create(key=BUG, first_seen=timezone.now(), **fields)
     bug = {"cause_key": BUG, "error": "KeyError('warehouse_id')"}
     EventFactory.create_batch(3, **FINAL, **bug)
-    EventFactory(provider_event_id="evt_retried", due_at=time.time() + 200, **bug)
+    next_at = time.time() + 200
+    retried = {"provider_event_id": "evt_retried", "attempts": 4}
+    EventFactory(due_at=next_at, enqueue_at=next_at, **retried, **bug)
     return EventFactory(
         provider_event_id="evt_refused", cause_key=REFUSED, error="no of a@example.org", **FINAL
     )
@@ -69,16 +71,17 @@ def test_the_traceback_is_shown_without_what_is_personal(operator, broken):
     assert "b@example.org" not in html
 
 
-def test_just_the_failed_events_of_a_cause_are_replayed_once_that_is_confirmed(operator, broken):
+def test_just_the_events_of_a_cause_are_replayed_once_that_is_confirmed(operator, broken):
     chosen = {"action": "replay_events", "select_across": "1", "index": "0"}
     chosen["_selected_action"] = Event.objects.filter(cause_key=BUG).last().pk
     address = f"{LIST}?cause={BUG}"
     asked = operator.post(address, chosen)
-    assert "<strong>3 events</strong>" in asked.content.decode()
+    assert "<strong>4 events</strong>" in asked.content.decode()
     assert Event.objects.filter(status=Event.FAILED).count() == 4
     fields = asked.context["form"].initial
     answer = operator.post(address, dict(chosen, confirmed=1, **fields), follow=True)
-    assert messages_of(answer) == [("success", "3 events are due again.")]
+    assert messages_of(answer) == [("success", "4 events are due again.")]
+    assert Event.objects.filter(status=Event.RECEIVED, cause_key=None, attempts=0).count() == 4
     assert Event.objects.get(status=Event.FAILED) == broken
 
 
@@ -109,7 +112,7 @@ def test_many_events_are_replayed_no_quicker_than_asked_for(operator, broken):
     address = f"{LIST}?cause={BUG}"
     fields = operator.post(address, chosen).context["form"].initial
     answer = operator.post(address, dict(chosen, confirmed=1, rate=1, **fields))
-    assert Event.objects.filter(cause_key=BUG, status=Event.FAILED).count() == 11 - 5
+    assert Event.objects.filter(cause_key=BUG).count() == 12 - 5
     html = answer.content.decode()
-    assert 'data-pause="5"' in html and '<progress max="11" value="5">' in html
+    assert 'data-pause="5"' in html and '<progress max="12" value="5">' in html
     assert '<input type="hidden" name="rate" value="1"' in html

@@ -4,6 +4,7 @@ import datetime
 import io
 import json
 import socket
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -120,11 +121,25 @@ def test_an_id_that_is_not_there_is_reported_and_the_others_are_replayed(several
     assert replayed() == [several["plain"].pk]
 
 
+def test_what_is_retried_for_a_cause_is_replayed_with_what_failed_for_it(several):
+    next_at = time.time() + 3600
+    retried = EventFactory(cause_key="c" * 32, attempts=9, due_at=next_at, enqueue_at=next_at)
+    gone = failed(cause_key="c" * 32)
+    other = EventFactory(cause_key="d" * 32, attempts=9, due_at=next_at, enqueue_at=next_at)
+    assert run("--cause", "c" * 32) == "2 events replayed, 0 left as they are\n"
+    assert set(Event.objects.filter(cause_key=None, pk__in=[retried.pk, gone.pk, other.pk])) == {
+        retried,
+        gone,
+    }
+    assert run("--status", "retrying") == "1 event replayed, 0 left as they are\n"
+
+
 def test_an_event_that_can_not_be_replayed_is_reported(several):
     pruned = failed()
     prune(pruned)
     with pytest.raises(
-        CommandError, match="Only failed, ignored and waiting events whose bodies are not pruned"
+        CommandError,
+        match="Only failed, ignored and waiting events, and retrying ones that no worker has",
     ):
         run(several["processed"].provider_event_id, pruned.provider_event_id)
     assert replayed() == []

@@ -64,6 +64,34 @@ def test_an_event_that_came_to_nothing_is_due_again_with_all_its_attempts(
     assert published() == [event.pk]
 
 
+@pytest.mark.parametrize("status", [Event.RECEIVED, Event.APPLIED])
+def test_an_event_that_is_retried_need_not_wait_for_its_next_attempt(settings, status, published):
+    def fail(self, event):
+        raise KeyError("warehouse_id")
+
+    handle(settings, apply=fail, deliver=fail)
+    event = EventFactory(status=status, idempotency_key="k" if status == Event.APPLIED else None)
+    process([event.pk])
+    retried = read(event)
+    assert retried.cause_key and retried.attempts == 1
+    retried.reschedule(3600, attempts=9)
+    assert replay(read(event)) is True
+    row = read(event)
+    assert (row.status, row.attempts, row.error, row.cause_key) == (status, 0, "", None)
+    assert is_in(row.due_at, 0)
+    assert published() == [event.pk]
+
+
+@pytest.mark.parametrize("status", [Event.RECEIVED, Event.APPLIED])
+def test_a_retried_event_that_a_worker_has_is_left_to_it(status, published):
+    event = EventFactory(status=status, cause_key="c" * 32, attempts=1, error="broken")
+    event.take()
+    before = columns(event)
+    assert replay(read(event)) is False
+    assert columns(event) == before
+    assert published() == []
+
+
 @pytest.mark.parametrize(
     "status", [Event.RECEIVED, Event.APPLIED, Event.PROCESSED, Event.DUPLICATE]
 )

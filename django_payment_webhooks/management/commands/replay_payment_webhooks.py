@@ -15,7 +15,15 @@ from ...operations.batches import Progress, iterate, pace
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...publisher import flush
-from ..filters import add_filters, add_names, check_choice, choose, describe_nothing, is_named
+from ..filters import (
+    RETRYING,
+    add_filters,
+    add_names,
+    check_choice,
+    choose,
+    describe_nothing,
+    is_named,
+)
 from ..terminal import TerminalCommand, add_by, count_events
 
 # After how many events the messages get time to be sent.
@@ -29,15 +37,17 @@ class Command(TerminalCommand):
     help = (
         "Put payment webhook events back on their way, once the cause of their failure is fixed. "
         "Name them by the provider's event ids, or choose them by the options, which all must "
-        "match. Only failed, ignored and waiting events can be replayed, and no effect happens "
-        "twice by it. Exits with 0 if all of them were replayed, or if none matches, and with 1 if "
-        "some could not be replayed, were not found, or if an option has a name that is not known."
+        "match. Only failed, ignored and waiting events can be replayed, and those that are being "
+        "retried, whose next attempt then comes at once. No effect happens twice by it. Exits with "
+        "0 if all of them were replayed, or if none matches, and with 1 if some could not be "
+        "replayed, were not found, or if an option has a name that is not known."
     )
 
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         add_names(parser)
-        add_filters(parser, REPLAYABLE, "default, unless events are named: failed")
+        text = "default, unless events are named: failed, and with --cause also retrying"
+        add_filters(parser, {*REPLAYABLE, RETRYING}, text)
         add = parser.add_argument
         add("--limit", type=int, metavar="N", help="at most N events, the oldest first")
         text = "read N events at a time (default: 500)"
@@ -56,6 +66,8 @@ class Command(TerminalCommand):
         if options["rate"] is not None and options["rate"] <= 0:
             raise CommandError("--rate must be more than 0.")
         work = self.dry_run if options["dry_run"] else self.replay
+        if options["cause"] and not options["status"] and not is_named(options):
+            options["status"] = [Event.FAILED, RETRYING]
         choice = choose(options)
         result = work(choice.events, options)
         result.update(not_found=choice.missing, dry_run=options["dry_run"])
@@ -140,5 +152,6 @@ def list_wrong(result: dict[str, Any]) -> Iterator[str]:
         yield f"{count_events(count)}: {text}"
     if result.get("left", 0) > sum(problems.values()):
         yield (
-            "Only failed, ignored and waiting events whose bodies are not pruned can be replayed."
+            "Only failed, ignored and waiting events, and retrying ones that no worker has, can be "
+            "replayed, and only if their bodies are not pruned."
         )
