@@ -1,0 +1,259 @@
+"""The admin in the reader's language: nothing on a page is in English but data."""
+
+import json
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone, translation
+from django.utils.text import capfirst
+from django.utils.translation import trans_real
+
+from django_payment_webhooks.history.models import Cause, Conflict, Entry, Rejection
+from django_payment_webhooks.models import Event
+
+from ..factories import EventFactory
+from .browsing import LIST, page_of, read
+
+pytestmark = pytest.mark.django_db
+
+FINAL = {"due_at": None, "enqueue_at": None}
+BEGIN, END = "⟦", "⟧"
+WORD = re.compile(r"[^\W\d_][\w.-]*\w")
+# Django's own admin has this in English.
+UNTRANSLATED = 'alt="Search"'
+
+
+class Reader(HTMLParser):
+    """Gathers what somebody sees of a page or hears of it, but for texts that are shown as sent."""
+
+    SHOWN = {"title", "aria-label", "alt", "placeholder"}
+    SKIPPED = {"script", "style", "pre"}
+    EMPTY = {"br", "hr", "img", "input", "link", "meta", "path", "circle", "line", "rect", "use"}
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+        self.skipped = []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        if tag in self.SKIPPED:
+            self.skipped.append(tag)
+        self.texts += [values[name] for name in self.SHOWN & set(values)]
+        if tag == "input" and values.get("type") in ("submit", "button"):
+            self.texts.append(values.get("value", ""))
+
+    def handle_endtag(self, tag):
+        if self.skipped and tag == self.skipped[-1]:
+            self.skipped.pop()
+
+    def handle_data(self, data):
+        if not self.skipped:
+            self.texts.append(data)
+
+
+def find_words(html):
+    """Return the words of a page that are not between brackets."""
+    reader = Reader()
+    reader.feed(html.replace(UNTRANSLATED, ""))
+    text = "\n".join(reader.texts)
+    while re.search(f"{BEGIN}[^{BEGIN}{END}]*{END}", text):
+        text = re.sub(f"{BEGIN}[^{BEGIN}{END}]*{END}", " ", text)
+    return set(WORD.findall(text))
+
+
+def read_data():
+    """Return the words that the database and the settings have as they came."""
+    values = [
+        *django_settings.PAYMENT_WEBHOOKS_PROVIDERS,
+        *django_settings.PAYMENT_WEBHOOKS_HANDLERS,
+    ]
+    names = ("provider", "provider_event_id", "type", "order_id", "payment_id", "error")
+    keys = ("verified_by", "dedup_key", "idempotency_key")
+    for row in Event.objects.values_list(*names, *keys):
+        values += row
+    for model, names in ((Entry, ["text", "by"]), (Rejection, ["provider", "reason"])):
+        for row in model.objects.values_list(*names):
+            values += row
+    values += map(str, Cause.objects.all())
+    values += Cause.objects.values_list("note", flat=True)
+    values += User.objects.values_list("username", flat=True)
+    for model in apps.get_models():
+        if not model.__module__.startswith("django_payment_webhooks."):
+            names = (model._meta.app_config.verbose_name, model._meta.verbose_name_plural)
+            values += [*names, *map(capfirst, names)]
+    for event in Event.objects.exclude(type=""):
+        values += [event.money, *event.data, *event.data.values()]
+    return {"UTC", *WORD.findall(" ".join(map(str, values)))}
+
+
+@pytest.fixture
+def bracketed(monkeypatch):
+    """Have a language in which each text that is translated stands in brackets."""
+    with translation.override("de"):
+        catalogue = trans_real._active.value
+        monkeypatch.setattr(catalogue, "gettext", enclose)
+        monkeypatch.setattr(
+            catalogue, "ngettext", lambda one, many, number: enclose(one if number == 1 else many)
+        )
+        yield
+
+
+def enclose(text):
+    """Return a text in brackets, without its context."""
+    text = text.rpartition("\x04")[2]
+    return f"{BEGIN}{text}{END}" if text.strip() else text
+
+
+@pytest.fixture
+def mixture(monkeypatch):
+    """Have events of every kind, with what their pages have to say; return them by a name."""
+    monkeypatch.setattr(
+        "django_payment_webhooks.monitoring.overview.is_broker_reachable", lambda: False
+    )
+    now = timezone.now()
+    key = "c" * 32
+    Cause.objects.create(
+        pk=key, exception="KeyError", place="shop.apply", text="sku", first_seen=now, note="Zzz"
+    )
+    events = {status: EventFactory(status=status, order_id="A1") for status in Event.TRANSITIONS}
+    events["retried"] = EventFactory(cause_key=key, error="KeyError('sku')", attempts=3)
+    events["failed"].change(cause_key=key, error="KeyError('sku')", **FINAL)
+    Event.objects.filter(status=Event.APPLIED).update(idempotency_key="k" * 32)
+    Event.objects.filter(status=Event.PROCESSED).update(finished_at=now, **FINAL)
+    Event.objects.filter(status=Event.WAITING).update(waiting_since=now.timestamp() - 2 * 86400)
+    Event.objects.filter(pk=events["retried"].pk).update(due_at=now.timestamp() - 1000)
+    for verb, text in [("retried", "KeyError('sku')"), ("replayed", "Zzz"), ("released", "")]:
+        Entry.objects.create(
+            event=events["retried"],
+            at=now,
+            verb=verb,
+            text=text,
+            attempts=2,
+            by="ada",
+            other=events["processed"] if verb == "released" else None,
+        )
+    for other, closed_at in [(events["duplicate"], None), (None, now)]:
+        Conflict.objects.create(
+            event=events["processed"],
+            at=now,
+            other=other,
+            difference=json.dumps([["amount", "1", "2"]]),
+            closed_at=closed_at,
+            closed_by="ada",
+            note="Zzz",
+        )
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    for provider in ("default", ""):
+        Rejection.objects.create(hour=hour, provider=provider, status=401, reason="stale", count=2)
+    return events
+
+
+def test_nothing_on_a_page_is_in_english_but_data(operator, mixture, bracketed):
+    pages = {
+        "list": read(operator, LIST),
+        "search": read(operator, LIST, q="A1"),
+        "overview": read(operator, LIST, overview=6),
+        "week": read(operator, LIST, overview=168),
+        "causes": read(operator, LIST, causes=1),
+        "index": read(operator, "/admin/"),
+        "conflicts": read(operator, LIST, conflict="open"),
+        "retrying": read(operator, LIST, status__exact="retrying"),
+    }
+    pages.update((name, read(operator, page_of(event))) for name, event in mixture.items())
+    pages["payload"] = read(operator, page_of(mixture["failed"]), payload=1)
+    check_pages(pages)
+
+
+def check_pages(pages, data=None):
+    """Check that pages have no words but data outside of brackets."""
+    data = data or read_data()
+    for name, html in pages.items():
+        assert (name, find_words(html) - data) == (name, set())
+
+
+def test_what_was_acknowledged_and_that_nothing_is_wrong_is_not_in_english_either(
+    operator, mixture, bracketed
+):
+    Cause.objects.update(
+        acknowledged_at=timezone.now(), acknowledged_id=10**9, acknowledged_by="ada"
+    )
+    pages = {"causes": read(operator, LIST, causes=1)}
+    data = read_data()
+    Event.objects.all().delete()
+    pages["nothing"] = read(operator, LIST, overview=1)
+    pages["no causes"] = read(operator, LIST, causes=1)
+    check_pages(pages, data)
+
+
+ACTIONS = ["replay_events", "resolve_events", "close_conflicts", "dry_run_events"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nothing_of_an_operation_is_in_english_but_data(
+    operator, order, mixture, bracketed, monkeypatch, action
+):
+    monkeypatch.setattr("django_payment_webhooks.admin.actions.BATCH", 3)
+    fields = {"action": action, "index": 0}
+    fields["_selected_action"] = [event.pk for event in mixture.values()]
+    answer = operator.post(LIST, fields)
+    pages = [answer.content.decode()]
+    if "form" in answer.context:
+        fields.update(answer.context["form"].initial, confirmed=1, rate="")
+        pages.append(operator.post(LIST, fields).content.decode())  # without a reason
+        while answer.status_code == 200:
+            answer = operator.post(LIST, dict(fields, reason="Zzz"))
+            fields.update(answer.context["form"].data if answer.context else {})
+            pages.append(
+                read(operator, LIST) if answer.status_code == 302 else answer.content.decode()
+            )
+    User.objects.create(username="Zzz")
+    check_pages(dict(enumerate(pages)))
+
+
+def test_the_admin_speaks_russian_with_its_plurals(operator):
+    EventFactory.create_batch(3, status=Event.FAILED, **FINAL)
+    with translation.override("ru"):
+        html = read(operator, LIST, overview=24)
+        page = read(operator, page_of(Event.objects.first()))
+    assert "3 события завершились ошибкой, самое старое получено 0 секунд назад." in html
+    assert "Получено за последние 24 часа, по текущему статусу" in html
+    assert ">ошибка</span>" in page
+    assert "Платёжные вебхуки" in page
+
+
+def test_the_admin_speaks_german_with_its_cases(operator):
+    received = timezone.now() - timedelta(days=3)
+    EventFactory(status=Event.FAILED, received_at=received, **FINAL)
+    with translation.override("de"):
+        html = read(operator, LIST, overview=24)
+    assert "1 Ereignis ist fehlgeschlagen, das älteste wurde vor 3 Tagen empfangen." in html
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_command_prints_english_whatever_the_language(settings, options):
+    EventFactory(status=Event.FAILED, **FINAL)
+    printed = {}
+    for language in ("en-us", "ru"):
+        out = StringIO()
+        with translation.override(language), pytest.raises(SystemExit):
+            call_command("payment_webhooks_status", *options, stdout=out)
+        printed[language] = out.getvalue()
+    assert "1 event has failed, the oldest was received" in printed["ru"]
+    assert re.sub(r"[\d.]+", "", printed["ru"]) == re.sub(r"[\d.]+", "", printed["en-us"])
+
+
+def test_what_is_stored_is_in_english_whatever_the_language(settings, order, run_due):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {}
+    event = EventFactory(due_at=0)
+    with translation.override("ru"):
+        run_due()
+    event.refresh_from_db()
+    assert event.error.startswith("Provider default can't be loaded: ")
