@@ -6,6 +6,7 @@ from collections import namedtuple
 from unittest import mock
 
 import pytest
+from celery.signals import setup_logging
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.commands import flush
@@ -22,6 +23,10 @@ from django_payment_webhooks.receiving import receive_events
 from . import VAR_DIR
 from .doubles import Effect, handle
 from .factories import EventFactory, OrderFactory, PayloadFactory, sign
+
+# A worker that runs in a thread of a test must leave the loggers alone: it would take the handlers
+# off, those of pytest among them, and no later test would find a record.
+setup_logging.connect(lambda **_: None, weak=False)
 
 hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("tests")

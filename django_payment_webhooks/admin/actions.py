@@ -19,7 +19,6 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from .. import history
-from ..history.timeline import show_about
 from ..models import Event
 from ..operations import permissions
 from ..operations.dry_run import DryRun, dry_run
@@ -27,7 +26,7 @@ from ..operations.replay import match_replayable, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
-from ..providers.redaction import redact_text
+from ..providers.personal import hide_personal, prepare, show_about
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.
@@ -239,15 +238,14 @@ class OperationsMixin:
             last = chosen.aggregate(last=Max("pk"))["last"] or 0
             initial = {"after": 0, "until": last, "total": total, "left": left}
             form = OperationForm(operation, initial={**initial, "done": 0, "refused": 0})
+        events = list(chosen.order_by("pk")[:MAX_SHOWN])
+        prepare(event for event in events if event.error)
         facts = {
             "operation": operation,
             "total": total,
             "left": left,
             "form": form,
-            "events": [
-                (event, show_about(event, event.error))
-                for event in chosen.order_by("pk")[:MAX_SHOWN]
-            ],
+            "events": [(event, show_about(event, event.error)) for event in events],
             **read_choice(request),
         }
         return self.show(request, "confirmation", operation.title, **facts)
@@ -325,8 +323,7 @@ def show_dry_run(event: Event, user: Any) -> DryRun:
     What is personal is hidden in any case.
     """
     run = dry_run(event)
-    keep = [event.order_id, event.payment_id, event.provider_event_id]
-    statements = [redact_text(statement, keep) for statement in run.statements]
+    statements = [hide_personal(event, statement) for statement in run.statements]
     if not permissions.may(user, permissions.VIEW_PAYLOAD):
         statements = [LITERAL.sub("?", statement) for statement in statements]
     return run._replace(explanation=show_about(event, run.explanation), statements=statements)

@@ -20,7 +20,7 @@ from ..monitoring.overview import UNFINISHED
 from ..monitoring.problems import describe_next
 from ..monitoring.wording import show_number
 from ..operations import permissions
-from ..providers.redaction import redact_text
+from ..providers.personal import hide_personal
 
 RETRYING = "retrying"
 # How many causes the overview shows.
@@ -148,8 +148,7 @@ class CausesMixin:
 
     def traceback(self, event):
         """Return where the last attempt failed."""
-        keep = [event.order_id, event.payment_id, event.provider_event_id]
-        text = redact_text(history.read_traceback(event), keep)
+        text = hide_personal(event, history.read_traceback(event))
         return format_html('<pre class="pw-text">{}</pre>', text) if text else None
 
     traceback.short_description = _("last traceback")

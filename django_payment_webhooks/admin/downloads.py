@@ -11,17 +11,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from ..history.timeline import show_about
 from ..models import Event
 from ..operations import permissions
 from ..providers.confirmed import read_sent
 from ..providers.escaping import escape_cell
+from ..providers.personal import list_known, show_about
 from ..providers.redaction import redact
 
 COLUMNS = (
     *("received_at", "provider", "provider_event_id", "type", "status", "order_id"),
     *("payment_id", "attempts"),
 )
+# What is written down of a download.
+WHOLE = "Downloaded the whole payload."
+REDACTED = "Downloaded the redacted payload."
 # How many events are read at once: with their bodies, for the amounts.
 BATCH = 100
 
@@ -45,8 +48,8 @@ class DownloadsMixin:
 
     download_events.short_description = _("Download the selected events as CSV")
 
-    def download(self, request: HttpRequest, event: Event) -> JsonResponse:
-        """Return an event for a ticket, without what is personal.
+    def download(self, request: HttpRequest, event: Event, is_whole: bool) -> JsonResponse:
+        """Return an event for a ticket, without what is personal unless the whole is asked for.
 
         Its payload is there for those who may see it, and that is written down.
         """
@@ -56,10 +59,10 @@ class DownloadsMixin:
         found = {name: getattr(event, name) for name in COLUMNS}
         found.update(money=self.shown_money(event), error=self.whole_error(event))
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
-            self.record_look(request, event.pk)
-            known = [event.order_id, event.payment_id, event.provider_event_id]
+            self.record_look(request, event.pk, WHOLE if is_whole else REDACTED)
             with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
-                found["payload"] = redact(read_sent(event), known)
+                payload = read_sent(event)
+                found["payload"] = payload if is_whole else redact(payload, list_known(event))
         answer = JsonResponse(found, json_dumps_params={"indent": 2})
         answer["Content-Disposition"] = f'attachment; filename="event-{event.pk}.json"'
         return answer

@@ -23,7 +23,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import history
-from ..history.timeline import find_moment, read_order_timeline, read_timeline, show_about
+from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
 from ..monitoring.labels import find_label, name_all
 from ..monitoring.overview import UNFINISHED
@@ -33,6 +33,7 @@ from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
 from ..providers.loading import find_loading_problem
+from ..providers.personal import list_known, prepare, show_about
 from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
 from ..providers.subject import find_dashboard, read_other_ids
 from .actions import OperationsMixin
@@ -50,11 +51,6 @@ ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admi
 
 MAX_ERROR = 100
 MOMENT = "Y-m-d H:i:s T"
-
-
-def list_known(event):
-    """Return what an event's page shows of it in any case."""
-    return [event.order_id, event.payment_id, event.provider_event_id]
 
 
 def show_json(payload, event):
@@ -227,7 +223,10 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             return self.show(request, "overview", gettext("Overview"), **context)
         if "causes" in request.GET and may_view(request):
             return self.causes_view(request)
-        return super().changelist_view(request, extra_context)
+        answer = super().changelist_view(request, extra_context)
+        shown = getattr(answer, "context_data", {}).get("cl")
+        prepare(event for event in (shown.result_list if shown else ()) if event.error)
+        return answer
 
     def age(self, event):
         """Return how long ago the event was received."""
@@ -330,13 +329,14 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         if "payload" in request.GET and permissions.may(request.user, permissions.VIEW_PAYLOAD):
             self.record_look(request, object_id)
         if "json" in request.GET and self.get_object(request, object_id) is not None:
-            return self.download(request, self.get_object(request, object_id))
+            is_whole = request.GET["json"] == "whole"
+            return self.download(request, self.get_object(request, object_id), is_whole)
         buttons = {"show_save": False, "show_save_and_continue": False}
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
 
-    def record_look(self, request, object_id):
-        """Write down who looks at an event's payload."""
+    def record_look(self, request, object_id, message="Looked at the payload."):
+        """Write down who looks at an event's payload, or downloads it."""
         event = self.get_object(request, object_id)
         if event is None:
             return
@@ -346,14 +346,17 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             object_id=str(event.pk),
             object_repr=str(event)[:200],
             action_flag=CHANGE,
-            change_message="Looked at the payload.",
+            change_message=message,
         )
         history.write_audit("looked at payload", str(event), request.user.get_username())
 
     def payload_link(self, event):
-        """Return the link that shows the payload."""
-        text = gettext("Show the payload. It is recorded who looks at it.")
-        return format_html('<a href="?payload=1">{}</a>', text)
+        """Return the links that show the payload, and that download all of it."""
+        links = [
+            ("?payload=1", gettext("Show the payload. It is recorded who looks at it.")),
+            ("?json=whole", gettext("Download it with what is personal. That is recorded, too.")),
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     payload_link.short_description = _("payload")
 

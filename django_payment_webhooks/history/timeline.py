@@ -11,8 +11,7 @@ from django.utils.translation import gettext
 from .. import history
 from ..conf import settings
 from ..models import Event
-from ..providers.escaping import reveal
-from ..providers.redaction import redact_text
+from ..providers.personal import prepare, show_about
 from ..providers.subject import find_related
 
 MAX_EVENTS = 50
@@ -32,12 +31,6 @@ class Step(NamedTuple):
     text: str = ""
     by: str = ""
     other: Event | None = None
-
-
-def show_about(event: Event, text: str) -> str:
-    """Return a text about an event for reading, without what is to be hidden."""
-    known = [event.order_id, event.payment_id, event.provider_event_id]
-    return reveal(redact_text(text, known))
 
 
 def find_moment(seconds: float) -> datetime:
@@ -61,6 +54,7 @@ def read_order_timeline(event: Event) -> list[Step]:
 
 def read_steps(events: Sequence[Event]) -> list[Step]:
     """Return the steps of some events: from the history, and from their rows."""
+    prepare(event for event in events if "body" in event.get_deferred_fields())
     entries: dict[int, list[Any]] = {event.pk: [] for event in events}
     for entry in history.read_entries(events, MAX_STEPS):
         entries[entry.event_id].append(entry)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ..models import Event
 from ..providers.escaping import escape, escape_cell
-from ..providers.redaction import redact_text
+from ..providers.personal import hide_personal
 from .filters import describe_status
 
 
@@ -51,14 +51,8 @@ def make_row(event: Event) -> dict[str, Any]:
         "money": describe_money(event),
         "event_id": event.provider_event_id,
         "cause": event.cause_key or "",
-        "error": redact_text(event.error, list_ids(event)),
+        "error": hide_personal(event, event.error),
     }
-
-
-def list_ids(event: Event) -> list[str]:
-    """Return the ids of an event: whatever they look like, they are not to be hidden."""
-    ids = (event.order_id, event.payment_id, event.provider_event_id)
-    return [name for name in ids if name]
 
 
 def write_moment(moment: datetime | None) -> str:

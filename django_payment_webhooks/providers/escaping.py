@@ -15,8 +15,15 @@ def reveal(text: str) -> str:
 
 
 def escape(value: object) -> str:
-    """Return a value as text without anything that could move the cursor of a terminal."""
-    return ascii(str(value))[1:-1]
+    """Return a value as text without anything that could move the cursor of a terminal.
+
+    What has been escaped before, such as the name of an event, stays as it is.
+    """
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    kept = (sign.isascii() and sign.isprintable() for sign in text)
+    return "".join(sign if keep else ascii(sign)[1:-1] for sign, keep in zip(text, kept))
 
 
 def escape_cell(value: object) -> str:

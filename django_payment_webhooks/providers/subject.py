@@ -144,7 +144,9 @@ def find_dashboard(event: Event) -> str:
 
 def list_accounts() -> list[str]:
     """Return the sources of ids: of a provider that can't be loaded, most likely its name."""
-    known = {provider.account for provider in list_providers()}
+    # What a BACKEND names need not be a provider: a system check says so, and a search goes on.
+    accounts = [getattr(provider, "account", None) for provider in list_providers()]
+    known = {account for account in accounts if isinstance(account, str)}
     return sorted(known | {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent()})
 
 

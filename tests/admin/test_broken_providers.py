@@ -71,3 +71,22 @@ def test_an_event_of_it_is_tried_again_until_the_settings_are_right(
     row = row_of(event)
     assert (row["status"], row["attempts"]) == (Event.RECEIVED, 24)
     assert row["error"].startswith("Provider timed can't be loaded: ")
+
+
+class Nothing:
+    """What is no provider at all."""
+
+    def __init__(self, **options):
+        pass
+
+
+def test_a_backend_that_makes_no_provider_does_not_stop_the_search(operator, settings):
+    event = EventFactory(provider_event_id="evt_1", order_id="A1")
+    backend = f"{__name__}.Nothing"
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        **settings.PAYMENT_WEBHOOKS_PROVIDERS,
+        "odd": {"BACKEND": backend, "SECRETS": ["a secret of the partner"]},
+    }
+    for term in ("evt_1", "A1", "pay_1"):
+        assert operator.get(LIST, {"q": term}).status_code == 200
+    assert event.provider_event_id in read(operator, LIST, q="evt_1")

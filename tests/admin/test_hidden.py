@@ -1,12 +1,17 @@
 """What a payload says of a person is not shown."""
 
-import pytest
+import re
 
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from django_payment_webhooks import history as door
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers.redaction import redact_difference
 
+from ..doubles import recorded_statements
 from ..factories import EventFactory
-from .browsing import page_of, read, read_payload
+from .browsing import LIST, page_of, read, read_payload
 
 
 def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
@@ -61,3 +66,56 @@ def test_a_conflict_on_an_events_page_shows_what_differs_and_nothing_of_a_person
     assert 'data.amount was "1.00", here it is "2.00"' in html
     assert "data.email differs [redacted]" in html
     assert "@example.com" not in html
+
+
+PERSON = {"holder": "Anna Schmidt", "phone": 4915112345678, "city": ["Ulm"], "note": "plain"}
+QUOTED = "PermanentFailure('no customer anna schmidt in Ulm, 4915112345678, but plain for A1')"
+
+
+@pytest.fixture
+def quoted(history, transactional_db):
+    """Return an event whose error and history quote what its payload has to hide, without names."""
+    event = EventFactory(status=Event.FAILED, due_at=None, error=QUOTED, data=PERSON, order_id="A1")
+    facts = {"event_id": event.pk, "at": event.received_at, "attempts": 1, "text": QUOTED}
+    door.find_rows("Entry").create(verb="failed", traceback=f"Line 1\nLine 2: {QUOTED}", **facts)
+    return event
+
+
+def test_a_value_that_an_error_quotes_without_its_name_is_hidden(reader, operator, quoted):
+    selected = {"action": "replay_events", "_selected_action": [quoted.pk], "index": 0}
+    csv = operator.post(LIST, {**selected, "action": "download_events"})
+    for text in (
+        read(reader, LIST),
+        read(reader, page_of(quoted)),
+        read(reader, page_of(quoted), json=1),
+        operator.post(LIST, selected).content.decode(),
+        b"".join(csv.streaming_content).decode(),
+    ):
+        assert "no customer [redacted] in [redacted], [redacted], but plain for A1" in text
+        for value in ("anna", "schmidt", "Ulm", "49151"):
+            assert value not in text
+    assert "Line 1\nLine 2: " in read(reader, page_of(quoted))
+
+
+def test_a_list_reads_the_bodies_of_its_errors_at_once_and_no_large_one(operator, monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.providers.personal.MAX_BODY", 500)
+    facts = {"status": Event.FAILED, "due_at": None, "error": "no customer Anna Schmidt"}
+    for number in range(3):
+        EventFactory(data={"holder": "Anna Schmidt", "number": number}, **facts)
+    EventFactory(data={"holder": "Anna Schmidt", "note": "x" * 500}, **facts)
+    with recorded_statements() as statements:
+        html = read(operator, LIST)
+    assert len([sql for sql in statements if re.search(r"\bbody\b", sql)]) == 1
+    assert "Anna" not in html
+    assert html.count("no customer [redacted]") == 3
+
+
+def test_the_whole_payload_can_be_downloaded_by_those_who_may_see_it(reader, operator, quoted):
+    assert read(operator, page_of(quoted), json=1).count("[redacted]") > 3
+    whole = operator.get(page_of(quoted), {"json": "whole"})
+    assert whole.json()["payload"]["data"]["holder"] == "Anna Schmidt"
+    verbs = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert verbs == ["Downloaded the redacted payload.", "Downloaded the whole payload."]
+    assert [record.verb for record in door.read_audit(9)] == ["looked at payload"] * 2
+    assert "payload" not in reader.get(page_of(quoted), {"json": "whole"}).json()
+    assert LogEntry.objects.count() == 2

@@ -170,5 +170,5 @@ def test_an_event_is_downloaded_for_a_ticket_without_what_is_personal(clerk, his
     User.objects.get().user_permissions.add(Permission.objects.get(codename="view_payload"))
     data = browser.get(page_of(event), {"json": 1}).json()["payload"]["data"]
     assert (data["note"], data["email"]) == ("in the payload", "[redacted]")
-    assert LogEntry.objects.get().get_change_message() == "Looked at the payload."
+    assert LogEntry.objects.get().get_change_message() == "Downloaded the redacted payload."
     assert log_in("stranger", is_staff=True).get(page_of(event), {"json": 1}).status_code == 403

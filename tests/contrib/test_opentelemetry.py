@@ -1,6 +1,7 @@
 """Traces: that of the request goes on in the worker, and both show which event they are about."""
 
 import json
+import logging
 import time
 from contextvars import copy_context
 from importlib import import_module
@@ -85,6 +86,12 @@ def only(found, start):
     """Return the one span whose name begins so."""
     (span,) = [span for span in found if span.name.startswith(start)]
     return span
+
+
+def test_a_worker_in_a_thread_leaves_the_loggers_of_the_tests_alone(order, caplog):
+    work()
+    logging.getLogger("django_payment_webhooks").warning("still heard")
+    assert "still heard" in caplog.text
 
 
 def test_the_trace_of_the_request_goes_on_in_the_worker(spans, order):

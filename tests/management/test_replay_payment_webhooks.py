@@ -309,7 +309,7 @@ def test_a_dry_run_explains_each_event_if_asked(settings):
     handle(settings, apply=lambda self, event: 1 / 0)
     event = failed(provider_event_id="evt_\x1b[2J\n1")
     first, second, third = run("--status", "failed", "--dry-run", verbosity=2).splitlines()
-    name = "charge.succeeded evt_\\\\x1b[2J\\\\n1"
+    name = "charge.succeeded evt_\\x1b[2J\\n1"
     assert first == f"{event.pk} {name}: retried. ZeroDivisionError('division by zero')"
     assert (second, third) == ("1 event in a dry run", "  retried: 1")
 

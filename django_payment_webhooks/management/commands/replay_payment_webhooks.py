@@ -14,6 +14,8 @@ from ...models import Event
 from ...operations.batches import Progress, iterate, pace
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
+from ...providers.escaping import escape
+from ...providers.personal import hide_personal
 from ...publisher import flush
 from ..filters import (
     RETRYING,
@@ -112,9 +114,9 @@ class Command(TerminalCommand):
             run = dry_run(event)
             outcomes[run.outcome] += 1
             if options["verbosity"] > 1 and not options["json"]:
-                line = f"{event.pk} {event}: {run.outcome}. {run.explanation}"
                 # Whatever the provider wrote, it is one line.
-                self.stdout.write(repr(line)[1:-1])
+                explanation = escape(hide_personal(event, run.explanation))
+                self.stdout.write(f"{event.pk} {event}: {run.outcome}. {explanation}")
         return {"outcomes": outcomes}
 
     def report(self, result: dict[str, Any], options: dict[str, Any]) -> None:

@@ -13,11 +13,12 @@ from ...conf import get_provider, settings
 from ...history.timeline import Step, find_moment, read_timeline
 from ...models import Event
 from ...providers.escaping import escape
+from ...providers.personal import hide_personal, list_known
 from ...providers.pruned import is_pruned
 from ...providers.redaction import redact, redact_text
 from ...providers.subject import find_by_order
 from ..filters import add_names, check_order, find_named, is_named
-from ..tables import describe_money, describe_status, list_ids, write_moment
+from ..tables import describe_money, describe_status, write_moment
 from ..terminal import TerminalCommand, add_by
 
 MAX_SHOWN = 20
@@ -102,9 +103,9 @@ def describe(event: Event, shows_payload: bool) -> dict[str, Any]:
         "due_at": write_moment(due),
         "finished_at": write_moment(event.finished_at),
         "cause": event.cause_key or "",
-        "error": redact_text(event.error, list_ids(event)),
+        "error": hide_personal(event, event.error),
         "timeline": [describe_step(step) for step in read_timeline(event)],
-        "traceback": redact_text(history.read_traceback(event)),
+        "traceback": hide_personal(event, history.read_traceback(event)),
         "payload": read_payload(event, shows_payload),
     }
 
@@ -125,7 +126,7 @@ def describe_step(step: Step) -> dict[str, str]:
     return {
         "at": write_moment(step.at),
         "verb": step.verb,
-        "text": redact_text(step.text, list_ids(step.event)),
+        "text": hide_personal(step.event, step.text),
         "by": step.by,
         "other": str(step.other or ""),
     }
@@ -136,10 +137,10 @@ def read_payload(event: Event, is_whole: bool) -> Any:
     if is_pruned(event.body):
         return "It was pruned."
     try:
-        return event.payload if is_whole else redact(event.payload, list_ids(event))
+        return event.payload if is_whole else redact(event.payload, list_known(event))
     except Exception:
         text = bytes(event.body[:MAX_BODY]).decode("utf-8", "backslashreplace")
-        return text if is_whole else redact_text(text, list_ids(event))
+        return text if is_whole else redact_text(text, list_known(event))
 
 
 def write_text(facts: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,109 @@
+"""Texts about an event without what is personal: by its name, by its looks, or by its payload.
+
+An error can quote a value without its name: what the event's own payload has under a name that is
+to be hidden is hidden in them, too.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any, Iterable, Iterator, Sequence
+
+from django.db.models.functions import Length
+
+from ..models import Event
+from .confirmed import read_sent
+from .escaping import reveal
+from .redaction import REDACTED, is_hidden, redact_text
+
+# How many values are looked for in a text, and how short they are: of a shorter one that it is in
+# a text says nothing.
+MAX_VALUES = 200
+MIN_LETTERS = 3
+MIN_DIGITS = 4
+# Of a list of events, how large a body is read for this; of a larger one no text is shown.
+MAX_BODY = 65536
+TOO_LARGE = None
+
+
+def show_about(event: Event, text: str) -> str:
+    """Return a text about an event for reading, without what is to be hidden."""
+    return reveal(hide_personal(event, text))
+
+
+def hide_personal(event: Event, text: str) -> str:
+    """Return a text about an event without what is to be hidden."""
+    if not text:
+        return text
+    values = find_personal(event)
+    if values is TOO_LARGE:
+        return REDACTED
+    return redact_text(hide_each(text, values), list_known(event))
+
+
+def list_known(event: Event) -> list[str]:
+    """Return the ids of an event: whatever they look like, they are not to be hidden."""
+    ids = (event.order_id, event.payment_id, event.provider_event_id)
+    return [name for name in ids if name]
+
+
+def hide_each(text: str, values: Sequence[str]) -> str:
+    """Return a text without some values, wherever they stand as words of their own."""
+    if not values:
+        return text
+    found = "|".join(re.escape(value) for value in values)
+    return re.sub(rf"(?<!\w)(?:{found})(?!\w)", REDACTED, text, flags=re.IGNORECASE)
+
+
+# ---- the values
+
+
+def find_personal(event: Event) -> list[str] | None:
+    """Return what an event's payload has to hide, the longest first. They are read once."""
+    if "personal" not in event.__dict__:
+        event.__dict__["personal"] = read_personal(event)
+    found: list[str] | None = event.__dict__["personal"]
+    return found
+
+
+def read_personal(event: Event) -> list[str]:
+    """Read what an event's payload has to hide, as it was sent and as it was confirmed."""
+    found: set[str] = set()
+    for read in (read_sent, read_payload):
+        # It can't be parsed, is pruned, or its provider can't be loaded.
+        with suppress(Exception):
+            found.update(walk(read(event), ()))
+    return sorted(found - set(list_known(event)), key=len, reverse=True)[:MAX_VALUES]
+
+
+def read_payload(event: Event) -> Any:
+    """Return what an event says."""
+    return event.payload
+
+
+def walk(value: Any, path: tuple[str, ...], hides: bool = False) -> Iterator[str]:
+    """Give the values of a payload that are to be hidden, and are long enough to be told."""
+    hides = hides or bool(path and is_hidden(path))
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from walk(inner, (*path, str(name)), hides)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from walk(inner, path, hides)
+    elif hides and value is not None and not isinstance(value, bool):
+        text = str(value).strip()
+        if len(text) >= (MIN_DIGITS if text.isdecimal() else MIN_LETTERS):
+            yield text
+
+
+def prepare(events: Iterable[Event]) -> None:
+    """Read with one query what the payloads of some events have to hide.
+
+    For a list, which reads no bodies: without it each text would read one.
+    """
+    wanted = {event.pk: event for event in events if "personal" not in event.__dict__}
+    sizes = Event.objects.filter(pk__in=list(wanted)).annotate(size=Length("body"))
+    small = sizes.filter(size__lte=MAX_BODY).in_bulk() if wanted else {}
+    for key, event in wanted.items():
+        event.__dict__["personal"] = read_personal(small[key]) if key in small else TOO_LARGE
