@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 from celery.signals import setup_logging
+from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.commands import flush
@@ -24,9 +25,10 @@ from . import VAR_DIR
 from .doubles import Effect, handle
 from .factories import EventFactory, OrderFactory, PayloadFactory, sign
 
-# A worker that runs in a thread of a test must leave the loggers alone: it would take the handlers
-# off, those of pytest among them, and no later test would find a record.
+# A worker that runs in a thread of a test must leave the loggers alone. Celery sets them up, and so
+# does Django, which Celery sets up once more: pytest's handlers would be gone.
 setup_logging.connect(lambda **_: None, weak=False)
+django_settings.LOGGING_CONFIG = None
 
 hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("tests")
