@@ -86,6 +86,7 @@ COUNTS = [
 # The settings that name a class which the core loads, and what it calls there.
 PLUGINS = {
     "PUBLISHER": ("publish", "flush"),
+    "TENANTS": ("current", "enter", "all"),
     "RETRY_POLICY": (
         *("run", "insert", "call", "call_guarded", "find_key", "record"),
         *("find_handler", "prepare", "is_ready", "has_had", "deliver"),

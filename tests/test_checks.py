@@ -765,6 +765,7 @@ class Recorder:
 
     publish = flush = run = insert = call = find_key = record = lambda self, *args: None
     call_guarded = find_handler = prepare = is_ready = has_had = deliver = run
+    current = enter = all = run
 
 
 class HalfAPlugin:
@@ -777,7 +778,7 @@ class HalfAPlugin:
 recorder = Recorder()
 
 
-@pytest.mark.parametrize("name", ["PUBLISHER", "RETRY_POLICY"])
+@pytest.mark.parametrize("name", ["PUBLISHER", "RETRY_POLICY", "TENANTS"])
 @pytest.mark.parametrize(
     "path",
     [
@@ -797,7 +798,7 @@ def test_e016_reports_a_plug_in_that_the_core_could_not_use(settings, name, path
     assert found() == ["E016"]
 
 
-@pytest.mark.parametrize("name", ["PUBLISHER", "RETRY_POLICY"])
+@pytest.mark.parametrize("name", ["PUBLISHER", "RETRY_POLICY", "TENANTS"])
 def test_a_plug_in_of_the_projects_own_is_nothing_to_complain_of(settings, name):
     setattr(settings, "PAYMENT_WEBHOOKS_" + name, "tests.test_checks.Recorder")
     assert found() == []

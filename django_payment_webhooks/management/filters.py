@@ -22,6 +22,7 @@ from ..models import Event, digest
 from ..monitoring.causes import UNFINISHED, read_cause
 from ..providers.escaping import escape
 from ..providers.subject import find_by_order, find_by_payment, list_providers
+from .terminal import mix_words
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
 # What an event is beside its status if an attempt at it has failed, and the next is to come.
@@ -46,6 +47,7 @@ class Choice(NamedTuple):
 
 def add_names(parser: Any) -> None:
     """Add the arguments that name single events."""
+    mix_words(parser)
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="an event, by the id that its provider gave it")
     text = "an event, by its primary key; may be repeated"

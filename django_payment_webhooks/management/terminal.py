@@ -88,6 +88,12 @@ def add_no_input(parser: Any) -> None:
     parser.add_argument("--no-input", action="store_false", dest="interactive", help=text)
 
 
+def mix_words(parser: Any) -> None:
+    """Let the words of a command stand before, between and after its options."""
+    # Otherwise argparse takes those before the first option, and refuses the rest.
+    vars(parser).update(parse_args=parser.parse_intermixed_args)
+
+
 def add_by(parser: Any, deed: str) -> None:
     """Add the options that say who does it and why. ``deed`` is such as "replays them"."""
     user = find_user()

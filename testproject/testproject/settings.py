@@ -127,7 +127,7 @@ if CELERY_BROKER_URL.startswith("filesystem"):
     CONTROL_DIR = os.path.join(VAR_DIR, "control")
     for folder in (QUEUE_DIR, CONTROL_DIR):
         os.makedirs(folder, exist_ok=True)
-    CELERY_BROKER_TRANSPORT = "testproject.broker.Transport"
+    CELERY_BROKER_TRANSPORT = "django_payment_webhooks.contrib.folders.Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": QUEUE_DIR,
         "data_folder_out": QUEUE_DIR,

@@ -26,7 +26,7 @@ from ...providers.sending import (
     sign_webhook,
 )
 from ...providers.signatures import fingerprint, number_keys
-from ..terminal import TerminalCommand, add_no_input
+from ..terminal import TerminalCommand, add_no_input, mix_words
 
 HINTS = {
     401: "The other side has another secret, or something changes the body: there, run"
@@ -57,6 +57,7 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser):
         """Add the options."""
+        mix_words(parser)
         parser.add_argument(
             "words",
             nargs="*",
@@ -122,7 +123,7 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--key", type=int, default=1, metavar="NUMBER", help="which of the secrets signs [1]"
         )
-        parser.add_argument("--forge", action="store_true", help="sign with a key that nobody has")
+        parser.add_argument("--forge", action="store_true", help="sign with a wrong key")
         parser.add_argument(
             "--stale",
             type=int,

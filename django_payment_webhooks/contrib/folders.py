@@ -1,8 +1,14 @@
-"""The embedded broker: a folder with a file for each message. For one worker, in development."""
+"""A broker that is two folders, with a file for each message. For one worker, in development.
+
+``CELERY_BROKER_TRANSPORT = "django_payment_webhooks.contrib.folders.Transport"``
+"""
+
+from __future__ import annotations
 
 import os
 import time
 import uuid
+from typing import Any
 
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
@@ -15,7 +21,7 @@ class Channel(filesystem.Channel):
     finds nothing in it, and ends.
     """
 
-    def _put(self, queue, payload, **kwargs):
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
         """Write a message under a name that the worker does not look for, then give it its name."""
         moment = int(time.monotonic() * 1000)
         path = os.path.join(self.data_folder_out, f"{moment}_{uuid.uuid4()}.{queue}.")
