@@ -193,9 +193,10 @@ class Preset:
             *[f"    {handler}" for handler in handlers],
             "}",
         ]
-        more = "\n\nTake each line of a handler in once you have written its class."
+        more = "\n\nUncomment a handler once you have written its class."
         code = fence("python", "\n".join(lines))
-        return extras + code + (more if handlers[1:] else "")
+        start = "If you have not installed the app yet, {doc}`../tutorial` shows how.\n\n"
+        return start + extras + code + (more if handlers[1:] else "")
 
     def list_options(self):
         """Give the options that a host must set beside the preset, and those that it should."""
@@ -209,7 +210,7 @@ class Preset:
         if provider.needs_confirmation:
             yield f'"CONFIRM": "shop.payments.confirm_{self.name}",'
         if provider.test_mode:
-            yield '# "LIVE": False,  # for an installation that takes events of test mode alone'
+            yield '# "LIVE": False,  # in a test installation: it takes only events from test mode'
         if provider.addresses:
             yield "# How many of your own proxies are in front. Turns on the check of addresses."
             yield '# "TRUSTED_PROXIES": 1,'
@@ -262,8 +263,8 @@ class Preset:
             yield f"It sends from {networks}. Set `TRUSTED_PROXIES`, which can be 0, to check that."
         if provider.test_mode:
             yield (
-                f"An event is of test mode if {write_condition(provider.test_condition)}. It is"
-                " `ignored` then, unless the option `LIVE` says that tests count here."
+                f"An event is from test mode if {write_condition(provider.test_condition)}. It is"
+                " `ignored`, unless you set the option `LIVE` to `False`."
             )
         if provider.ping_methods:
             methods = " and ".join(f"`{each}`" for each in provider.ping_methods)
@@ -315,7 +316,10 @@ class Preset:
         more = "Add `--set amount=25.00` for another amount, or `--forge` for a forged signature."
         if self.provider.needs_confirmation:
             more = "The worker then calls your function, which must know what was sent."
-        text = f"With the settings above, a running server and a worker:\n\n{command}\n\n{more}"
+        text = (
+            f"With the settings above, a running server and a worker:\n\n{command}\n\n"
+            f"It posts to `http://127.0.0.1:8000`; add another URL if your server has one. {more}"
+        )
         if not self.is_played:
             text = (
                 f"{self.brand} signs with a private key, so no command can play it. Use its"

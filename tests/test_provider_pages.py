@@ -147,7 +147,7 @@ def test_a_page_says_what_is_special(name, pages):
     assert all(event in page for event in provider.events)
     assert ('"CONFIRM"' in find_block(page, "python")) == provider.needs_confirmation
     assert all(f"`{each}`" in page for each in provider.addresses)
-    assert ("An event is of test mode if" in page) == bool(provider.test_mode)
+    assert ("An event is from test mode if" in page) == bool(provider.test_mode)
     if provider.answer_body is not None:
         assert f"200 and `{provider.answer_body}`" in page
     if provider.signature_field:

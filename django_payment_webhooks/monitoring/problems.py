@@ -114,7 +114,7 @@ def find_configuration_errors() -> Iterator[str]:
 def find_other_problems(overview: Overview) -> Iterator[Problem]:
     """Give what somebody must look at in working hours."""
     # If its client is missing, that is said above.
-    if not overview.broker and not checks.check_broker_client(None):
+    if not overview.broker and has_broker_client():
         text = gettext("The broker can't be reached. What is due is enqueued once it is back.")
         yield Problem(text)
     if overview.conflicts:
@@ -141,6 +141,11 @@ def find_other_problems(overview: Overview) -> Iterator[Problem]:
         yield Problem(describe_missed(finding, len(overview.hours)))
     for hint in find_hints(overview):
         yield Problem(hint, about=Event.IGNORED)
+
+
+def has_broker_client() -> bool:
+    """Return whether the broker's client can be loaded. Without it, the broker can't be asked."""
+    return not checks.check_broker_client(None)
 
 
 def describe_conflicts(number: int) -> str:

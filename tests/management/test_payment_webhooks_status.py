@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_payment_webhooks.history.models import Rejection, Sweep
 from django_payment_webhooks.models import Event, EventManager
 from django_payment_webhooks.monitoring import overview
+from django_payment_webhooks.publisher import process
 
 from ..factories import EventFactory
 
@@ -104,6 +105,17 @@ def test_what_is_not_known_is_said(monkeypatch):
     assert code == 1
     assert "received            2+   " in printed
     assert "\nLast sweep: not recorded\nBroker: not reachable\n" in printed
+
+
+def test_a_broker_without_its_client_is_not_called_unreachable(monkeypatch):
+    def fail(*_, **__):
+        raise ImportError("No module named 'redis'")
+
+    monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
+    monkeypatch.setattr(type(process.app), "connection_for_write", fail)
+    code, printed = run()
+    assert code == 2
+    assert "\nBroker: its client can't be loaded\n" in printed
 
 
 def test_what_can_not_wait_comes_first_and_has_a_status_of_its_own(failed, stuck):

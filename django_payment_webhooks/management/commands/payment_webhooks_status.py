@@ -14,7 +14,7 @@ from django.db import Error
 from ... import history
 from ...monitoring.causes import FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
-from ...monitoring.problems import Problem, describe_peace, find_problems
+from ...monitoring.problems import Problem, describe_peace, find_problems, has_broker_client
 from ...monitoring.wording import describe_ago, describe_in, describe_time, show_number
 from ...providers.escaping import escape
 from ..terminal import TerminalCommand
@@ -152,7 +152,14 @@ def describe_hours(overview: Overview) -> Iterator[str]:
 def describe_machinery(overview: Overview) -> Iterator[str]:
     """Give the lines about what moves the events."""
     yield f"Last sweep: {describe_age(overview.sweeper, 'not recorded')}"
-    yield f"Broker: {'reachable' if overview.broker else 'not reachable'}"
+    yield f"Broker: {describe_broker(overview)}"
+
+
+def describe_broker(overview: Overview) -> str:
+    """Return whether the broker can be reached, or why that is not known."""
+    if overview.broker:
+        return "reachable"
+    return "not reachable" if has_broker_client() else "its client can't be loaded"
 
 
 def describe_age(seconds: float | None, never: str) -> str:
