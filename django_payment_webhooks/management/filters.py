@@ -20,7 +20,9 @@ from .. import history
 from ..conf import settings
 from ..models import Event, digest
 from ..monitoring.causes import UNFINISHED, read_cause
+from ..providers.causes import equalize
 from ..providers.escaping import escape
+from ..providers.redaction import redact_text
 from ..providers.subject import find_by_order, find_by_payment, list_providers
 from .terminal import mix_words
 
@@ -300,9 +302,18 @@ def check_error(text: str) -> None:
     if not errors or any(wanted in error.casefold() for error in errors):
         return
     near = [error for error in errors if is_like_a_part(wanted, error.casefold())]
-    shown = "".join(f"\n  {escape(error)[:MAX_SHOWN]}" for error in (near or errors)[:MAX_NAMED])
+    shown = "".join(f"\n  {text}" for text in show_errors(near or errors))
     title = "The nearest are" if near else "The newest are"
     raise CommandError(f"No event has an error with {text!a}. {title}:{shown}")
+
+
+def show_errors(errors: Sequence[str]) -> list[str]:
+    """Return some errors for a terminal, one of each cause, without what is personal."""
+    different: dict[str, str] = {}
+    for error in errors:
+        different.setdefault(equalize(error), error)
+    shown = list(different.values())[:MAX_NAMED]
+    return [escape(redact_text(error))[:MAX_SHOWN] for error in shown]
 
 
 def list_errors() -> list[str]:

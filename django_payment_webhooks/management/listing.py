@@ -12,7 +12,7 @@ from django.db import Error
 
 from ..operations.backfill.paging import RATE, Pace, Step
 from ..operations.backfill.periods import DELAY, Period, make_period
-from ..operations.backfill.sources import SourceError
+from ..operations.backfill.sources import NoSourceError, SourceError
 from ..operations.batches import Line
 from .filters import read_moment
 from .terminal import TerminalCommand
@@ -49,7 +49,7 @@ class ListCommand(TerminalCommand):
             period = make_period(options["since"], options["until"])
             pace = Pace(options["rate"], self.watch)
             code = self.work(period, pace, options)
-        except ValueError as error:
+        except (ValueError, NoSourceError) as error:
             self.fail(str(error))
         except SourceError as error:
             self.fail(f"{error} {self.advice}")

@@ -28,7 +28,13 @@ class TerminalCommand(BaseCommand):
     after_failure = "Check that it can be reached, and that migrate has been run."
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run from the command line. Whoever reads the output may stop reading it."""
+        """Run from the command line. Whoever reads the output may stop reading it.
+
+        What the terminal's encoding does not have is written out: a cron job's may be ASCII.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a test's need not be a file
+                stream.reconfigure(errors="backslashreplace")
         try:
             run_and_flush(super().run_from_argv, argv)
         except BrokenPipeError:

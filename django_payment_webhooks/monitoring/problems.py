@@ -71,8 +71,8 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
         text = gettext(
-            "No sweeper is running: the last sweep was {ago}. Until the next one no failed attempt "
-            "is retried."
+            "No sweeper is running, or sweeps wait behind a backlog of events: the last sweep was "
+            "{ago}. Until the next one no failed attempt is retried."
         )
         yield Problem(text.format(ago=describe_ago(overview.sweeper)))
     elif due.unswept_seconds > limit:
@@ -88,10 +88,12 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
 def describe_due(due: DueCount) -> str:
     """Return how many events wait for a worker, and for how long."""
     text = ngettext(
-        "{number} event is due, the oldest for {time}: no worker is processing events. Check that "
-        "workers are running, consume the right queue, and use this database.",
-        "{number} events are due, the oldest for {time}: no worker is processing events. Check "
-        "that workers are running, consume the right queue, and use this database.",
+        "{number} event is due, the oldest for {time}: no worker is processing events, or there "
+        "are too few. Check that workers are running, consume the right queue, and use this "
+        "database.",
+        "{number} events are due, the oldest for {time}: no worker is processing events, or there "
+        "are too few. Check that workers are running, consume the right queue, and use this "
+        "database.",
         due.number,
     )
     return text.format(number=show_number(due), time=describe_time(due.oldest_seconds))

@@ -50,6 +50,17 @@ def test_a_name_that_nothing_has_is_an_error_with_the_nearest_ones(args, error):
         run(*args)
 
 
+def test_the_errors_that_it_names_are_of_different_causes_and_without_what_is_personal():
+    for number in range(3):
+        error = f"no order A{number} for a{number}@example.org, card 4242424242424242"
+        EventFactory(status=Event.FAILED, due_at=None, enqueue_at=None, error=error)
+    with pytest.raises(CommandError) as raised:
+        run("--error", "something else")
+    text = str(raised.value)
+    assert text.count("for [redacted]") == 1
+    assert "no order A2 for [redacted], card [redacted]" in text
+
+
 @pytest.mark.parametrize(
     ("args", "given"),
     [

@@ -180,6 +180,7 @@ def test_arguments_that_make_no_sense_exit_with_2(listed, command, args, problem
     failed = Result(command, *args)
     assert failed.code == 2
     assert problem in failed.err
+    assert "Run the same command again" not in failed.err
     assert listed.asked == []
 
 

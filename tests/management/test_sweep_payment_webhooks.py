@@ -190,7 +190,9 @@ def test_it_takes_a_bounded_number_of_events_the_oldest_first(lost, published, s
     assert published() == [lost[1].pk]
 
 
-@pytest.mark.parametrize("args", [("--every", "often"), ("A1",)])
+@pytest.mark.parametrize(
+    "args", [("--every", "often"), ("--every", "0"), ("--every", "-5"), ("A1",)]
+)
 def test_arguments_that_it_does_not_have_are_refused(args):
     with pytest.raises(CommandError):
         sweep(*args)

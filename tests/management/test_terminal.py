@@ -26,6 +26,8 @@ class Command(TerminalCommand):
         sys.stdin.readline()
         for number in range(int(sys.argv[1])):
             self.stdout.write("x" * 1000)
+        for text in sys.argv[2:]:
+            self.stdout.write(text)
         sys.exit(2)
 
 
@@ -41,14 +43,14 @@ def start(tmp_path):
     for name in ("DJANGO_SETTINGS_MODULE", "PYTHONUNBUFFERED"):
         environ.pop(name, None)
 
-    def start(lines):
+    def start(lines, *texts, encoding="utf-8"):
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, lines],
+            [sys.executable, "-c", SCRIPT, lines, *texts],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=str(tmp_path),
-            env=environ,
+            env=dict(environ, PYTHONUTF8="1", PYTHONIOENCODING=encoding),
         )
         assert process.stdout.readline() == b"ready\n"
         return process
@@ -71,6 +73,11 @@ def test_its_exit_status_is_kept_if_all_is_read(start):
     process = start("3")
     printed, errors = process.communicate(timeout=30)
     assert (len(printed), errors, process.returncode) == (3 * 1001, b"", 2)
+
+
+def test_what_the_encoding_does_not_have_is_written_out(start):
+    process = start("0", "no order …", encoding="ascii")
+    assert process.communicate(timeout=30) == (b"no order \\u2026\n", b"")
 
 
 def test_ctrl_c_ends_it_without_a_traceback(start):

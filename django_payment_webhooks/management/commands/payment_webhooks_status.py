@@ -16,7 +16,7 @@ from ...monitoring.causes import FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
 from ...monitoring.problems import Problem, describe_peace, find_problems, has_broker_client
 from ...monitoring.wording import describe_ago, describe_in, describe_time, show_number
-from ...providers.escaping import escape
+from ...providers.escaping import reveal
 from ..terminal import TerminalCommand
 
 OK, WARNING, CRITICAL = range(3)
@@ -76,9 +76,9 @@ class Command(TerminalCommand):
                 self.stdout.write(line)
         for problem in problems:
             if problem.is_critical:
-                self.stdout.write(self.style.ERROR(f"CRITICAL: {problem.text}"))
+                self.stdout.write(self.style.ERROR(f"CRITICAL: {reveal(problem.text)}"))
             else:
-                self.stdout.write(self.style.WARNING(f"WARNING: {problem.text}"))
+                self.stdout.write(self.style.WARNING(f"WARNING: {reveal(problem.text)}"))
         if options["verbosity"] and not problems:
             peace = describe_peace(overview)
             text = "Nothing is critical." if options["only_critical"] else peace
@@ -131,7 +131,7 @@ def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
         failed = f"{show_number(cause.failed)} failed"
         retrying = f"{show_number(cause.retrying)} retrying"
         note = f" (acknowledged by {cause.record.acknowledged_by})" if cause.is_acknowledged else ""
-        yield f"{cause.key}: {failed}, {retrying}: {escape(cause.title)}{note}"
+        yield f"{cause.key}: {failed}, {retrying}: {reveal(cause.title)}{note}"
 
 
 def describe_hours(overview: Overview) -> Iterator[str]:

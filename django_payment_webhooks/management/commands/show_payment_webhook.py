@@ -56,7 +56,7 @@ class Command(TerminalCommand):
         found = [describe(event, options["payload"]) for event in events]
         if options["json"]:
             self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder))
-        else:
+        elif found:
             self.stdout.write("\n\n".join("\n".join(write_text(facts)) for facts in found))
         if missing:
             raise CommandError("\n".join(missing))

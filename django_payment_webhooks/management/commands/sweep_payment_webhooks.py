@@ -38,6 +38,8 @@ class Command(TerminalCommand):
         send = process_each if options["process"] else send_message
         verb = "processed" if options["process"] else "enqueued"
         interval = options["every"]
+        if interval is not None and not interval > 0:
+            raise CommandError("--every must be more than 0.")
         while True:
             try:
                 swept = sweep(send)

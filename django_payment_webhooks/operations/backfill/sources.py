@@ -26,6 +26,10 @@ class SourceError(Exception):
     """A provider's list can't be read. The message says why, and what to do."""
 
 
+class NoSourceError(SourceError):
+    """There is nothing to ask a provider by: nothing was begun."""
+
+
 class Page(NamedTuple):
     """A part of a provider's list.
 
@@ -94,11 +98,11 @@ def describe_class(source: Source) -> str:
 
 
 def get_source(provider: str) -> Source:
-    """Return the source of a provider. Raises ``SourceError`` if there is none."""
+    """Return the source of a provider. Raises ``NoSourceError`` if there is none."""
     check_provider(provider)
     path = settings.PAYMENT_WEBHOOKS_SOURCES.get(provider)
     if not path:
-        raise SourceError(
+        raise NoSourceError(
             f"There is no source for {provider}: name a class in PAYMENT_WEBHOOKS_SOURCES that "
             f"reads its lists."
         )
@@ -106,14 +110,14 @@ def get_source(provider: str) -> Source:
         source: Source = import_string(path)(provider)
     except Exception as error:
         text = f"The source of {provider}, {path}, can't be made: {describe(error)}."
-        raise SourceError(text) from error
+        raise NoSourceError(text) from error
     return source
 
 
 def check_provider(name: str) -> None:
-    """Raise ``SourceError``, with the names that come nearest, if there is no such provider."""
+    """Raise ``NoSourceError``, with the names that come nearest, if there is no such provider."""
     if name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         return
     near = difflib.get_close_matches(name, settings.PAYMENT_WEBHOOKS_PROVIDERS, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise SourceError(f"There is no provider {name!r} in PAYMENT_WEBHOOKS_PROVIDERS.{hint}")
+    raise NoSourceError(f"There is no provider {name!r} in PAYMENT_WEBHOOKS_PROVIDERS.{hint}")
