@@ -3,17 +3,17 @@
 Signature: https://docs.adyen.com/development-resources/webhooks/secure-webhooks ("Verify HMAC
 signatures") and Adyen/adyen-python-api-library b6f4979, ``Adyen/util.py``: each item has its own,
 over eight of its fields joined with colons, none of them escaped. Each item must verify. Events:
-https://docs.adyen.com/development-resources/webhooks/webhook-types. Sent again for up to 30 days:
-https://docs.adyen.com/development-resources/webhooks/troubleshoot. Currencies that Adyen counts in
-another way: https://docs.adyen.com/development-resources/currency-codes.
+https://docs.adyen.com/development-resources/webhooks/webhook-types. Resent for up to 30 days:
+https://docs.adyen.com/development-resources/webhooks/troubleshoot. Currencies that Adyen counts
+differently: https://docs.adyen.com/development-resources/currency-codes.
 
 A refused and an authorised try share their pspReference, and so do the stages of a dispute: an
-event is its reference, its code and its success. If you capture by hand, an ``AUTHORISATION`` pays
+event is its reference, its code and its success. If you capture manually, an ``AUTHORISATION`` pays
 nothing: set ``TYPES`` to those below without it. ``CANCEL_OR_REFUND`` says what it was in a field
 that is not signed. Whether a webhook is ``live`` is not signed, either, and not read: test and live
-have a key each. The end of a dispute names the payment, and the dispute as its beginning did,
-only if you switch on "Include the originalReference for CHARGEBACK_REVERSED events" in the settings
-of the webhook: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications.
+have a key each. The end of a dispute names the payment, and the dispute as its beginning did, only
+if you switch on "Include the originalReference for CHARGEBACK_REVERSED events" in the settings of
+the webhook: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications.
 """
 
 from .. import Provider

@@ -3,8 +3,8 @@
 Signature: https://www.airwallex.com/docs/developer-tools/webhooks/listen-for-webhook-events: the
 time in milliseconds and the body; the secret is used whole, with its ``whsec_``. Events:
 https://www.airwallex.com/docs/payments/reference/payments-webhooks. Networks:
-https://www.airwallex.com/docs/developer-tools/webhook-ip-addresses, read in November 2026. Sent
-again for about three days.
+https://www.airwallex.com/docs/developer-tools/webhook-ip-addresses, read in November 2026. Resent
+for about three days.
 
 Give your order's number as ``merchant_order_id``. Amounts are in major units. A refund is received,
 accepted, and settled in the end; older versions of the API say ``refund.succeeded`` for that:

@@ -2,9 +2,9 @@
 
 https://www.chargebee.com/docs/2.0/webhook_settings.html: what proves a webhook is the Basic
 authentication that you set for it. A secret is ``user:password``, or that in base64. It proves who
-sends, and nothing of what is sent: give an address with https alone. Events:
+sends, and nothing about what is sent: use https only. Events:
 https://apidocs.chargebee.com/docs/api/events. Seven more attempts, the last two days after the one
-before.
+before it.
 
 The order is the invoice. A payment is its transaction, which a refund names as
 ``refunded_txn_id``; amounts are in minor units.

@@ -2,10 +2,10 @@
 
 Signature: https://www.checkout.com/docs/developer-resources/webhooks/manage-webhooks: hex over the
 body. Events: https://www.checkout.com/docs/developer-resources/webhooks/webhook-event-types.
-Currencies that it counts in another way:
+Currencies that it counts differently:
 https://www.checkout.com/docs/payments/accept-payments/format-the-amount-value. Their networks
-change: https://checkout.com/docs/public/files/ip-lists/webhooks-live.txt. Sent again eight times in
-30 hours, and by hand.
+change: https://checkout.com/docs/public/files/ip-lists/webhooks-live.txt. Resent eight times in 30
+hours, and manually.
 
 A refund's event is about its payment: the refund is the action. Give your order's number as
 ``reference``. ``payment_approved`` is only authorized: nothing is paid until it is captured.

@@ -2,7 +2,7 @@
 
 Signature: https://docs.cdp.coinbase.com/commerce/api-architecture/webhooks-security and
 coinbase/coinbase-commerce-python 91af61a, ``tests/test_webhook.py``: hex over the body. Fields:
-https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-fields. Sent again for three days.
+https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-fields. Resent for three days.
 
 The id at the top is that of a delivery, and the attempts are counted beside it; the event is
 inside. Put ``order_id`` into the metadata of the charge. What an event says is the price of the

@@ -1,7 +1,7 @@
 """Creem.
 
 Signature: https://docs.creem.io/code/webhooks: hex over the body. The same page has the events and
-their objects, read in November 2026. Sent again four times within an hour, and by hand.
+their objects, read in November 2026. Resent four times within an hour, and manually.
 
 A payment is known by Creem's order, which refunds and disputes name. Give your order's number as
 ``request_id`` of the checkout, or put ``order_id`` into its metadata. What was paid is

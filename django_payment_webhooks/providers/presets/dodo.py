@@ -3,8 +3,8 @@
 Signature: https://docs.dodopayments.com/developer-resources/webhooks: Standard Webhooks as they
 are. Events:
 https://docs.dodopayments.com/developer-resources/webhooks/intents/webhook-events-guide, and their
-objects in dodopayments/dodopayments-python 373fd8c, ``src/dodopayments/types``. Sent again eight
-times within 28 hours, and by hand.
+objects in dodopayments/dodopayments-python 373fd8c, ``src/dodopayments/types``. Resent eight times
+within 28 hours, and manually.
 
 Put ``order_id`` into the metadata of the payment. Amounts are in minor units, that of a dispute as
 text.

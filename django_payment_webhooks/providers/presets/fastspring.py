@@ -2,8 +2,8 @@
 
 https://developer.fastspring.com/docs/message-security: an HMAC of the body, which is a list of
 events, with the secret of the webhook. Events: https://developer.fastspring.com/docs/ordercompleted
-and https://developer.fastspring.com/docs/returncreated. An automatic repetition keeps the id; one
-by hand has another, and its order is still paid once.
+and https://developer.fastspring.com/docs/returncreated. An automatic repetition keeps the id; a
+manual one has another, and its order is still paid once.
 
 Orders of the test mode come to the same address, and are not ``live``. Give your order's
 number as the tag ``order_id``; without it the order is FastSpring's own reference. A return names

@@ -3,12 +3,12 @@
 Signature: https://developer.flutterwave.com/docs/webhooks: base64 over the body; the secret is the
 "secret hash" that you choose in the dashboard. Some sites say hex, and some that the header is the
 secret itself; four of five public implementations say base64, read in November 2026. The body is
-that of the page's samples: ``webhook_id``, and a time in milliseconds. Sent again three times, if
-that is switched on.
+that of the page's samples: ``webhook_id``, and a time in milliseconds. Resent three times, if that
+is enabled.
 
 ``charge.completed`` says that a charge has ended, not how: that is its status. Put ``order_id``
-into the meta of the charge, or else its reference is the order; a refund finds it by the charge. A
-refund says no currency: if all your charges have the same, name it in ``FIELDS``, such as
+into the meta of the charge, or else its reference is the order; a refund finds the order by its
+charge. A refund says no currency: if all your charges have the same, name it in ``FIELDS``, such as
 ``{"currency": [".currency", "=NGN"]}``.
 """
 

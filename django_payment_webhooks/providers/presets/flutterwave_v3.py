@@ -1,17 +1,17 @@
 """Flutterwave, the third version of its API.
 
 https://developer.flutterwave.com/v3.0/docs/webhooks: the header has the "secret hash" that you
-choose in the dashboard. It proves who sends, and nothing of the body, so choose a long one, and let
-nobody log it. They advise to ask for the transaction before you give value: ``CONFIRM`` can name
-your function, which calls https://developer.flutterwave.com/v3.0/reference/verify-transaction and
-returns ``{"event": ..., "data": ...}`` as the webhook has them. Sent again three times, if that is
-switched on.
+choose in the dashboard. It proves who sends, and nothing about the body, so choose a long one, and
+keep it out of logs. They advise to ask for the transaction before you give value: ``CONFIRM`` can
+name your function, which calls https://developer.flutterwave.com/v3.0/reference/verify-transaction
+and returns ``{"event": ..., "data": ...}`` as the webhook has them. Resent three times, if that is
+enabled.
 
 There is no id of an event: it is its name, its transaction and the status. ``charge.completed``
 says that a charge has ended, not how. Your order's number is ``tx_ref``. A refund says no currency:
 if all your charges have the same, name it in ``FIELDS``, such as
 ``{"currency": [".currency", "=NGN"]}``. Its status can be followed by how it was paid, as
-``completed-momo``; some say that ``completed`` alone may still have to be paid out.
+``completed-momo``; some say that plain ``completed`` may still have to be paid out.
 """
 
 from .. import Provider

@@ -1,12 +1,13 @@
 """GoCardless.
 
 Signature: https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks and
-gocardless/gocardless-pro-python d5c83f3, ``tests/webhooks_test.py``: hex over the body, and what is
-not genuine is answered with 498. Up to 250 events come at once, and all of them again if one is not
-taken. Events: https://developer.gocardless.com/api-reference/#events-event-types.
+gocardless/gocardless-pro-python d5c83f3, ``tests/webhooks_test.py``: hex over the body, and a
+webhook that is not genuine is answered with 498. Up to 250 events come at once, and all of them are
+resent if one is not accepted. Events:
+https://developer.gocardless.com/api-reference/#events-event-types.
 
-An event says nothing of money, and a refund's event nothing of its payment. So ``CONFIRM`` names
-your function: it fetches the object,
+An event says nothing about money, and a refund's event nothing about its payment. So ``CONFIRM``
+names your function: it fetches the object,
 https://developer.gocardless.com/api-reference/#payments-get-a-single-payment or
 https://developer.gocardless.com/api-reference/#refunds-get-a-single-refund, and returns
 ``{**event.payload, "payment": ...}`` or ``{**event.payload, "refund": ...}`` with it. Put

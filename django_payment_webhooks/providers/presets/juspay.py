@@ -3,7 +3,7 @@
 https://juspay.io/resources-global/docs/common-resources/webhooks and
 ``webhook-events-and-sample-payloads`` beside it: what proves a webhook is the Basic authentication
 that you set for it. A secret is ``user:password``, or that in base64. It proves who sends, and
-nothing of what is sent: give an address with https alone.
+nothing about what is sent: use https only.
 
 The whole order is in the event, as it is then. ``ORDER_SUCCEEDED`` must have the status
 ``CHARGED``. A refund's event has all refunds of the order, and does not say which it is about: the

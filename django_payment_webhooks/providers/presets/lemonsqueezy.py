@@ -2,8 +2,8 @@
 
 Signature: https://docs.lemonsqueezy.com/help/webhooks/signing-requests: hex over the body. You
 choose the secret, of 6 to 40 characters there; here it has 16 or more. Events:
-https://docs.lemonsqueezy.com/help/webhooks/event-types. Sent again three times within three
-minutes, and by hand. Lemon Squeezy is the merchant of record, and passes no disputes on.
+https://docs.lemonsqueezy.com/help/webhooks/event-types. Resent three times within three minutes,
+and manually. Lemon Squeezy is the merchant of record, and passes no disputes on.
 
 There is no id of an event, and the header with its name is not signed: an event is its name, its
 object and the time of its last change. Orders and invoices of subscriptions are numbered apart, so

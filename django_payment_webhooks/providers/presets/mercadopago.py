@@ -4,8 +4,8 @@ https://www.mercadopago.com.ar/developers/en/docs/your-integrations/notification
 mercadopago/sdk-nodejs 4339894, ``src/utils/webhook``: an HMAC of ``data.id`` of the address, of the
 header ``x-request-id``, and of a time, each left out if it is missing. The documentation has the id
 in lower case, and the SDKs have it as it came (https://github.com/mercadopago/sdk-python/pull/118):
-either is accepted. Sent again every 15 minutes until the answer is 200 or 201. The time is
-documented in milliseconds, and sent in seconds, too: it is not compared with now.
+either is accepted. Resent every 15 minutes until the answer is 200 or 201. The time is documented
+in milliseconds, and sent in seconds, too: it is not compared with now.
 
 The body is not signed at all. So nothing in it is believed: ``CONFIRM`` names your function, which
 fetches what ``event.payment_id`` is, a payment (https://api.mercadopago.com/v1/payments/ and the

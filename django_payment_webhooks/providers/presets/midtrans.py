@@ -3,16 +3,16 @@
 https://docs.midtrans.com/docs/https-notification-webhooks and Midtrans/midtrans-nodejs-client
 dc13b08, ``examples/expressApp``: ``signature_key`` is the SHA-512 of the order, the status code,
 the amount as it is written, and the server key. States:
-https://docs.midtrans.com/docs/transaction-status-cycle. Sent again some five times; no redirect is
+https://docs.midtrans.com/docs/transaction-status-cycle. Resent about five times; no redirect is
 followed.
 
-What is signed does not say whether money moved: neither ``transaction_status`` nor
-``fraud_status`` is in it, and the codes of a payment and of its cancellation are both 200. So
-``CONFIRM`` names your function, which gets the status of ``event.order_id``
+What is signed does not say whether money moved: neither ``transaction_status`` nor ``fraud_status``
+is in it, and the codes of a payment and of its cancellation are both 200. So ``CONFIRM`` names your
+function, which gets the status of ``event.order_id``
 (https://docs.midtrans.com/reference/get-transaction-status) and returns it as it is: it has the
 form of a notification. A captured card pays only if fraud is ruled out. Times are those of Jakarta;
 where no currency is said, it is IDR. An event is a transaction in a state; partial refunds share
-it, and are apart by the key of the latest, and by what was given back.
+it, and are distinguished by the key of the latest, and by what was given back.
 """
 
 from .. import Provider

@@ -1,10 +1,10 @@
 """Mollie: the webhooks of the older kind, which prove nothing and say only an id.
 
-https://docs.mollie.com/reference/webhooks: "look at the payment of this id". Sent again about ten
-times within 26 hours. ``CONFIRM`` names your function, which fetches the payment of
-``event.payment_id`` (https://docs.mollie.com/reference/get-payment) and returns it as Mollie
-writes it: what it says is the event. Every delivery is an event of its own, because the next one,
-with the same id, can say something else by then; an order is still paid once.
+https://docs.mollie.com/reference/webhooks: "look at the payment of this id". Resent about ten times
+within 26 hours. ``CONFIRM`` names your function, which fetches the payment of ``event.payment_id``
+(https://docs.mollie.com/reference/get-payment) and returns it as Mollie writes it: what it says is
+the event. Every delivery is an event of its own, because the next one, with the same id, can say
+something else by then; an order is still paid once.
 
 A refund or a chargeback calls the address, too, with the payment, which is ``paid`` as before: that
 event ends as a duplicate. To see them, use the webhooks of the preset ``mollie``.

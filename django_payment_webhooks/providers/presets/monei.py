@@ -6,8 +6,8 @@ the API's key. The payment and its states: https://docs.monei.net/docs/payments-
 ``callbackUrl`` of a payment gets the payment itself, and a webhook gets it as ``object``: both are
 read.
 
-No event has an id of its own in both, so it is the payment, its state, and what was given back so
-far. Put your order's number into ``orderId``. Amounts are in minor units, times in Unix seconds.
+No event has an id of its own in both, so it is the payment, its state, and what has been refunded
+so far. Put your order's number into ``orderId``. Amounts are in minor units, times in Unix seconds.
 """
 
 from .. import Provider

@@ -2,8 +2,8 @@
 
 Signature: https://docs.withorb.com/guides/integrations-and-exports/webhooks and orbcorp/orb-python
 a9e3592, ``tests/api_resources/test_webhooks.py``: hex over the version, the time, which has no zone
-and is in UTC, and the body; several are apart by spaces. Events are on the same page. Amounts are
-in major units.
+and is in UTC, and the body; several are distinguished by spaces. Events are on the same page.
+Amounts are in major units.
 
 An invoice is the payment here. Put ``order_id`` into its metadata, or else its number is the order.
 """

@@ -4,9 +4,9 @@ Signature: https://developer.paddle.com/webhooks/signature-verification and
 PaddleHQ/paddle-python-sdk 48c8cc0, ``tests/Unit/Notification/test_Verifier.py``. Paddle's SDKs
 tolerate 5 seconds, and so does this: keep the clock right, or set ``TOLERANCE``. Events:
 https://developer.paddle.com/webhooks/transactions/transaction-completed and
-https://developer.paddle.com/webhooks/adjustments/adjustment-created. Sent again 60 times in three
-days, and by hand: https://developer.paddle.com/webhooks/respond-to-webhooks, which has the
-addresses, too.
+https://developer.paddle.com/webhooks/adjustments/adjustment-created. Resent 60 times in three days,
+and manually: https://developer.paddle.com/webhooks/respond-to-webhooks, which has the addresses,
+too.
 
 Put ``order_id`` into the custom data of the transaction. An adjustment names only its transaction,
 and is a refund, a credit or a chargeback by its action; a refund counts once Paddle has approved

@@ -1,13 +1,13 @@
 """Pagar.me, version 4 of its API.
 
 https://docs.pagar.me/v4/docs/gerenciando-postbacks and pagarme/pagarme-python df95f0e,
-``tests/postback_test.py``: an HMAC-SHA1 of the form, with the API's key. Sent again for 25 hours,
-and by hand at any time. Version 5 signs nothing: it has the Basic authentication of the webhook, as
+``tests/postback_test.py``: an HMAC-SHA1 of the form, with the API's key. Resent for 25 hours, and
+manually at any time. Version 5 signs nothing: it has the Basic authentication of the webhook, as
 Chargebee has.
 
 A postback has no id: it is its object and the change of its state. Only ``current_status`` counts;
-``desired_status`` is a wish. Amounts are in centavos of BRL, and of a refund the whole of what was
-given back so far. The order is ``order_id`` in the metadata, or the ``reference_key``.
+``desired_status`` is a wish. Amounts are in centavos of BRL, and of a refund the whole of what has
+been refunded so far. The order is ``order_id`` in the metadata, or the ``reference_key``.
 """
 
 from .. import Provider

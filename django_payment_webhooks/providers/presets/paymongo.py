@@ -4,12 +4,12 @@ https://developers.paymongo.com/docs/creating-webhook and
 https://developers.paymongo.com/docs/securing-webhook: an HMAC of the time and the body with the
 webhook's ``whsk_`` secret, as ``li`` for live and ``te`` for test. This preset reads ``li`` alone,
 so that nothing in test mode pays an order; for tests there is the preset ``paymongo_test``. Events:
-https://developers.paymongo.com/docs/developer-tools-webhooks-events. Sent again twelve times within
-three hours; after three such failures the webhook is switched off.
+https://developers.paymongo.com/docs/developer-tools-webhooks-events. Resent twelve times within
+three hours; after three such failures the webhook is disabled.
 
 The resource of an event is a payment, a refund, or a checkout session with payments. Put
-``order_id`` into its metadata; a description is a text for people, and not read.
-``payment.refunded`` has the payment, and says not which refund: it keeps its name, and
+``order_id`` into its metadata; a description is meant for people, and is not read.
+``payment.refunded`` has the payment, but does not say which refund: it keeps its name, and
 ``payment.refund.updated`` is read.
 """
 

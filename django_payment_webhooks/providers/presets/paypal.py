@@ -4,8 +4,8 @@ Signature: https://developer.paypal.com/api/rest/webhooks/rest/#link-selfverific
 with SHA-256 over the id and the time of the transmission, the id of your webhook and the CRC-32 of
 the body. The certificate is where a header says, and must be PayPal's own. ``SECRETS`` are the ids
 of your webhooks, from the dashboard; they are no secrets. Needs ``[rsa]``. The simulator signs for
-everybody with the id ``WEBHOOK_ID``: never accept that. Events:
-https://developer.paypal.com/api/rest/webhooks/event-names/. Sent again for three days.
+everyone with the id ``WEBHOOK_ID``: never accept that. Events:
+https://developer.paypal.com/api/rest/webhooks/event-names/. Resent for three days.
 
 Give your order's number as ``invoice_id`` or ``custom_id`` of the purchase unit. A refund names its
 capture only in a link, a dispute in its list of transactions. Subscriptions are still paid by sales

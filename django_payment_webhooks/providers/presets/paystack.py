@@ -6,10 +6,10 @@ every three minutes at first, then each hour for 72 hours. Objects: PaystackOSS/
 94af513. Every currency is counted in hundredths, also the francs, which have none.
 
 There is no id of an event: it is its name, its object, and what it says of that. So two refunds of
-one amount and one payment can't be told apart while they have no reference. A refund's event has no
-time. A payment is known by its reference, as that is all that a refund names; the order is
-``order_id`` of the metadata, or else the reference. How a dispute ended is its resolution:
-``declined`` if yours prevailed.
+one amount and one payment can't be distinguished while they have no reference. A refund's event has
+no time. A payment is known by its reference, as that is all that a refund names; the order is
+``order_id`` of the metadata, or else the reference. A dispute's resolution says how it ended:
+``declined`` if you won.
 """
 
 from .. import Provider

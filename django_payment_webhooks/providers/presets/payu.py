@@ -3,8 +3,8 @@
 https://developers.payu.com/europe/docs/payment-flows/lifecycle/ and PayU-EMEA/openpayu_php 7628e2d,
 ``lib/OpenPayU/Util.php``: a digest of the body with the *second key* after it. The header names the
 digest; here it is what ``DIGEST`` says, which is PayU's own first choice, MD5, and never what a
-header asks for. Ask PayU for SHA-256, and set ``{"DIGEST": "sha256"}``. Sent again up to twenty
-times within three days. Addresses, of the sandbox as well: the same page.
+header asks for. Ask PayU for SHA-256, and set ``{"DIGEST": "sha256"}``. Resent up to twenty times
+within three days. Addresses, also of the sandbox: the same page.
 
 An event is an order of PayU in a state, or a refund in one. ``COMPLETED`` alone is money;
 ``WAITING_FOR_CONFIRMATION`` is a hold. Amounts are in the hundredth part, as text. Your order is

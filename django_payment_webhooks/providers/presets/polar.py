@@ -4,8 +4,8 @@ Signature: https://polar.sh/docs/integrate/webhooks/delivery and polar-sdk 1.0.2
 ``polar/webhooks.py``: Standard Webhooks. Of a secret that was made before 8 September 2026 the key
 is the text as it is shown, of a later one what it decodes to
 (https://github.com/polarsource/polar/pull/14117): either is accepted. Events:
-https://polar.sh/docs/api-reference/webhooks/order.paid and their models in the same SDK. Sent again
-ten times; the endpoint is switched off after ten failures in a row.
+https://polar.sh/docs/api-reference/webhooks/order.paid and their models in the same SDK. Resent ten
+times; the endpoint is disabled after ten failures in a row.
 
 An order of Polar is the payment here. Put ``order_id`` into the metadata of the checkout, which
 become those of the order. The amount of a refund is without its tax, which is in ``tax_amount``.

@@ -5,11 +5,11 @@ your access key, the secret and the body, as the base64 of a hex. ``URL`` is the
 it is in their portal, and ``ACCESS_KEY`` the access key, which does not come along. Events:
 https://docs.rapyd.net/en/payment-completed-webhook.html,
 https://docs.rapyd.net/en/refund-webhooks.html and
-https://docs.rapyd.net/en/dispute-updated-webhook.html. They can be sent again by hand at any time,
-with the time of the first: so the time of signing is not compared with the present.
+https://docs.rapyd.net/en/dispute-updated-webhook.html. They can be resent manually at any time,
+with the time of the first: so the signing time is not compared with the present.
 
-An event is known by its ``wh_`` number, which some have as ``token`` beside another id; these have
-no time but that of signing. Give your order's number as ``merchant_reference_id`` or ``order_id``
+An event is known by its ``wh_`` number, which some carry as ``token`` beside another id; these have
+no time but the signing time. Give your order's number as ``merchant_reference_id`` or ``order_id``
 of the metadata. The ``merchant_reference_id`` of a refund is its own, and no order.
 """
 

@@ -2,13 +2,14 @@
 
 Signature: https://razorpay.com/docs/webhooks/validate-test/ and razorpay/razorpay-python,
 ``razorpay/utility/utility.py``; the secret is that of the webhook, not of the API. Events:
-https://razorpay.com/docs/webhooks/payloads/ and razorpay/markdown-docs ab3bda5, ``webhooks/``. Sent
-again for 24 hours, then the webhook is switched off.
+https://razorpay.com/docs/webhooks/payloads/ and razorpay/markdown-docs ab3bda5, ``webhooks/``.
+Resent for 24 hours, then the webhook is disabled.
 
-Their id of an event comes in the header ``x-razorpay-event-id``, which is not signed: whoever has
-seen a webhook could send it again as another. So an event is what its signed body says: its type,
+Their id of an event comes in the header ``x-razorpay-event-id``, which is not signed: anyone who
+has seen a webhook could resend it as another. So an event is what its signed body says: its type,
 its objects and its time. Put ``order_id`` into the notes of the payment. A payment that was never
-captured goes back by itself (https://razorpay.com/docs/webhooks/refunds), and is no refund here.
+captured is returned automatically (https://razorpay.com/docs/webhooks/refunds), and is no refund
+here.
 """
 
 from .. import Provider

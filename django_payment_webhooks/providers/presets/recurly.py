@@ -3,7 +3,7 @@
 https://docs.recurly.com/recurly-subscriptions/docs/webhooks: ``recurly-signature`` has the time in
 milliseconds, and after it one or several HMACs of the time and the body. Webhooks in XML are not
 signed. Events: ``charge-invoice-notifications`` and ``payment-notifications`` beside that page. Ten
-more attempts, within seven days.
+more attempts within seven days.
 
 A webhook says an id and what became of it, and neither sum nor order. So ``CONFIRM`` names your
 function, which fetches the invoice or the transaction of ``event.payload["id"]`` and returns

@@ -3,7 +3,7 @@
 Signature: https://developer.revolut.com/docs/guides/accept-payments/tutorials/work-with-webhooks
 ("Verify the payload signature"): the time in milliseconds and the body. Events, and the addresses
 of both worlds: https://developer.revolut.com/docs/api/merchant/operations/webhook-webhook-event.
-Sent again three times, ten minutes apart.
+Resent three times, ten minutes apart.
 
 A webhook names the order of Revolut and yours, and no sum; and a refund is an order, too, which is
 completed like a payment. So ``CONFIRM`` names your function, which fetches the order of

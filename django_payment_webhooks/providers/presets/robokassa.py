@@ -9,8 +9,8 @@ is written, which can be with six decimals. The answer is ``OK`` and the number.
 ``ResultURL`` is called once money has come, and for nothing else: by POST or by GET, as the
 settings say. It says no time, and no currency, which is RUB; in Kazakhstan set ``FIELDS`` to
 ``{"currency": "=KZT"}``. An invoice is paid once: its number is the event, the order and the
-payment. Password 2 is chosen by you, so that one of 8 characters is accepted: take 20. A payment
-in test mode is signed with the password of the tests, which does not belong into ``SECRETS``.
+payment. You choose password 2, so one of 8 characters is accepted: use 20. A payment in test mode
+is signed with the password of the tests, which does not belong in ``SECRETS``.
 """
 
 from __future__ import annotations

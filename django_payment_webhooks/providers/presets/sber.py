@@ -7,11 +7,11 @@ verifies RSA with SHA-512, and needs ``[rsa]``; any other is the key of an HMAC-
 GET, or by POST, three times at most, 30 seconds apart.
 
 Turn on checksums, and let the bank's support add ``amount``, ``operationRefundedAmount`` and
-``currencyName``: by itself a callback says no sum, and its currency is taken to be RUB. ``amount``
-is always that of the order, so that a refund has none unless it says its own. What time it says is
-in no fixed form, and not read. ``approved`` is only a hold if you deposit by hand. ``reversed``
-keeps its name: it can undo a hold, or a payment of the same day. Several refunds of one order are
-apart by their sums, or by ``externalRefundId``.
+``currencyName``: without these a callback says no sum, and its currency is taken to be RUB.
+``amount`` is always that of the order, so that a refund has none unless it says its own. Its time
+has no fixed form, and is not read. ``approved`` is only a hold if you deposit manually.
+``reversed`` keeps its name: it can undo a hold, or a payment of the same day. Several refunds of
+one order are distinguished by their sums, or by ``externalRefundId``.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 Signature: https://shopify.dev/docs/apps/build/webhooks/subscribe/https and Shopify/shopify-api-js
 9dd9284, ``packages/shopify-api/lib/webhooks``: an HMAC of the body with the app's client secret.
 Objects: https://shopify.dev/docs/api/admin-rest/latest/resources/order, ``refund`` and ``dispute``.
-Sent again eight times within four hours, and then the subscription is deleted: so a body that
-can't be read is answered with 200, and kept.
+Resent eight times within four hours, and then the subscription is deleted: so a body that can't be
+read is answered with 200, and kept.
 
-No header is signed: neither the topic, nor the ids, nor the time. Whoever has seen the webhook of a
-new order could send it again as ``orders/paid``. So nothing is read of them, and the body says what
-it is: an order with its state, such as ``order.paid``, a dispute with its own, such as
+No header is signed: neither the topic, nor the ids, nor the time. Anyone who has seen the webhook
+of a new order could resend it as ``orders/paid``. So nothing is read of them, and the body says
+what it is: an order with its state, such as ``order.paid``, a dispute with its own, such as
 ``chargeback.won``, or a refund. The webhooks of one order in one state and second are one event.
 
 Shopify's id of the order is the payment, which refunds and disputes name; the order is

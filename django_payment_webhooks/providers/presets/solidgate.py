@@ -6,10 +6,9 @@ secret keys (``wh_sk_``); the public one comes in the header ``merchant``, and i
 attempts within 56 hours.
 
 ``solidgate-event-id`` and ``solidgate-event-type`` are not signed. An event is the order, its
-state, and its transaction; its type is the state of the order, whose number is yours.
-``settle_ok`` and ``approved`` are money, ``auth_ok`` is a hold. Whether an order of which a part
-went back stays ``settle_ok`` is not documented: its transaction says what it is. Amounts are in
-minor units.
+state, and its transaction; its type is the state of the order, whose number is yours. ``settle_ok``
+and ``approved`` are money, ``auth_ok`` is a hold. Whether an order that was partly refunded stays
+``settle_ok`` is not documented: its transaction says what it is. Amounts are in minor units.
 """
 
 from .. import Provider

@@ -4,8 +4,7 @@ Signature: https://developer.squareup.com/docs/webhooks/step3validate and square
 24302ba, ``tests/integration/test_webhooks_helper.py``: the address and the body. ``URL`` is the
 notification URL exactly as it was given to Square. Events:
 https://developer.squareup.com/reference/square/webhooks and square/connect-api-specification
-5733f66. Sent again for 24 hours, once for 72:
-https://developer.squareup.com/docs/webhooks/overview.
+5733f66. Resent for 24 hours, once for 72: https://developer.squareup.com/docs/webhooks/overview.
 
 A payment is updated for many reasons, before and after it is paid, and a refund begins as pending:
 what an event is depends on the status. Give your order's number as ``reference_id`` of the payment;

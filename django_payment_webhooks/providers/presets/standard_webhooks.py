@@ -2,7 +2,7 @@
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, b2fa7b8.
 The id and the time are in headers, and signed with the body; a secret is base64 after ``whsec_``.
-It says nothing of payments: the types and the fields are usual ones, for you to override.
+It says nothing about payments: the types and the fields are usual ones, for you to override.
 """
 
 from .. import Provider

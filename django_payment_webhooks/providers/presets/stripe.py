@@ -2,9 +2,9 @@
 
 Signature: https://docs.stripe.com/webhooks/signature and stripe-python 6c6e373,
 ``stripe/_webhook.py``; the secret is used whole, with its ``whsec_``. Events and their objects:
-https://docs.stripe.com/api/events/types. Sent again for three days, and by hand for 30:
+https://docs.stripe.com/api/events/types. Resent for three days, and manually for 30:
 https://docs.stripe.com/webhooks and https://docs.stripe.com/cli/events/resend. Currencies that
-Stripe counts in another way than ISO 4217: https://docs.stripe.com/currencies.
+Stripe counts differently than ISO 4217: https://docs.stripe.com/currencies.
 
 A payment is known by its payment intent, which its charge, refunds and disputes name; by its charge
 if it has none. Put ``order_id`` into the metadata of the payment intent: refunds and disputes find

@@ -1,9 +1,9 @@
 """Svix, which sends the webhooks of many others.
 
 Signature: https://docs.svix.com/receiving/verifying-payloads/how-manual: that of Standard Webhooks,
-with headers of its own names. Sent again for about 28 hours, and by hand:
-https://docs.svix.com/retries. What is in the body is up to whoever sends by Svix: override the
-types and the fields.
+with headers of its own names. Resent for about 28 hours, and manually:
+https://docs.svix.com/retries. What is in the body is up to the company that sends with Svix:
+override the types and the fields.
 """
 
 from .standard_webhooks import Preset as StandardWebhooks

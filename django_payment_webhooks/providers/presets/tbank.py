@@ -2,13 +2,13 @@
 
 The token of a notification: https://developer.tbank.ru/eacq/intro/developer/token and
 https://developer.tbank.ru/eacq/intro/developer/notification: SHA-256 of the values of the root,
-sorted by their names, with the terminal's password among them. Sent again each hour for 24 hours,
-then each day for a month, until the answer is ``OK``.
+sorted by their names, with the terminal's password among them. Resent each hour for 24 hours, then
+each day for a month, until the answer is ``OK``.
 
 A notification has no id and no time: an event is its payment, its status and its amount. So two
-partial refunds of one amount can't be told apart; ask the bank (GetState) if you make such. It is
-not documented whether the amount of a partial refund is that of the refund: try one.
-Passwords have 14 characters or more, of random letters, digits and signs, chosen by the bank.
+partial refunds of one amount can't be distinguished; ask the bank (GetState) if you make these. It
+is not documented whether the amount of a partial refund is that of the refund: try one. Passwords
+have 14 characters or more, of random letters, digits and signs, chosen by the bank.
 """
 
 from __future__ import annotations

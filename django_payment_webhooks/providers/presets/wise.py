@@ -3,7 +3,7 @@
 https://docs.wise.com/guides/developer/webhooks/event-handling: RSA with SHA-256 over the body. The
 public key of the production is in this module; for the sandbox set ``SECRETS`` to its own, which is
 on the same page. Needs ``[rsa]``. Both keys, and a signed webhook: transferwise/api-docs 4f9a383
-and transferwise/digital-signatures-examples c29c362. Sent again 25 times within two weeks.
+and transferwise/digital-signatures-examples c29c362. Resent 25 times within two weeks.
 
 Nothing here is a customer's charge: a transfer is money that you send, and the credit of a balance
 names no order. So types keep Wise's names. ``X-Delivery-Id`` is not signed, and each subscription

@@ -2,10 +2,10 @@
 
 https://woocommerce.com/document/webhooks/ and woocommerce/woocommerce 00e1bc4d,
 ``includes/class-wc-webhook.php``: an HMAC of the body with the webhook's secret. The order:
-https://woocommerce.github.io/woocommerce-rest-api-docs/#orders. Nothing is sent again, and after
-five failures in a row the webhook is switched off: so a body that can't be read, such as that of a
-deleted order, is answered with 200, and kept. When a webhook is made, ``webhook_id=7`` comes as a
-form that is not signed; the answer is 200, and nothing happens.
+https://woocommerce.github.io/woocommerce-rest-api-docs/#orders. Nothing is resent, and after five
+failures in a row the webhook is disabled: so a body that can't be read, such as that of a deleted
+order, is answered with 200, and kept. When a webhook is made, ``webhook_id=7`` comes as a form that
+is not signed; the answer is 200, and nothing happens.
 
 ``X-WC-Webhook-Delivery-ID`` is a hash of the webhook and the second: two orders of one second have
 the same. No header is signed. So an event is the order, its state, and when it was changed and

@@ -4,7 +4,7 @@ Signature: https://docs.connect.worldline-solutions.com/documentation/webhooks/ 
 Worldline-Global-Collect/connect-sdk-python3 e5dfdc8, ``tests/resources/webhooks``: base64 over the
 body; the header X-GCS-KeyId only says by which key. Events:
 https://docs.connect.worldline-solutions.com/documentation/webhooks/event-types/. An endpoint is
-verified by a GET with a value that is to be repeated.
+verified by a GET with a value that must be repeated.
 
 Amounts have two decimals, whatever the currency has (``AmountOfMoney`` in the same SDK). Give your
 order's number as ``merchantReference`` or ``merchantOrderId``; ``paymentReference`` is theirs. A

@@ -4,8 +4,8 @@ Signature: https://developer.worldpay.com/products/access/events: hex over the b
 of the key and of the digest; the secret is in hex. Seen in juspay/hyperswitch 0645f4a,
 ``crates/hyperswitch_connectors/src/connectors/worldpay.rs``, too. Events:
 https://docs.worldpay.com/access/products/events/openapi. Their networks:
-https://developer.worldpay.com/products/events, read in November 2026. Sent again for up to a week;
-what is not taken holds up what follows.
+https://developer.worldpay.com/products/events, read in November 2026. Resent for up to a week; an
+event that is not accepted holds up those that follow.
 
 Your ``transactionReference`` is all that the events of a payment have in common: it is the order
 and the payment. A payment counts when its settlement is asked for, as ``settled`` and ``refunded``

@@ -1,9 +1,9 @@
 """Xendit.
 
 https://docs.xendit.co/docs/handling-webhooks: each webhook has your *verification token* in
-``x-callback-token``. That proves who sends, and nothing of what is sent: whoever has seen one
-webhook can write any other, so give an address with https alone, and change the token when it
-leaks. Payments: https://docs.xendit.co/apidocs/payment-webhook-notification. Refunds:
+``x-callback-token``. That proves who sends, and nothing about what is sent: anyone who has seen one
+webhook can write any other, so use https only, and change the token when it leaks. Payments:
+https://docs.xendit.co/apidocs/payment-webhook-notification. Refunds:
 https://docs.xendit.co/apidocs/refund-webhook-notification. Six times within 24 hours.
 
 ``webhook-id`` is not in every webhook. So an event is its kind, its object and its state, and of a

@@ -5,7 +5,7 @@ came from one of their networks, or if the object says the same when it is fetch
 names your function, which fetches the payment or refund of ``event.payload["object"]["id"]`` and
 returns ``{"event": ..., "object": ...}`` as the webhook has them. Networks: the same page, and the
 SDK for Python, ``yookassa/domain/common/security_helper.py``; they are checked once
-``TRUSTED_PROXIES`` is set. Sent again for 24 hours.
+``TRUSTED_PROXIES`` is set. Resent for 24 hours.
 
 There is no id of an event: the same payment is in ``payment.waiting_for_capture`` and in
 ``payment.succeeded``. Put ``order_id`` into the payment's metadata.
