@@ -6,7 +6,7 @@
 
 A real server (gunicorn), PostgreSQL and Redis. Webhooks of one event are posted to the naive
 program and to the app in turn, by 8 clients and then by 1, over connections that stay open.
-Processor time is that of the server, of PostgreSQL and of Redis; whoever posts is not counted.
+Processor time is that of the server, of PostgreSQL and of Redis; the client is not counted.
 """
 
 from __future__ import annotations

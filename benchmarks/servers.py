@@ -1,6 +1,6 @@
 """A PostgreSQL and a Redis of our own, so that the figures have nothing of anybody else's.
 
-The log and the processor time of a server can't be told apart by database. Both servers are thrown
+The log and the processor time of a server can't be divided by database. Both servers are thrown
 away at the end. They are looked for on the PATH, and PostgreSQL where Debian keeps it; the
 environment variable ``POSTGRES_BIN`` says where else ``initdb`` and ``postgres`` are.
 """

@@ -107,7 +107,7 @@ class Stage:
             self.redis.rename(QUEUE, WORKER_QUEUE)
 
     def count_at_hand(self) -> int:
-        """Return how many messages the worker has, in its queue or at hand."""
+        """Return how many messages the worker has, in its queue or in its memory."""
         return self.redis.llen(WORKER_QUEUE) + self.redis.hlen("unacked")
 
 

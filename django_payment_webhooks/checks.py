@@ -207,7 +207,7 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
     for number, secret in enumerate(provider.secrets, 1):
         yield from check_secret(provider, number, secret)
     if settings.SECRET_KEY in provider.secrets:
-        danger = "whoever can sign webhooks could forge sessions"
+        danger = "anyone who can sign webhooks could forge sessions"
         text = f"The provider {name} has SECRET_KEY as a secret: {danger}."
         hint = "Ask the provider for a secret of its own."
         yield Error(text, hint=hint, id=PREFIX + "E006")
@@ -285,7 +285,7 @@ def check_content(provider: Provider) -> Iterator[CheckMessage]:
     has_time = count_groups(provider.derive_timestamp_pattern() or None) == 1
     if has_time and provider.tolerance is not None and "timestamp" not in names:
         text = f"The signing time of the provider {provider.name!r} is not signed: anyone who has"
-        text += " seen one webhook could send it again at any time."
+        text += " seen one webhook could resend it at any time."
         hint = "Write {timestamp} into CONTENT where the provider has it."
         yield Error(text, hint=hint, id=PREFIX + "E023")
 
@@ -300,10 +300,10 @@ def check_headers(provider: Provider) -> Iterator[CheckMessage]:
             kind, _, header = path.partition(":")
             if kind != "header" or header.lower() in signed:
                 continue
-            source = f"from the header {header}, which nobody signed"
+            source = f"from the header {header}, which is not signed"
             text = f"The provider {provider.name!r} takes {field} {source}."
             hint = (
-                "Whoever has seen one webhook could send it again as another. Take it from the "
+                "Anyone who has seen one webhook could resend it as another. Take it from the "
                 "body if you can."
             )
             yield Warning(text, hint=hint, id=PREFIX + "W003")

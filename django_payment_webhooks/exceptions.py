@@ -36,4 +36,4 @@ class NothingToDo(Exception):
 
 
 class Overtaken(Exception):
-    """Somebody else changed the event's row first, so the event is theirs now."""
+    """Another process changed the event's row first, so the event is no longer ours."""

@@ -188,7 +188,7 @@ def log_missing(keys: Sequence[int], **_: Any) -> None:
     """Write one line about a message for whose events there is no row."""
     facts = {"events": len(keys), "keys": ",".join(map(str, keys))[:MAX_LENGTH]}
     title = (
-        "A message named events that are not in this database. Unless somebody deleted their rows, "
+        "A message named events that are not in this database. Unless someone deleted their rows, "
         "this worker reads another database or schema than the sender of the message: compare "
         "DATABASES and PAYMENT_WEBHOOKS_TENANTS."
     )

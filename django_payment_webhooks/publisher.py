@@ -38,9 +38,9 @@ logger = getLogger(__name__)
 AHEAD = 1
 # A difference of two times is not exact.
 ROUNDING = 0.001
-# Beyond so many the sweeper has what comes. A script can enqueue thousands in one transaction.
+# Beyond this many, the sweeper has the rest. A script can enqueue thousands in one transaction.
 MAX_UNSENT = 20000
-# Beyond so many what comes has no trace in its message: a context can be large, a key is not.
+# Beyond this many, an event has no trace in its message: a context can be large, a key is not.
 MAX_CONTEXTS = 1000
 # How long a process that ends waits for its messages, in seconds.
 LAST_WAIT = 5
@@ -244,7 +244,7 @@ class ThreadPublisher:
         self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
         self.next: Nudge | None = None
         self.thread = Thread()
-        # Whether somebody waits for all to be sent.
+        # Whether a caller waits for all to be sent.
         self.is_urgent = Flag()
 
     def publish(self, events: Sequence[Event]) -> None:

@@ -44,7 +44,7 @@ WRITE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 MAX_REASON = 500
-# Why an event is ignored that nobody handles.
+# Why an event without a handler is ignored.
 NO_HANDLER = "There is no handler for its type."
 
 

@@ -228,15 +228,15 @@ class Demo:
     def play(self):
         """Play all scenes."""
         self.scene(
-            "A customer pays: the order is marked as paid, and the warehouse is told to ship it."
+            "A customer pays: the order is marked as paid, and the warehouse is asked to ship it."
         )
         self.expect(self.charge(self.order("simple")), "processed", "payment")
 
         self.scene(
-            "Somebody without the secret claims that an order was paid. It must leave no trace."
+            "Someone without the secret claims that an order was paid. It must leave no trace."
         )
         order = self.order("forged")
-        guess = "what somebody takes for the secret"
+        guess = "what a forger takes for the secret"
         self.forged = self.charge(order, ", wrong signature", secret=guess)
         self.note("became", f"{self.find(self.forged)['status']}. {self.describe(order)}")
 
@@ -483,7 +483,7 @@ def read_options():
 
 
 def stay(demo):
-    """Say how to go on by hand, and wait for Ctrl-C."""
+    """Say how to continue manually, and wait for Ctrl-C."""
     url = demo.server.base_url
     print(
         f"""

@@ -237,14 +237,14 @@ def kill_all():
 
 
 def find_port():
-    """Return a port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def accepts(port):
-    """Return whether somebody listens at a port."""
+    """Return whether a server listens at a port."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 

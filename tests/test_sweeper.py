@@ -458,7 +458,7 @@ def test_a_locked_row_is_not_waited_for_where_the_database_can_skip_it(short_loc
 
 
 def lock_and_change(event):
-    """Change an event unless somebody holds its row."""
+    """Change an event unless another connection holds its row."""
     with unless_locked(event):
         event.change(attempts=7)
 

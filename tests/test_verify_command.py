@@ -180,7 +180,7 @@ def test_advice_to_sign_no_time_says_what_that_costs(verify):
     report = verify(BODY, {"X-Signature": f"t=1795435200,v1={sign(BODY, TIMED)}"}, *TIMED_PROVIDER)
     (change, *_) = [each for each in report["changes"] if "what is signed" in each["change"]]
     assert change["change"] == "what is signed is {body}"
-    assert "whoever records a webhook can send it again" in change["advice"]
+    assert "anyone who records a webhook can resend it" in change["advice"]
 
 
 def test_the_report_reads_well(tmp_path):

@@ -1,1 +1,1 @@
-"""What a careful developer writes by hand: the floor that the app is measured against."""
+"""What a careful developer would write: the floor that the app is measured against."""

@@ -1,4 +1,4 @@
-"""Hints that only traffic can give: events that nobody handles."""
+"""Hints that only traffic can give: events without a handler."""
 
 from __future__ import annotations
 

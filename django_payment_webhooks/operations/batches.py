@@ -10,7 +10,7 @@ from django.db.models import Max, Min
 
 from ..models import Event
 
-# How many events are counted before somebody is asked.
+# How many events are counted before the user is asked.
 BOUND = 10000
 BAR_WIDTH = 30
 # How often the line is drawn, in seconds.
@@ -33,7 +33,7 @@ def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
 
 
 def pace(events: Iterator[Event], rate: float | None) -> Iterator[Event]:
-    """Give events, at most so many a second; without a rate as quickly as they are asked for."""
+    """Give events, at most ``rate`` a second; without a rate as quickly as they are asked for."""
     started = time.monotonic()
     for count, event in enumerate(events):
         if rate:

@@ -26,12 +26,12 @@ from ..providers.subject import find_by_order, find_related
 # age is for.
 PRUNABLE = (Event.PROCESSED, Event.DUPLICATE, Event.IGNORED)
 FINAL = (*PRUNABLE, Event.FAILED)
-# For so long a provider may send an event again: 90 days at Checkout.com, by hand
-# (https://www.checkout.com/docs/workflows/retrigger-events); 30 days at Stripe, by hand
+# How long a provider may resend an event: 90 days at Checkout.com, manually
+# (https://www.checkout.com/docs/workflows/retrigger-events); 30 days at Stripe, manually
 # (https://docs.stripe.com/cli/events/resend), and at Adyen, by itself
 # (https://docs.adyen.com/development-resources/webhooks/troubleshoot).
 RESEND_DAYS = 90
-# In the place of a body that nobody can read any more, as its provider is gone from the settings.
+# In place of a body that can't be read any more, as its provider is gone from the settings.
 UNREADABLE = MARK + f"{ANYTHING}:{ANYTHING}".encode()
 ERASED = "erased"
 

@@ -24,9 +24,9 @@ class ResolveError(Exception):
 def resolve(event: Event, by: str, reason: str) -> bool:
     """Mark an event as handled by hand, and return whether that was possible.
 
-    For an effect that somebody had by hand: shipped the order, or refunded it in the provider's
-    portal. ``by`` says who, ``reason`` why; both are kept in the event's ``error``. Raises
-    ``ValueError`` if the reason is blank.
+    For an effect that was carried out manually: someone shipped the order, or refunded it in the
+    provider's portal. ``by`` says who, ``reason`` why; both are kept in the event's ``error``.
+    Raises ``ValueError`` if the reason is blank.
 
     The event becomes ``processed``, and has its idempotency key from now on, so that no other event
     has the effect again. It becomes ``duplicate`` if another event of its order has the key

@@ -21,7 +21,7 @@ ADDRESS = r"[^\s@<>(),;:]+@[^\s@<>(),;:]+"
 NUMBERED = r"[\w.+-]*\d[\w.+-]*"
 VARIABLE = re.compile(f"{QUOTED}|{ADDRESS}|{NUMBERED}")
 PLACEHOLDER = "…"
-# A name in somebody's code, quoted by a KeyError or an AttributeError.
+# A name in code, quoted by a KeyError or an AttributeError.
 NAME = re.compile(r"(['\"])[A-Za-z_]+\1")
 # The repr of an error with one text. A long one was cut, and has no end.
 WRAPPED = re.compile(r"\w+\((?P<quote>['\"])(?P<text>.*?)(?P=quote)?\)?", re.DOTALL)

@@ -9,7 +9,7 @@ from ..exceptions import PermanentFailure
 from ..models import Event
 from .payloads import dump_json
 
-# In the place of the answer until the provider was asked.
+# In place of the answer until the provider was asked.
 UNCONFIRMED = b""
 
 

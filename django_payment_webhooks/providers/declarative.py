@@ -121,7 +121,7 @@ class Provider(HMACSignature, BaseProvider):
     #: JSON object. ``{InvId}`` is what the event has at this path.
     answer_body: str | None = None
     answer_type = "text/plain"
-    #: The methods of requests that only ask whether somebody is there. They are answered with 200.
+    #: The methods of requests that only ask whether the endpoint exists. They get 200.
     ping_methods: Sequence[str] = ()
     #: What a GET must be answered with, to show that the address is yours: a reference into its
     #: headers or its query, with a pattern that lets nothing else through.
@@ -133,7 +133,7 @@ class Provider(HMACSignature, BaseProvider):
     #: What the documentation and the admin say about the provider. Not options.
     docs = ""
     events: Sequence[str] = ()
-    #: For how many seconds the provider may send an event again, by itself or by hand.
+    #: For how many seconds the provider may resend an event, automatically or manually.
     resends_for = 90 * 24 * 60 * 60
     #: The address of a payment in the provider's dashboard, with ``{payment_id}``.
     dashboard = ""

@@ -1,4 +1,4 @@
-"""Text that somebody else has chosen, made safe to be shown."""
+"""Text from outside, made safe to be shown."""
 
 from __future__ import annotations
 

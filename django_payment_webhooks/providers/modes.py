@@ -1,4 +1,4 @@
-"""Test mode: an event of it is about money that nobody paid."""
+"""Test mode: its events are about money that was never paid."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MINOR, MAJOR = "minor", "major"
 # Written out: no sign, no exponent, no separators of thousands, and no digits but these ten.
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 CURRENCY = re.compile(r"[A-Z]{3}\Z")
-# A Decimal calculates with 28 digits. Nobody has paid as much.
+# A Decimal calculates with 28 digits. No payment is that large.
 MAX_DIGITS = 20
 MAX_SHOWN = 40
 

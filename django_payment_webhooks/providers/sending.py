@@ -405,7 +405,7 @@ def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
 
 
 def forge_webhook(provider: Provider, webhook: Webhook, age: float = 0) -> Webhook:
-    """Return a webhook that looks signed, by a key that nobody has.
+    """Return a webhook that looks signed, by a random key.
 
     Raises what :func:`sign_webhook` raises.
     """

@@ -68,7 +68,7 @@ def learn_order(event: Event) -> None:
         event.change(order_id=order_id, order_key=order_key)
 
 
-# ---- what somebody looks for
+# ---- what an operator searches for
 
 
 def find_by_order(order_id: str) -> QuerySet:

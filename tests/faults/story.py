@@ -67,7 +67,7 @@ def tell(provider, event_id, event_type, order_id, amount, **data):
 # answered 401.
 FORGERIES = {
     "signed with a guessed secret": lambda event: event.headers(
-        secret="what somebody takes for the secret"
+        secret="what a forger takes for the secret"
     ),
     "signed with an empty secret": lambda event: event.headers(secret=""),
     "signed with the other provider's secret": lambda event: event.headers(

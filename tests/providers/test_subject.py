@@ -203,7 +203,7 @@ def test_two_endpoints_of_one_account_store_an_event_once(shops):
     assert Event.objects.count() == 1
 
 
-# ---- what somebody looks for
+# ---- what an operator searches for
 
 
 def test_events_are_found_by_their_order_with_those_of_its_payments():

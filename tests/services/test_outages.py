@@ -1,4 +1,4 @@
-"""What lasts for hours, on a clock that is moved by hand; and outages of others."""
+"""What lasts for hours, on a clock that is moved manually; and outages of others."""
 
 import contextlib
 import socket

@@ -123,7 +123,7 @@ def write_flag(is_so: bool) -> str:
 
 def describe_conflicts() -> Iterator[Metric]:
     """Give the gauge of what contradicts each other; without the app history nothing is known."""
-    text = "Conflicts that nobody has closed, counted up to a bound."
+    text = "Open conflicts, counted up to a bound."
     gauge = GaugeMetricFamily("payment_webhooks_open_conflicts", text, labels=["provider"])
     if history.is_installed():
         known = settings.PAYMENT_WEBHOOKS_PROVIDERS

@@ -69,11 +69,11 @@ class Command(ListCommand):
         return FOUND if report.missed else NOTHING
 
     def say_where_it_goes_on(self, provider: str, period: Period, options: dict[str, Any]) -> None:
-        """Say that an unfinished backfill is gone on with, if there is one."""
+        """Say that an unfinished backfill is continued, if there is one."""
         run = None if options["restart"] else find_unfinished(provider, period)
         if run is not None and run.pages and options["verbosity"]:
             self.stderr.write(
-                f"Going on with the backfill of {provider} {Period(run.since, run.until)}, after "
+                f"Continuing the backfill of {provider} {Period(run.since, run.until)}, after "
                 f"{run.checked} events. --restart begins again."
             )
 

@@ -22,7 +22,7 @@ class Command(TerminalCommand):
     """Mark events as handled by hand."""
 
     help = (
-        "Mark payment webhook events as handled by hand: somebody has shipped the order, or has "
+        "Mark payment webhook events as handled by hand: someone has shipped the order, or has "
         "refunded it in the provider's portal. From then on no event has their effect again. Name "
         "them by the provider's event ids, or choose them by the options, which all must match. It "
         "asks before it begins, as it can't be undone. Exits with 0 if all of them were marked, or "

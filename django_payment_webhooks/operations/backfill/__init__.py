@@ -3,7 +3,7 @@
 A host names a source for a provider: a class that reads the provider's own lists. A backfill
 receives each event of such a list as if it had come as a webhook; a reconciliation compares the
 provider's payments with ours. How far a backfill has come is a row, so that a process that is
-killed, on whichever machine, is gone on with by the next one.
+killed, on any machine, is continued by the next one.
 
 The functions here are its only door for the rest: without the app they answer that nothing was
 missed.

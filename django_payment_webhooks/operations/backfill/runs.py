@@ -109,7 +109,7 @@ def backfill(
 ) -> Report:
     """Receive what a provider's list of events has for a period, and return what had been missed.
 
-    An unfinished run that covers the beginning of the period is gone on with first, unless
+    An unfinished run that covers the beginning of the period is continued first, unless
     ``restart``; what has passed since it was begun follows. Run it outside a transaction.
 
     Raises ``SourceError`` if the list can't be read. What was received stays received, and the next
@@ -125,7 +125,7 @@ def backfill(
 
 
 def find_unfinished(provider: str, period: Period) -> Run | None:
-    """Return the unfinished run that a backfill of a period would go on with."""
+    """Return the unfinished run that a backfill of a period would continue."""
     unfinished = Run.objects.filter(provider=provider, finished_at=None)
     covering = unfinished.filter(since__lte=period.since + 1, until__gt=period.since)
     run: Run | None = covering.order_by("-pk").first()
@@ -133,7 +133,7 @@ def find_unfinished(provider: str, period: Period) -> Run | None:
 
 
 def open_run(provider: str, period: Period, restart: bool) -> Run:
-    """Return the run to go on with, or a new one. Unfinished ones of no use are deleted."""
+    """Return the run to continue, or a new one. Unfinished ones of no use are deleted."""
     run = None if restart else find_unfinished(provider, period)
     if run is not None:
         return run
@@ -162,7 +162,7 @@ def complete(run: Run, pace: Pace) -> Report:
             advance(run, found, cursor)
     except Overtaken:
         raise SourceError(
-            f"Another process goes on with this backfill of {run.provider}, or began it again. "
+            f"Another process continues this backfill of {run.provider}, or began it again. "
             f"Leave it to that one."
         ) from None
     report = read_report(run, passage.problems)
@@ -224,7 +224,7 @@ def announce(report: Report) -> None:
 
 
 def rehearse(provider: str, period: Period, pace: Pace | None = None) -> Report:
-    """Return what a backfill would find. Nothing is stored, and nothing is gone on with.
+    """Return what a backfill would find. Nothing is stored, and nothing is continued.
 
     Raises ``SourceError`` if the list can't be read.
     """

@@ -64,7 +64,7 @@ def list_readings(provider: Provider, secret: str) -> Iterator[Reading]:
 
 
 def list_slips(secret: str) -> list[Reading]:
-    """Return a secret as it is if somebody copied it carelessly."""
+    """Return a secret as it looks after careless copying."""
     return [
         Reading(
             "has no white space around it", "Remove that from the secret.", secret.strip().encode

@@ -14,7 +14,7 @@ from .keys import vary_key
 from .tokens import find_macs, find_times
 from .variations import Change, Recipe, Variation, vary_content, vary_digest
 
-# So many of the body, the key, the digest and the content are changed at once.
+# How many of the body, the key, the digest and the content are changed at once.
 MAX_VARIATIONS = 2
 
 

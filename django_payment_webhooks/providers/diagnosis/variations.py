@@ -17,7 +17,7 @@ CONTENTS = (
 TIME = "{timestamp}"
 UNTIMED = (
     " Ask the provider first whether it really signs no time: without one nothing is ever too old,"
-    " so whoever records a webhook can send it again for as long as the secret is valid. What was"
+    " so anyone who records a webhook can resend it as long as the secret is valid. What was"
     " stored is then a duplicate, until its row is deleted."
 )
 

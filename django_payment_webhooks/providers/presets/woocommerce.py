@@ -53,7 +53,7 @@ class Preset(Provider):
     }
 
     def ping(self, request: HttpRequest) -> HttpResponse | None:
-        """Return the answer to the form that asks whether somebody is there."""
+        """Return the answer to the form that asks whether the endpoint exists."""
         if request.method == "POST" and PING.fullmatch(request.body):
             return HttpResponse(content_type="text/plain")
         return super().ping(request)

@@ -230,7 +230,7 @@ def test_of_two_processes_at_one_run_the_later_leaves_it_to_the_other(five, peri
     def overtake(step):
         Run.objects.update(pages=7)
 
-    with pytest.raises(SourceError, match="Another process goes on with this backfill of stripe"):
+    with pytest.raises(SourceError, match="Another process continues this backfill of stripe"):
         backfill("stripe", period, start(watch=overtake))
     assert missed == []
     assert Event.objects.count() == 4
