@@ -21,12 +21,15 @@ from django.utils.translation import gettext_lazy as _
 from .. import history
 from ..models import Event
 from ..operations import permissions
+from ..operations.batches import BOUND, count_some
 from ..operations.dry_run import DryRun, dry_run
+from ..operations.pruning import PRUNABLE, PruneError, erase_order
 from ..operations.replay import match_replayable, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
+from .filters import BoundedCount
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.
@@ -130,6 +133,30 @@ CLOSE = Operation(
     refused=_("The conflicts of {event} can't be closed."),
     note="Conflicts closed",
 )
+ERASE = Operation(
+    title=_("Erase the orders"),
+    permission=permissions.ERASE,
+    question=_(
+        "What they and all other events of their orders say is erased, with the orders' ids and "
+        "their history. It can't be undone, and they can't be read or replayed any more."
+    ),
+    condition=Q(status__in=PRUNABLE),
+    needs_reason=True,
+    run=erase_order,
+    error=PruneError,
+    done=ngettext_lazy(
+        "The order of %(number)d event is erased.",
+        "The orders of %(number)d events are erased.",
+        "number",
+    ),
+    left=ngettext_lazy(
+        "%(number)d event was erased before, with its order or alone.",
+        "%(number)d events were erased before, with their order or alone.",
+        "number",
+    ),
+    refused=_("The order of {event} can't be erased."),
+    note="Erased with its order",
+)
 REFUSED = ngettext_lazy(
     "It was not possible for %(number)d event in all.",
     "It was not possible for %(number)d events in all.",
@@ -162,13 +189,14 @@ class OperationsMixin:
 
     actions = [
         *("replay_events", "resolve_events", "close_conflicts", "dry_run_events"),
-        "download_events",
+        *("download_events", "erase_orders"),
     ]
     needed = {
         "replay_events": permissions.REPLAY,
         "resolve_events": permissions.RESOLVE,
         "close_conflicts": permissions.RESOLVE,
         "dry_run_events": permissions.REPLAY,
+        "erase_orders": permissions.ERASE,
     }
 
     def replay_events(self, request, queryset):
@@ -188,6 +216,12 @@ class OperationsMixin:
         return self.operate(request, queryset, CLOSE)
 
     close_conflicts.short_description = _("Close the conflicts of the selected events")
+
+    def erase_orders(self, request, queryset):
+        """Erase the orders of the chosen events."""
+        return self.operate(request, queryset, ERASE)
+
+    erase_orders.short_description = _("Erase the orders of the selected events")
 
     def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""
@@ -217,7 +251,8 @@ class OperationsMixin:
         if self.operate_on_batch(request, chosen, operation, progress):
             form = OperationForm(operation, progress)
             pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
-            facts = {"form": form, "progress": progress, "pause": pause, **read_choice(request)}
+            shown = dict(progress, total=show_total(progress["total"]))
+            facts = {"form": form, "progress": shown, "pause": pause, **read_choice(request)}
             return self.show(request, "progress", operation.title, **facts)
         self.report(request, operation, progress)
         return HttpResponseRedirect(self.find_origin(request))
@@ -231,7 +266,7 @@ class OperationsMixin:
         form: OperationForm,
     ) -> HttpResponse:
         """Show what is about to be done, and ask for the reason."""
-        total = chosen.count()
+        total, _is_more = count_some(chosen)
         is_across = request.POST.get("select_across") == "1"
         left = 0 if is_across else queryset.count() - total
         if not form.is_bound:
@@ -242,7 +277,8 @@ class OperationsMixin:
         prepare(event for event in events if event.error)
         facts = {
             "operation": operation,
-            "total": total,
+            "total": show_total(total),
+            "more": show_total(total, MAX_SHOWN),
             "left": left,
             "form": form,
             "events": [(event, show_about(event, event.error)) for event in events],
@@ -304,6 +340,11 @@ class OperationsMixin:
         if not origin.isdecimal():
             return request.get_full_path()
         return reverse(self.view_name("change"), args=[origin])
+
+
+def show_total(total: int, shown: int = 0) -> int:
+    """Return how many events there are, but for those that are shown, or that there are more."""
+    return BoundedCount(total - shown) if total >= BOUND else total - shown
 
 
 def describe(error: Exception, operation: Operation) -> str:

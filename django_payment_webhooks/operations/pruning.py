@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import Any
+from typing import Any, Sequence
 
 from django.db import models, router, transaction
 from django.db.models.functions import Substr
@@ -201,3 +201,41 @@ def erase(event: Event) -> bool:
             return False
         history.forget(event)
     return True
+
+
+def erase_order(event: Event, by: str, reason: str = "") -> bool:
+    """Erase all events of an event's order, and write down who did it; returns whether it was done.
+
+    Of an event without an order only the event itself. It is not done if it was before. Raises
+    ``PruneError`` if one of them is not final, or has failed: that may still be replayed.
+    """
+    events = list(find_events_of_order(event))
+    check_prunable(events)
+    number = 0
+    try:
+        for each in events:
+            number += erase(each)
+    finally:
+        if number:
+            subject = f"of the order {event.order_id!a}" if event.order_id else f"event {event.pk}"
+            history.write_audit(ERASED, subject, by, reason, number)
+            # Nobody must log by its id what was erased.
+            event.provider_event_id = ERASED
+    return bool(number)
+
+
+def find_events_of_order(event: Event) -> models.QuerySet:
+    """Return the events of an event's order and its payments, not those of another shop's order."""
+    if event.order_id:
+        return find_by_order(event.order_id).filter(order_key__in=["", event.order_key])
+    return Event.objects.filter(pk=event.pk).exclude(provider_event_id=ERASED)
+
+
+def check_prunable(events: Sequence[Event]) -> None:
+    """Raise ``PruneError`` if one of some events is still to be done, or has failed."""
+    others = [f"{each.pk} is {each.status}" for each in events if each.status not in PRUNABLE]
+    if others:
+        raise PruneError(
+            f"Of this order's events (by primary key) {', '.join(others)}. Let them end, or mark "
+            f"them as handled by hand."
+        )

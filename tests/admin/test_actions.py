@@ -11,7 +11,7 @@ from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.receiving import receive_events
 
-from ..doubles import handle
+from ..doubles import handle, recorded_statements
 from ..factories import EventFactory
 from .browsing import (
     LIST,
@@ -255,6 +255,56 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
     assert sorted(published()) == [event.pk for event in events]
     assert row_of(late)["status"] == Event.FAILED
     assert LogEntry.objects.count() == 25
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_more_than_the_list_counts_all_are_replayed_and_each_number_is_true(operator, published):
+    failed = {"status": Event.FAILED, "due_at": None, "enqueue_at": None}
+    Event.objects.bulk_create(EventFactory.build_batch(1203, **failed))
+    done = EventFactory(status=Event.PROCESSED, due_at=None)
+    before = row_of(done)
+    address = LIST + "?status__exact=failed"
+    listed = operator.get(address)
+    assert str(listed.context["cl"].result_count) == "1000+"
+    assert "1000+" in listed.content.decode()
+    first = Event.objects.filter(status=Event.FAILED).order_by("pk").first()
+    selected = {"action": "replay_events", "_selected_action": [first.pk], "index": 0}
+    selected["select_across"] = 1
+    asked = operator.post(address, selected)
+    assert "1203 events" in asked.content.decode()
+    fields = asked.context["form"].initial
+    for _ in range(10):
+        answer = operator.post(address, dict(selected, confirmed=1, **fields))
+        if answer.status_code == 302:
+            break
+        fields = answer.context["form"].data
+    assert messages_of(operator.get(address)) == [("success", "1203 events are due again.")]
+    assert not Event.objects.filter(status=Event.FAILED).exists()
+    assert len(set(published())) == 1203
+    assert row_of(done) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_confirmation_counts_no_further_than_it_must(operator, monkeypatch):
+    for module in ("admin.actions", "operations.batches"):
+        monkeypatch.setattr(f"django_payment_webhooks.{module}.BOUND", 15)
+    monkeypatch.setattr("django_payment_webhooks.admin.actions.BATCH", 10)
+    events = EventFactory.create_batch(17, status=Event.FAILED)
+    selected = {"action": "replay_events", "_selected_action": [events[0].pk], "index": 0}
+    selected["select_across"] = 1
+    with recorded_statements() as statements:
+        asked = operator.post(LIST, selected)
+    html = asked.content.decode()
+    assert "15+ events" in html
+    assert "… and 5+ more" in html
+    counts = [sql for sql in statements if "COUNT(" in sql and Event._meta.db_table in sql]
+    assert counts
+    assert all("LIMIT" in sql for sql in counts)
+    progress = operator.post(LIST, dict(selected, confirmed=1, **asked.context["form"].initial))
+    assert "Done: 10 of 15+ events." in progress.content.decode()
+    fields = progress.context["form"].data
+    operator.post(LIST, dict(selected, confirmed=1, **fields))
+    assert not Event.objects.filter(status=Event.FAILED).exists()
 
 
 @pytest.mark.django_db(transaction=True)

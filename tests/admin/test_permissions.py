@@ -11,7 +11,7 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.permissions import PERMISSIONS
 
 from ..factories import EventFactory
-from .browsing import LIST, log_in, operate, page_of, read, read_payload, row_of
+from .browsing import LIST, log_in, messages_of, operate, page_of, read, read_payload, row_of
 
 
 @pytest.fixture
@@ -61,6 +61,65 @@ def test_who_looks_at_a_payload_is_written_down(clerk, history):
     assert entry.get_change_message() == "Looked at the payload."
     (record,) = door.read_audit(10)
     assert (record.verb, record.by, record.subject) == ("looked at payload", "clerk", str(event))
+
+
+AUDIT = "/admin/payment_webhooks_history/auditrecord/"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_is_erased_with_a_reason_by_who_may(clerk, history):
+    final = {"status": Event.PROCESSED, "due_at": None}
+    mine = [EventFactory(order_id="S-9", data={"holder": "Anna"}, **final) for _ in range(2)]
+    other = EventFactory(order_id="S-10", **final)
+    before = row_of(other)
+    browser = clerk("replay_event", "view_payload", "view_auditrecord", "change_auditrecord")
+    browser.post(LIST, {"action": "erase_orders", "_selected_action": [mine[0].pk]})
+    assert row_of(mine[0])["order_id"] == "S-9"
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="erase_event"))
+    operate(browser, "erase_orders", mine[0])
+    assert row_of(mine[0])["order_id"] == "S-9"
+    answer = operate(browser, "erase_orders", *mine, reason="Asked to.")
+    assert messages_of(answer) == [
+        ("success", "The order of 1 event is erased."),
+        ("warning", "1 event was erased before, with its order or alone."),
+    ]
+    for event in mine:
+        row = row_of(event)
+        assert (row["order_id"], row["provider_event_id"]) == ("", "erased")
+        assert b"Anna" not in row["body"]
+    assert row_of(other) == before
+    entry = LogEntry.objects.get()
+    assert entry.get_change_message() == "Erased with its order: Asked to."
+    assert mine[0].provider_event_id not in entry.object_repr
+    html = read(browser, AUDIT).replace("&#39;", "'").replace("&#x27;", "'")
+    for text in ("clerk", "erased", "of the order 'S-9'", "Asked to.", ">2<"):
+        assert text in html
+    assert "Payment_Webhooks_History" not in html
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_with_something_still_to_be_done_is_not_erased(operator, history):
+    done = EventFactory(order_id="S-9", status=Event.PROCESSED, due_at=None)
+    failed = EventFactory(order_id="S-9", status=Event.FAILED, due_at=None)
+    ((level, text),) = messages_of(operate(operator, "erase_orders", done, reason="Asked to."))
+    assert level == "error"
+    assert "%d is failed" % failed.pk in text
+    assert row_of(done)["order_id"] == "S-9"
+    assert not LogEntry.objects.exists()
+    assert door.read_audit(9) == []
+
+
+def test_nobody_changes_what_was_written_down(reader, operator, history):
+    door.write_audit("erased", "order A1\u202e", "alice")
+    html = read(operator, AUDIT)
+    assert "order A1\\u202e" in html
+    (record,) = door.read_audit(9)
+    for page in ("add/", "%d/change/" % record.pk, "%d/delete/" % record.pk):
+        data = {"by": "eve", "verb": "erased", "subject": "x", "post": "yes"}
+        operator.post(AUDIT + page, data)
+    operator.post(AUDIT, {"action": "delete_selected", "_selected_action": [record.pk], "post": 1})
+    assert [each.by for each in door.read_audit(9)] == ["alice"]
+    assert reader.get(AUDIT).status_code == 403
 
 
 @pytest.mark.django_db(transaction=True)
