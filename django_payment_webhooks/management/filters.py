@@ -23,7 +23,7 @@ from ..monitoring.causes import UNFINISHED, read_cause
 from ..providers.causes import equalize
 from ..providers.escaping import escape
 from ..providers.redaction import redact_text
-from ..providers.subject import find_by_order, find_by_payment, list_providers
+from ..providers.subject import find_by_order, find_by_payment, list_accounts
 from .terminal import mix_words
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
@@ -164,7 +164,7 @@ def find_named(options: dict[str, Any], events: QuerySet) -> Choice:
     """Return those of some events that are named; all of them if none is."""
     if not is_named(options):
         return Choice(events, [])
-    accounts = {provider.account for provider in list_providers()}
+    accounts = list_accounts()
     names = {digest(account, name): name for name in options["ids"] for account in accounts}
     found = dict(Event.objects.filter(pk__in=options["key"]).values_list("pk", "dedup_key"))
     found.update(Event.objects.filter(dedup_key__in=list(names)).values_list("pk", "dedup_key"))

@@ -163,13 +163,13 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
         raise OperationalError("The server has gone away.")
 
     monkeypatch.setattr(EventManager, "filter", fail)
-    printed = io.StringIO()
+    printed, errors = io.StringIO(), io.StringIO()
     with pytest.raises(SystemExit) as exit:
-        call_command("payment_webhooks_status", stderr=printed, no_color=True)
+        call_command("payment_webhooks_status", "--json", stdout=printed, stderr=errors)
     assert exit.value.code == 2
-    assert printed.getvalue().startswith(
-        "CRITICAL: The database can't be queried: OperationalError('The server has gone"
-    )
+    text = "The database can't be queried: OperationalError('The server has gone away.')"
+    assert text in errors.getvalue() and "CRITICAL" in errors.getvalue()
+    assert json.loads(printed.getvalue()) == {"problems": [text], "is_critical": True}
 
 
 @pytest.mark.parametrize("args", [("--hours", "0"), ("--hours", "many"), ("now",)])

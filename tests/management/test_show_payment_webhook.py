@@ -94,6 +94,11 @@ def test_a_provider_that_can_not_be_loaded_is_said(event, settings):
     assert PERSON not in json.dumps(found)
 
 
+def test_an_event_is_found_whose_provider_was_removed(event, settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"timed": settings.PAYMENT_WEBHOOKS_PROVIDERS["timed"]}
+    assert "It is not in PAYMENT_WEBHOOKS_PROVIDERS." in run("evt_1")
+
+
 def test_nothing_that_a_provider_wrote_moves_the_cursor():
     EventFactory(provider_event_id="evt_4\x1b[2J\u202e", order_id="A9")
     text = run("--order", "A9")

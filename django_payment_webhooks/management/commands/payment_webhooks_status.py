@@ -47,7 +47,10 @@ class Command(TerminalCommand):
         try:
             overview = read_overview(options["hours"])
         except Error as error:
-            self.stderr.write(f"CRITICAL: The database can't be queried: {error!r}")
+            text = f"The database can't be queried: {error!r}"
+            if options["json"]:
+                self.stdout.write(json.dumps({"problems": [text], "is_critical": True}))
+            self.stderr.write(f"CRITICAL: {text}")
             sys.exit(CRITICAL)
         problems = find_problems(overview)
         if options["only_critical"]:

@@ -50,6 +50,8 @@ DELETE = Action(
     delete, "deleted", "Delete {events}, with their history? One that is resent is applied again."
 )
 ERASE = Action(erase, "erased", "Erase what {events} {say}?")
+# What is done to a number of events. Who looked at a payload did so to one.
+COUNTED = {action.done for action in (PRUNE, DELETE, ERASE)}
 
 
 class Work(NamedTuple):
@@ -92,7 +94,7 @@ class Command(TerminalCommand):
         text = "read N events at a time (default: 500)"
         add("--batch", type=int, default=500, metavar="N", help=text)
         add("--dry-run", action="store_true", help="only say how many events it would be")
-        text = "only show who pruned, deleted and erased what, the newest first"
+        text = "only show who pruned, deleted and erased what, and who looked at a payload"
         add("--show-audit", action="store_true", help=text)
         add("--json", action="store_true", help="print the result as JSON")
 
@@ -169,7 +171,8 @@ class Command(TerminalCommand):
             raise CommandError("Nothing is written down: the app history is not installed.")
         for record in history.read_audit(SHOWN_RECORDS):
             at = record.at.isoformat(" ", "seconds")
-            line = f"{at} {record.by} {record.verb} {count_events(record.number)} {record.subject}"
+            what = [count_events(record.number)] if record.verb in COUNTED else []
+            line = " ".join([at, record.by, record.verb, *what, record.subject])
             reason = f": {record.reason}" if record.reason else ""
             self.stdout.write(escape(line + reason))
 
