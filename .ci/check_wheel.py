@@ -1,8 +1,11 @@
-"""Checks that an sdist has every file, and that the wheel beside it works in an empty environment.
+"""Checks that an sdist is as good as the checkout, and that the wheel beside it works.
 
-``python check_wheel.py <the folder of both>``, in the root of the checkout.
+``python check_wheel.py <the folder of both>``, in the root of the checkout. The wheel is tried in
+an empty environment. The sdist is unpacked elsewhere: it must build the same bytes again, if
+``SOURCE_DATE_EPOCH`` is set as it was, and its tests must be found.
 """
 
+import filecmp
 import glob
 import os
 import re
@@ -62,9 +65,37 @@ def check_sdist(folder):
         sys.exit(f"Not in the sdist: {sorted(missing)}")
 
 
-def main(folder):
-    """Check both."""
-    check_sdist(folder)
+def unpack(sdist, folder):
+    """Unpack an sdist into a folder, and return where its files are."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (root,) = os.listdir(folder)
+    return os.path.join(folder, root)
+
+
+def check_bytes(root, built, folder):
+    """End the program if what an unpacked sdist builds is not what was built before."""
+    # What setuptools has written into the sdist, and would list as a file of its own.
+    os.remove(os.path.join(root, "setup.cfg"))
+    subprocess.check_call([sys.executable, "-m", "build", "--outdir", folder, root])
+    names = sorted(os.listdir(built))
+    _, differing, missing = filecmp.cmpfiles(built, folder, names, shallow=False)
+    if differing or missing or names != sorted(os.listdir(folder)):
+        sys.exit(f"Built twice, and not the same: {differing + missing}, {os.listdir(folder)}")
+
+
+def check_tests(root, python):
+    """End the program if the tests of an unpacked sdist are not found there."""
+    command = [python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", root]
+    collected = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    last = collected.stdout.strip().splitlines()[-1]
+    if collected.returncode or "collected" not in last:
+        sys.exit(collected.stdout)
+    print(f"In the unpacked sdist: {last}")
+
+
+def check_wheel(folder):
+    """Return the path of the wheel. End the program if it has other files, or links to nowhere."""
     (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
@@ -74,27 +105,29 @@ def main(folder):
     differing = packaged_files(wheel) ^ list_checkout(PACKAGE)
     if differing:
         sys.exit(f"In the wheel or in the checkout, but not in both: {sorted(differing)}")
+    return wheel
+
+
+def install(python, *names):
+    """Install packages into an environment, in the versions that are tested."""
+    version = f"py{sys.version_info.major}{sys.version_info.minor}"
+    constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
+    subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, *names])
+
+
+def main(folder):
+    """Check both."""
+    check_sdist(folder)
+    wheel = check_wheel(folder)
     with tempfile.TemporaryDirectory() as empty:
         venv.create(empty, with_pip=True)
         python = os.path.join(empty, "bin", "python")
-        version = f"py{sys.version_info.major}{sys.version_info.minor}"
-        constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
-        subprocess.check_call(
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                *constraints,
-                wheel + "[metrics,services,tracing]",
-            ]
-        )
+        install(python, wheel + "[metrics,services,tracing]")
         subprocess.check_call([python, "-m", "pip", "check"])
         subprocess.check_call(
             [python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty
         )
-        subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, "pytest"])
+        install(python, "pytest")
         project = os.path.join(empty, "project")
         os.mkdir(project)
         fixtures = subprocess.check_output(
@@ -102,6 +135,11 @@ def main(folder):
         )
         if FIXTURE not in fixtures:
             sys.exit("pytest does not find the fixture of the package by itself.")
+        (sdist,) = glob.glob(os.path.join(folder, "*.tar.gz"))
+        root = unpack(sdist, os.path.join(empty, "unpacked"))
+        install(python, wheel + "[test]")
+        check_tests(root, python)
+        check_bytes(root, folder, os.path.join(empty, "again"))
 
 
 if __name__ == "__main__":

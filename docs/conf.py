@@ -28,6 +28,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "providers/_*"]
 html_theme = "furo"
 html_title = f"{project} {release}"
+# Read the Docs says where the default version is: search engines should not show an old one.
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -1186,6 +1186,14 @@ def test_workflow_runs_every_python_that_tox_has():
     assert run == set(read_lines_of_tox())
 
 
+def test_a_tag_publishes_what_was_checked_and_by_no_token():
+    workflow = read(os.pardir, ".github", "workflows", "release.yml")
+    build, publish = workflow.split("\n  publish:\n")
+    assert 'tags: ["v*"]' in build and "tox run -e package" in build
+    assert "id-token: write" in publish and "id-token" not in build
+    assert "secrets." not in workflow and "password" not in workflow and "checkout" not in publish
+
+
 def test_commits_are_checked_by_the_ruff_that_tox_has():
     (version,) = re.findall(r"^ruff==(.+)$", read(os.pardir, "constraints", "tools.txt"), re.M)
     assert f"rev: v{version}\n" in read(os.pardir, ".pre-commit-config.yaml")
