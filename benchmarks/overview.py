@@ -20,6 +20,8 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -37,6 +39,15 @@ from .stage import set_stage
 
 PACKAGE = "django_payment_webhooks"
 ADMIN = "/admin/payment_webhooks/event/"
+LIST = "list_payment_webhooks"
+CAUSE = hashlib.md5(b"cause0").hexdigest()
+COMMANDS = {
+    "the command status": ["payment_webhooks_status"],
+    "the command list": [LIST],
+    "list: the newest failed": [LIST, "--status", "failed"],
+    "list: the oldest failed": [LIST, "--status", "failed", "--oldest-first"],
+    "list: of a cause": [LIST, "--cause", CAUSE],
+}
 #: How long, in seconds, what an operator waits for may take; and how often it is measured.
 WANTED, CALLS = 0.3, 5
 
@@ -60,7 +71,7 @@ SCHEDULE = {
     "waiting_since": "CASE WHEN new_status = 'waiting' THEN moment END",
 }
 HAS_CAUSE = "new_status IN ('failed', 'received')"
-#: What the history has of the causes, and of conflicts: of every thousandth event, every other open.
+#: What the history has of the causes, and of conflicts: every thousandth event, half of them open.
 CAUSES = """
 INSERT INTO payment_webhooks_history_cause (key, exception, place, text, first_seen,
     acknowledged_by, acknowledged_count, note)
@@ -123,9 +134,8 @@ def measure_questions() -> None:
     measure(
         "the health view's question", import_string(f"{PACKAGE}.monitoring.health.ask_database")
     )
-    for name, *options in COMMANDS:
-        measure(" ".join([name, *options]), lambda: run(f"{name}_payment_webhooks", *options))
-    measure("status", lambda: run("payment_webhooks_status"))
+    for name, command in COMMANDS.items():
+        measure(name, partial(run, *command))
     measure("prune --dry-run, all old", count_prunable)
 
 
@@ -176,7 +186,10 @@ def measure_admin() -> None:
         "admin: one event": f"{newest // 2}/change/",
         "admin: the overview": "?overview=24",
         "admin: the causes": "?causes=1",
-        "admin: the events of a cause": f"?cause={hashlib.md5(b'cause0').hexdigest()}",
+        "admin: the events of a cause": f"?cause={CAUSE}",
+        "admin: the failed of a cause": f"?cause={CAUSE}&status__exact=failed",
+        "admin: the oldest failed": "?status__exact=failed&o=5",
+        "admin: open conflicts": "?conflict=open",
         "admin: what is being retried": "?status__exact=retrying",
     }
 

@@ -16,6 +16,7 @@ from .. import history
 from ..models import Event
 from ..monitoring.causes import FailureCause, acknowledge, read_causes
 from ..monitoring.labels import find_label
+from ..monitoring.newest import match
 from ..monitoring.overview import UNFINISHED
 from ..monitoring.problems import describe_next
 from ..monitoring.wording import show_number
@@ -76,7 +77,7 @@ class StatusFilter(admin.SimpleListFilter):
         """Return the events of the choice."""
         if self.value() == RETRYING:
             return queryset.filter(status__in=UNFINISHED, cause_key__isnull=False)
-        return queryset.filter(status=self.value()) if self.value() else queryset
+        return queryset.filter(**match("status", self.value())) if self.value() else queryset
 
 
 class CauseFilter(admin.SimpleListFilter):
@@ -92,7 +93,7 @@ class CauseFilter(admin.SimpleListFilter):
 
     def queryset(self, request: Any, queryset: Any) -> Any:
         """Return the events that have the cause."""
-        return queryset.filter(cause_key=self.value()) if self.value() else queryset
+        return queryset.filter(**match("cause_key", self.value())) if self.value() else queryset
 
 
 def find_title(key: str) -> str:

@@ -40,7 +40,15 @@ from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .downloads import DownloadsMixin
 from .drawing import draw_timeline
-from .filters import BoundedPaginator, ConflictFilter, ProviderFilter, TypeFilter, read_page, search
+from .filters import (
+    BoundedPaginator,
+    ConflictFilter,
+    ProviderFilter,
+    TypeFilter,
+    read_by_index,
+    read_page,
+    search,
+)
 from .folding import fold_steps
 from .overview import read_context, read_hours
 
@@ -199,6 +207,10 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             return found
         opened = history.list_open("event_id").filter(event_id=OuterRef("pk"))
         return found.annotate(has_conflict=Exists(opened))
+
+    def get_changelist(self, request, **kwargs):
+        """Return the class of the list."""
+        return read_by_index(super().get_changelist(request, **kwargs))
 
     def get_paginator(self, request, *args, **kwargs):
         """Return what divides the list into pages, and counts as far as the page that is shown."""

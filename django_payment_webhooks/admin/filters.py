@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
@@ -13,6 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..conf import settings
+from ..models import Event
+from ..monitoring.causes import STATUSES as CAUSED
+from ..monitoring.newest import MAX_KEYS, list_newest
 from ..providers.subject import (
     find_by_event,
     find_by_order,
@@ -47,9 +51,46 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         """How many there are, or how many are counted: that says itself that there are more."""
-        bound = max(MAX_COUNT, (self.page_shown + PAGES_AHEAD) * self.per_page)
-        number: int = self.object_list.order_by()[: bound + 1].count()
+        bound = find_bound(self.page_shown, self.per_page)
+        number: int = self.object_list.order_by().values("pk")[: bound + 1].count()
         return BoundedCount(bound) if number > bound else number
+
+
+def find_bound(page: int, per_page: int) -> int:
+    """Return how many events are counted if a page is shown."""
+    return max(MAX_COUNT, (page + PAGES_AHEAD) * per_page)
+
+
+class IndexedList(ChangeList):
+    """The list. That of a status or of a cause is read by the index that has its order.
+
+    Not far from its two ends, where that takes too many keys.
+    """
+
+    queryset: Any
+
+    def get_results(self, request: Any) -> None:
+        """Read what the page shows."""
+        chosen = self.queryset
+        self.queryset = self.narrow(chosen, read_page(request.GET.get("p", "")))
+        super().get_results(request)
+        self.queryset = chosen
+
+    def narrow(self, events: QuerySet, page: int) -> QuerySet:
+        """Return those events that may be on a page and are counted, if the index tells them."""
+        bound = find_bound(page, self.list_per_page)
+        status, cause = self.params.get("status__exact"), self.params.get("cause")
+        statuses = [status] if status else CAUSED if cause else []
+        if not {*statuses} & {*Event.TRANSITIONS} or self.query or bound > MAX_KEYS:
+            return events
+        is_oldest_first = not events.query.order_by[0].startswith("-")
+        keys = list_newest(events, statuses, bound + 1, bool(cause), is_oldest_first)
+        return events.filter(pk__in=keys)
+
+
+def read_by_index(base: type) -> type:
+    """Return a class of lists, such as Django's, that reads by the index of statuses and causes."""
+    return type(base.__name__, (IndexedList, base), {})
 
 
 def read_page(text: str) -> int:

@@ -20,6 +20,7 @@ from .. import history
 from ..conf import settings
 from ..models import Event, digest
 from ..monitoring.causes import UNFINISHED, read_cause
+from ..monitoring.newest import match
 from ..providers.causes import equalize
 from ..providers.escaping import escape
 from ..providers.redaction import redact_text
@@ -130,9 +131,10 @@ def find_events(options: dict[str, Any]) -> QuerySet:
         "received_at__gte": options["since"],
         "received_at__lt": options["until"],
         "error__contains": options["error"],
-        "cause_key": options["cause"],
     }
     events = Event.objects.filter(**{name: value for name, value in conditions.items() if value})
+    if options["cause"]:
+        events = events.filter(**match("cause_key", options["cause"]))
     if options["status"]:
         events = events.filter(match_statuses(options["status"]))
     if options["order"]:

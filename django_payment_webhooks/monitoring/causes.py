@@ -20,6 +20,7 @@ from .. import history
 from ..models import Event
 from ..providers.causes import is_bug
 from ..providers.redaction import redact_text
+from .newest import list_newest, match
 
 # How many events of a cause are counted. Of what is more it is only said that there is more.
 MAX_COUNTED = 10000
@@ -150,16 +151,17 @@ def find_keys(limit: int) -> list[str]:
     keys: dict[str, None] = {}
     for status in UNFINISHED:
         keys.update(dict.fromkeys(leap(status, limit)))
-    keys.update(dict.fromkeys(find_newest(limit)))
+    keys.update(dict.fromkeys(find_newest_keys(limit)))
     if len(keys) < limit:  # an old cause can stand behind a million events of another one
         keys.update(dict.fromkeys(leap(Event.FAILED, limit)))
     return list(keys)[:limit]
 
 
-def find_newest(limit: int) -> list[str]:
+def find_newest_keys(limit: int) -> list[str]:
     """Return the keys of the causes that the newest failed events have."""
-    newest = Event.objects.filter(status=Event.FAILED).order_by("-pk")
-    keys = newest.values_list("cause_key", flat=True)[:MAX_NEWEST]
+    newest = list_newest(Event.objects.all(), [Event.FAILED], MAX_NEWEST)
+    events = Event.objects.filter(pk__in=newest).order_by("-pk")
+    keys = events.values_list("cause_key", flat=True)
     return [key for key in dict.fromkeys(keys) if key][:limit]
 
 
@@ -200,8 +202,9 @@ def count_all(keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
 
 def read_newest(key: str, status: str) -> list[dict[str, Any]]:
     """Return the newest events of a cause that have a status, without their bodies."""
-    events = Event.objects.filter(status=status, cause_key=key).order_by("-pk")
-    return list(events.values(*COLUMNS)[:MAX_READ])
+    of_cause = Event.objects.filter(**match("cause_key", key))
+    newest = list_newest(of_cause, [status], MAX_READ, by_cause=True)
+    return list(Event.objects.filter(pk__in=newest).order_by("-pk").values(*COLUMNS))
 
 
 def read_times(keys: Sequence[int]) -> dict[int, datetime]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from ..conf import settings
 from ..models import Event
 from ..retrying import NO_HANDLER
+from .newest import sort_newest
 from .overview import BOUND, Overview
 
 # How many types a hint names, and how many events must have come before there is one.
@@ -56,7 +57,7 @@ def count_unhandled(hours: int) -> Counter[tuple[str, str]]:
     Of the newest ignored events a bounded number is looked at.
     """
     since = timezone.now() - timedelta(hours=hours)
-    ignored = Event.objects.filter(status=Event.IGNORED).order_by("-pk")
+    ignored = sort_newest(Event.objects.all(), Event.IGNORED)
     rows = ignored.values_list("type", "provider", "error", "received_at")[:BOUND]
     return Counter(
         (event_type, provider)

@@ -19,6 +19,7 @@ from ..models import Event
 from ..operations import backfill
 from ..publisher import process
 from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes
+from .newest import list_newest, sort_newest
 from .probes import Probe
 
 # How many rows of a status are counted. Of what is more it is only said that there is more.
@@ -175,9 +176,10 @@ def read_backlog() -> Backlog:
 
 def read_status(status: str, now: datetime) -> StatusCount:
     """Return how many events have a status, and how old the oldest is."""
-    events = Event.objects.filter(status=status).order_by("pk")
+    events = sort_newest(Event.objects.all(), status)
     count = events.values("pk")[: BOUND + 1].count()
-    oldest = events.values_list("received_at", flat=True).first()
+    first = list_newest(Event.objects.all(), [status], 1, oldest=True)
+    oldest = Event.objects.filter(pk__in=first).values_list("received_at", flat=True).first()
     age = (now - oldest).total_seconds() if oldest else None
     return StatusCount(min(count, BOUND), count > BOUND, age)
 

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ...models import Event
+from ...monitoring.causes import STATUSES
+from ...monitoring.newest import MAX_KEYS, list_newest
 from ..filters import RETRYING, add_filters, describe_nothing, find_events
 from ..tables import draw_table, make_row, write_csv
 from ..terminal import TerminalCommand, count_events
@@ -44,8 +46,7 @@ class Command(TerminalCommand):
         """List them."""
         if options["limit"] < 1:
             raise CommandError("--limit must be at least 1.")
-        order = "pk" if options["oldest_first"] else "-pk"
-        found = list(find_events(options).order_by(order)[: options["limit"] + 1])
+        found = list_events(options, options["limit"] + 1)
         rows = [make_row(event) for event in found[: options["limit"]]]
         nothing = "" if rows else describe_nothing(options)
         has_more = len(found) > len(rows)
@@ -60,3 +61,15 @@ class Command(TerminalCommand):
         if has_more:
             text = f"There are more than these {count_events(len(rows))}: raise --limit, or narrow"
             self.stderr.write(f"{text} it down by the options.")
+
+
+def list_events(options: dict[str, Any], limit: int) -> list[Event]:
+    """Return the newest events that match the options, or the oldest, up to a number of them."""
+    order = "pk" if options["oldest_first"] else "-pk"
+    statuses = options["status"] or (STATUSES if options["cause"] else [])
+    if not statuses or RETRYING in statuses or limit > MAX_KEYS:
+        return list(find_events(options).order_by(order)[:limit])
+    others = find_events({**options, "status": []})
+    is_oldest_first, by_cause = options["oldest_first"], bool(options["cause"])
+    keys = list_newest(others, statuses, limit, by_cause, is_oldest_first)
+    return list(Event.objects.filter(pk__in=keys).order_by(order))
