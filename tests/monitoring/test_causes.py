@@ -17,6 +17,7 @@ from django_payment_webhooks.history.models import Cause
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.monitoring import causes
 from django_payment_webhooks.monitoring.causes import acknowledge, read_cause, read_causes
+from django_payment_webhooks.monitoring.newest import list_newest, match
 
 from ..factories import EventFactory
 
@@ -177,7 +178,8 @@ def record_questions():
     with mock.patch.object(CursorWrapper, "execute", record):
         assert list(causes.leap(Event.FAILED, 10)) == [BUG, REFUSED]
         assert len(list(causes.count_all([BUG]))) == 4
-        assert causes.read_newest(BUG, Event.FAILED)
+        of_cause = Event.objects.filter(**match("cause_key", BUG))
+        assert list_newest(of_cause, [Event.FAILED], 100, by_cause=True)
         assert causes.count_newer(Cause(key=BUG, acknowledged_id=0, acknowledged_count=9999)) == 400
     return questions
 
