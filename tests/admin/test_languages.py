@@ -257,3 +257,22 @@ def test_what_is_stored_is_in_english_whatever_the_language(settings, order, run
         run_due()
     event.refresh_from_db()
     assert event.error.startswith("Provider default can't be loaded: ")
+
+
+def test_numbers_are_written_for_readers_but_not_for_browsers(operator, mixture, settings):
+    settings.USE_L10N = settings.USE_THOUSAND_SEPARATOR = True
+    key = 1234567
+    Event.objects.filter(pk=mixture["failed"].pk).update(id=key)
+    event = Event.objects.get(pk=key)
+    choice = {"action": "replay_events", "_selected_action": [key], "index": 0}
+    with translation.override("de"):
+        pages = [
+            read(operator, page_of(event)),
+            read(operator, LIST, causes=1),
+            operator.post(LIST, choice).content.decode(),
+        ]
+    for html in pages:
+        assert 'name="_selected_action" value="%d"' % key in html
+    for drawing in re.findall("<svg class=.*?</svg>", pages[0], re.DOTALL):
+        assert re.search(r' (?:x|cx|x1|width)="\d{4}"', drawing)
+        assert not re.search(r' (?:x|cx|x1|width)="\d+\.\d{3}"', drawing)
