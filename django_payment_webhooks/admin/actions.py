@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..models import Event
+from ..monitoring.labels import name_event
 from ..operations import permissions
 from ..operations.batches import BOUND, count_some
 from ..operations.dry_run import DryRun, dry_run
@@ -313,7 +314,8 @@ class OperationsMixin:
             # Whatever is wrong with one of them, such as its provider, the others go on.
             if progress["refused"] < MAX_REFUSED:
                 cause = find_loading_problem(event.provider) or describe(error, operation)
-                text = f"{operation.refused.format(event=event)} {show_about(event, cause)}"
+                text = operation.refused.format(event=name_event(event))
+                text = f"{text} {show_about(event, cause)}"
                 self.message_user(request, text, messages.ERROR)
             return "refused"
         if not is_done:

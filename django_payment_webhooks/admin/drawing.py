@@ -127,7 +127,9 @@ def draw_lane(key: int, marks: Sequence[Mark], current: Event) -> Lane:
     """Return the line of an event, from its first mark to its last."""
     own = [mark for mark in marks if mark.step.event.pk == key]
     event = own[0].step.event
-    names = reveal(event.type) or gettext("unparsed"), reveal(event.provider_event_id)
+    names = reveal(event.type), reveal(event.provider_event_id)
+    if not event.type:  # its id is a digest
+        names = gettext("unparsed"), ""
     return Lane(event, *names, own[0].y, key == current.pk, own[0].x, own[-1].x)
 
 

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import history
 from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
-from ..monitoring.labels import find_label, name_all
+from ..monitoring.labels import find_label, name_all, name_event
 from ..monitoring.overview import UNFINISHED
 from ..operations import permissions
 from ..operations.replay import is_replayable
@@ -97,6 +97,16 @@ def show_changes(conflict, event):
 def show_change(path, value, known):
     """Return one of two values that differ for reading."""
     return REDACTED if is_hidden((path,)) else reveal(redact_text(value, known))
+
+
+class NamedEvent:
+    """An event where the templates of the admin want no more than its key and what it is called."""
+
+    def __init__(self, event):
+        self.pk, self.name = event.pk, name_event(event)
+
+    def __str__(self):
+        return self.name
 
 
 @admin.register(Event)
@@ -275,7 +285,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     def shown_id(self, event):
         """Return the provider's id of the event; of an unparsed one, when it came."""
-        return reveal(event.provider_event_id) if event.type else str(event)
+        return reveal(event.provider_event_id) if event.type else name_event(event)
 
     shown_id.short_description = _("provider event id")
 
@@ -346,6 +356,12 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         buttons = {"show_save": False, "show_save_and_continue": False}
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
+
+    def render_change_form(self, request, context, *args, **kwargs):
+        """Name the event in the reader's language, where Django would call it by ``str``."""
+        original = NamedEvent(context["original"])
+        context.update(original=original, subtitle=str(original))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def record_look(self, request, object_id, message="Looked at the payload."):
         """Write down who looks at an event's payload, or downloads it."""

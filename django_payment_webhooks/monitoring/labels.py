@@ -7,8 +7,10 @@ where each change of one, and each language, would be a migration.
 from __future__ import annotations
 
 from django.apps import apps
+from django.utils import dateformat
+from django.utils.timezone import template_localtime
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from ..models import Event
 
@@ -51,6 +53,17 @@ FIELDS = {
 def find_label(name: str) -> str:
     """Return what a status or a verb is called in the reader's language."""
     return str(LABELS.get(name, name))
+
+
+def name_event(event: Event) -> str:
+    """Return what an event is called on a page. One that was not parsed has no name but its time.
+
+    The core's own ``str`` is for logs, and in English.
+    """
+    if event.type:
+        return str(event)
+    received = dateformat.format(template_localtime(event.received_at), "Y-m-d H:i:s T")
+    return str(gettext("unparsed event, received {time}").format(time=received))
 
 
 def name_all() -> None:

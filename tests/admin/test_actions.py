@@ -133,7 +133,7 @@ def test_what_still_can_not_be_parsed_is_reported_with_the_reason(
     before = row_of(unparsed)
     ((level, text),) = messages_of(replay(operator, unparsed))
     assert level == "error"
-    assert text.startswith("%s can't be replayed. The body can't be read: " % unparsed)
+    assert text.startswith("%s UTC can't be replayed. The body can't be read: " % unparsed)
     assert row_of(unparsed) == before
     assert published() == []
     assert not received_signals.of("event_replayed")

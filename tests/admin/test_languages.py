@@ -15,8 +15,10 @@ from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import trans_real
 
+from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.history.models import Cause, Conflict, Entry, Rejection
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.receiving import receive_events
 
 from ..factories import EventFactory
 from .browsing import LIST, page_of, read
@@ -76,7 +78,7 @@ def read_data():
         *django_settings.PAYMENT_WEBHOOKS_HANDLERS,
     ]
     names = ("provider", "provider_event_id", "type", "order_id", "payment_id", "error")
-    keys = ("verified_by", "dedup_key", "idempotency_key")
+    keys = ("verified_by", "dedup_key", "idempotency_key", "cause_key")
     for row in Event.objects.values_list(*names, *keys):
         values += row
     for model, names in ((Entry, ["text", "by"]), (Rejection, ["provider", "reason"])):
@@ -168,6 +170,13 @@ def test_nothing_on_a_page_is_in_english_but_data(operator, mixture, bracketed):
         "retrying": read(operator, LIST, status__exact="retrying"),
     }
     pages.update((name, read(operator, page_of(event))) for name, event in mixture.items())
+    receive_events(get_provider("default"), {}, b"{", "by-test")
+    unparsed = Event.objects.get(type="")
+    Entry.objects.create(
+        event=unparsed, at=timezone.now(), verb="conflicted", attempts=0, other=unparsed
+    )
+    pages["unparsed"] = read(operator, page_of(unparsed))
+    pages["list with unparsed"] = read(operator, LIST, type="")
     pages["payload"] = read(operator, page_of(mixture["failed"]), payload=1)
     check_pages(pages)
 
