@@ -19,7 +19,7 @@ def test_the_app_is_known_by_its_label():
     assert Event._meta.db_table == "payment_webhooks_event"
 
 
-def test_old_django_is_told_which_config_to_use_and_new_django_finds_it():
+def test_old_django_is_given_the_config_and_new_django_finds_it():
     assert hasattr(django_payment_webhooks, "default_app_config") == (django.VERSION < (3, 2))
 
 

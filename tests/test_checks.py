@@ -201,7 +201,7 @@ def test_an_option_that_would_fail_with_the_first_webhook_is_reported(provider, 
 @pytest.mark.parametrize(
     "content", ["{body}", "{timestamp}.{body}", "Webhook-Id.{body}", "{Webhook-Id2}.{body}"]
 )
-def test_w003_reports_an_id_in_a_header_that_nobody_signed(provider, content):
+def test_w003_reports_an_id_in_a_header_that_is_not_signed(provider, content):
     provider(FIELDS={"provider_event_id": "header:Webhook-Id"}, CONTENT=content)
     assert found() == ["W003"]
 
@@ -923,7 +923,7 @@ def test_a_provider_is_made_anew_after_its_settings_have_changed(provider):
 # ---- what can't happen, or would take too long
 
 
-def test_w007_reports_that_nobody_handles_anything(settings):
+def test_w007_reports_that_there_are_no_handlers(settings):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {}
     assert found() == ["W007"]
 

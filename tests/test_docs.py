@@ -443,7 +443,7 @@ def test_recipes_of_providers_are_accepted_and_forgeries_refused(recipe):
     assert [event.order_id for event in provider.parse(sent.meta, sent.body)] == ["A1"]
 
 
-def test_recipe_without_an_id_tells_stages_apart_and_reads_the_money():
+def test_recipe_without_an_id_distinguishes_stages_and_reads_the_money():
     provider = Provider("recipe", **evaluate("providers.md", "recipe composed"))
     refund = {"id": "r1", "status": "queued", "payment": "p1", "amount": 400, "currency": "eur"}
     queued, done = [
@@ -685,7 +685,7 @@ def test_time_limits_are_shorter_than_the_lease(settings):
     assert sorted(set(limits)) == list(limits)
 
 
-def test_beat_is_told_a_task_that_exists():
+def test_the_task_for_beat_exists():
     (entry,) = evaluate("sweep.md", "settings for beat")["CELERY_BEAT_SCHEDULE"].values()
     assert entry["task"] in publisher.process.app.tasks
 

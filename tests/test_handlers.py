@@ -73,7 +73,7 @@ def test_a_handler_can_say_itself_whether_it_is_ready(settings, order, pass_time
 
 
 @pytest.mark.parametrize("status", [Event.RECEIVED, Event.WAITING, Event.IGNORED, Event.FAILED])
-def test_an_effect_that_nobody_had_makes_nothing_ready_and_a_duplicate_does(status, steps):
+def test_an_effect_that_never_happened_makes_nothing_ready_and_a_duplicate_does(status, steps):
     first = steps("first", status=status, due_at=None)
     event = steps("second")
     process([event.pk])

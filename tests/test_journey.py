@@ -307,7 +307,7 @@ def test_any_order_of_arrival_ends_in_the_same_state(
 # ---- the warehouse is not well
 
 
-def test_the_warehouse_is_told_once_of_a_paid_order(order, charge, warehouse, run_due):
+def test_the_warehouse_gets_a_paid_order_once(order, charge, warehouse, run_due):
     charge()
     charge("evt_2")
     run_due()
@@ -317,7 +317,7 @@ def test_the_warehouse_is_told_once_of_a_paid_order(order, charge, warehouse, ru
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_flaky_warehouse_is_told_again_with_the_same_key_until_it_listens(
+def test_a_flaky_warehouse_is_called_with_the_same_key_until_it_answers(
     order, charge, warehouse, run_due, pass_time, shop_state, received_signals, status
 ):
     warehouse.add_rule(status=status, times=3)
@@ -387,7 +387,7 @@ def test_a_warehouse_that_says_no_is_not_asked_again(order, charge, warehouse, r
     assert len(warehouse.history()) == 1
 
 
-def test_a_warehouse_that_is_closed_is_told_when_it_opens(
+def test_a_closed_warehouse_gets_the_order_when_it_opens(
     order, charge, warehouse, run_due, pass_time
 ):
     warehouse.stop()

@@ -105,7 +105,7 @@ def test_an_effect_is_the_events_own_unless_the_handler_says_otherwise():
     assert handler.idempotency_key(first) != handler.idempotency_key(second)
 
 
-def test_an_order_is_paid_once_whoever_says_it():
+def test_an_order_is_paid_once_whichever_event_says_so():
     handler = concrete(OrderPaidHandler)
     name = "order-paid:" + digest("A1")
     assert handler.idempotency_key(event_about(order_id="A1")) == name
@@ -153,7 +153,7 @@ def test_a_payment_without_an_order_is_a_permanent_failure():
         concrete(OrderPaidHandler).idempotency_key(event_about(order_id=""))
 
 
-def test_a_payment_that_names_only_itself_waits_for_who_tells_its_order():
+def test_a_payment_that_names_only_itself_waits_for_the_event_that_names_its_order():
     event = EventFactory.build(order_id="", payment_id="pay_1")
     with pytest.raises(NotReady, match="It names only the payment pay_1"):
         concrete(OrderPaidHandler).idempotency_key(event)

@@ -257,7 +257,7 @@ def test_what_comes_soon_after_a_message_travels_together(broker, monkeypatch):
     assert messages == [[0], [1, 2, 3]]
 
 
-def test_messages_that_nobody_takes_do_not_fill_the_memory(held, settings, monkeypatch):
+def test_messages_that_the_broker_does_not_take_do_not_fill_the_memory(held, settings, monkeypatch):
     monkeypatch.setattr(publisher, "GATHERING_TIME", 0)
     monkeypatch.setattr(publisher, "MAX_UNSENT", 10)
     settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE = 1
@@ -597,7 +597,7 @@ def test_a_key_that_is_named_twice_is_processed_once(settings, order):
     assert read(event).attempts == 1
 
 
-def test_a_missing_event_is_nobodys_work(received_signals, published):
+def test_a_missing_event_is_reported_and_not_processed(received_signals, published):
     process([12345])
     assert received_signals == []
     assert published() == []

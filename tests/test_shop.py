@@ -344,7 +344,7 @@ def warehouse(settings):
         yield downstream
 
 
-def test_the_warehouse_is_told_of_the_order_with_the_events_idempotency_key(order, warehouse):
+def test_the_warehouse_gets_the_order_with_the_events_idempotency_key(order, warehouse):
     event = pay()
     assert event.status == Event.PROCESSED
     assert len(event.idempotency_key) == 32
@@ -353,7 +353,7 @@ def test_the_warehouse_is_told_of_the_order_with_the_events_idempotency_key(orde
     ]
 
 
-def test_the_warehouse_is_told_of_payments_only_and_only_of_good_ones(order, warehouse):
+def test_the_warehouse_gets_only_payments_and_only_good_ones(order, warehouse):
     check_failed(pay(amount="9.00"), "was paid")
     assert warehouse.history() == []
     event = pay()
@@ -394,7 +394,7 @@ def test_a_warehouse_that_hangs_is_not_waited_for_longer_than_the_timeout(
     assert Order.objects.get().status == Order.PAID
 
 
-def test_without_an_address_nobody_is_told(order, settings, monkeypatch):
+def test_without_an_address_no_warehouse_is_called(order, settings, monkeypatch):
     settings.DOWNSTREAM_URL = ""
     monkeypatch.setattr(requests, "post", None)  # which can't be called
     assert pay().status == Event.PROCESSED
@@ -435,7 +435,7 @@ def test_what_the_handlers_wrote_can_be_read_in_the_admin_and_not_changed(paid, 
     assert [str(row) for row in rows.values()] == ["refund re_1", "dispute dp_1", "payment ch_1"]
 
 
-def test_the_price_of_an_order_can_be_mended_in_the_admin_but_it_can_not_be_marked_as_paid(
+def test_the_price_of_an_order_can_be_corrected_in_the_admin_but_it_can_not_be_marked_as_paid(
     order, operator
 ):
     url = "/admin/shop/order/A1/"
@@ -587,7 +587,7 @@ def test_ids_that_are_only_similar_are_two_orders_or_none_is_created():
         (["A1", "--currency", "EURO"], "The order 'A1' can't be created: .*currency"),
     ],
 )
-def test_orders_that_can_not_be_created_are_told_and_none_is_created(args, error):
+def test_orders_that_can_not_be_created_are_reported_and_none_is_created(args, error):
     with pytest.raises(CommandError, match=error):
         run("create_orders", *args)
     assert not Order.objects.exists()

@@ -68,7 +68,7 @@ def test_what_it_waited_for_releases_an_event(steps, received_signals, published
     assert effects() == ["first", "second"]
 
 
-def test_all_that_wait_for_an_order_are_released_and_nobody_else(
+def test_all_events_that_wait_for_an_order_are_released_and_no_others(
     steps, published, received_signals
 ):
     waiting = [steps("second", provider="p%d" % number) for number in range(3)]
@@ -97,7 +97,7 @@ def test_an_event_that_is_due_already_is_not_released_again(steps, published, re
     assert len(received_signals.of("event_released")) == 1
 
 
-def test_an_event_that_somebody_else_releases_is_passed_over(
+def test_an_event_that_another_process_releases_is_passed_over(
     steps, published, received_signals, monkeypatch
 ):
     first, second = (steps("second", provider=name) for name in ("p1", "p2"))
@@ -414,7 +414,7 @@ def short_lock_wait():
         cursor.execute(statement % 20)
 
 
-def test_a_row_that_was_spoilt_by_hand_does_not_hold_up_the_others():
+def test_a_manually_damaged_row_does_not_hold_up_the_others():
     spoilt, other = overdue(60), overdue(50)
     Event.objects.filter(pk=spoilt.pk).update(due_at=None)
     messages = Messages()

@@ -298,7 +298,7 @@ def test_a_duplicate_costs_one_query(webhook, stored, django_assert_num_queries)
         assert webhook(BODY).json()["status"] == "duplicate"
 
 
-def test_the_same_id_with_another_body_is_a_duplicate_and_the_conflict_is_told(
+def test_the_same_id_with_another_body_is_a_duplicate_and_the_conflict_is_reported(
     webhook, stored, received_signals
 ):
     event = stored(webhook(event_id="evt_1", amount="10.00", charge_id="ch_1"))
@@ -526,7 +526,7 @@ def test_an_empty_body_is_answered_with_400(post_raw, no_trace, length):
 
 
 @pytest.mark.parametrize("sent", [0, 1, len(BODY) - 1])
-def test_a_body_that_is_shorter_than_its_length_is_told_to_be_truncated(post_raw, no_trace, sent):
+def test_a_body_that_is_shorter_than_its_length_is_refused_as_truncated(post_raw, no_trace, sent):
     answer = post_raw(BODY[:sent], CONTENT_LENGTH=str(len(BODY)), HTTP_X_SIGNATURE=GENUINE)
     check_refusal(answer, 400)
     no_trace(400, "truncated")
@@ -971,7 +971,7 @@ def failing_insert(monkeypatch):
     return failing_insert
 
 
-def test_an_event_that_somebody_else_stores_at_the_same_moment_is_a_duplicate(
+def test_an_event_that_another_process_stores_at_the_same_moment_is_a_duplicate(
     webhook, stored, published, monkeypatch
 ):
     event, look_up, looks = stored(webhook(BODY)), EventManager.look_up, []

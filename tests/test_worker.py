@@ -39,7 +39,7 @@ def test_a_worker_asks_for_sweeps(published, settings):
 
 
 @pytest.mark.parametrize("never", [None, 0])
-def test_a_worker_asks_for_no_sweeps_if_it_is_told_so(never, settings):
+def test_a_worker_asks_for_no_sweeps_if_the_interval_is_off(never, settings):
     settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = never
     consumer = SimpleNamespace(timer=FakeTimer())
     SweepStep(consumer).start(consumer)

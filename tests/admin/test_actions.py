@@ -84,7 +84,7 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_that_somebody_else_replays_at_this_moment_is_left_to_them(
+def test_an_event_that_is_being_replayed_by_someone_else_is_left_alone(
     operator, published, received_signals, monkeypatch
 ):
     event, operate_on = EventFactory(status=Event.FAILED), EventAdmin.operate_on

@@ -152,7 +152,7 @@ def test_an_event_that_was_not_parsed_is_shown_as_it_came(operator, unparsed):
 
 
 @pytest.mark.parametrize("half", [r"\ud800", r"\udfff\ud800"])
-def test_half_a_character_in_a_payload_is_shown_as_it_was_sent(operator, half):
+def test_an_unpaired_surrogate_in_a_payload_is_shown_as_it_was_sent(operator, half):
     event = EventFactory(payload={})
     Event.objects.filter(pk=event.pk).update(body=b'{"note": "<%s>"}' % half.encode())
     assert "&lt;%s&gt;" % half in read_payload(operator, event)

@@ -113,7 +113,7 @@ def gauge(name, **labels):
 
 
 @pytest.mark.usefixtures("history")
-def test_what_fails_is_measured_by_its_cause_until_somebody_acts(order, settings, webhook, run_due):
+def test_failures_are_measured_by_cause_until_an_operator_acts(order, settings, webhook, run_due):
     handle(settings, apply=lambda self, event: {}["warehouse_id"])
     webhook(event_id="evt_1", order_id="A1", amount="10.00", currency="EUR")
     run_due()
@@ -286,7 +286,7 @@ def test_what_a_backfill_found_is_shown_for_a_day():
     )
 
 
-def test_conflicts_are_measured_until_somebody_closes_them(webhook, history):
+def test_conflicts_are_measured_until_they_are_closed(webhook, history):
     webhook(event_id="evt_1", amount="1.00")
     assert gauge("open_conflicts", provider="default") == [0]
     webhook(event_id="evt_1", amount="2.00")

@@ -83,7 +83,7 @@ def test_what_is_not_shown_is_said_in_every_form(several):
     assert json.loads(run("--json", "--limit", "5")[0])["has_more"] is False
 
 
-def test_nothing_and_a_typo_are_told_apart(several):
+def test_no_match_and_a_typo_are_distinguished(several):
     assert run("--type", "refund.created")[0] == "No event matches --type refund.created.\n"
     assert json.loads(run("--type", "refund.created", "--json")[0])["events"] == []
     assert len(run("--type", "refund.created", "--csv")[0].splitlines()) == 1

@@ -322,7 +322,7 @@ def test_without_a_terminal_nothing_is_done_unless_the_question_is_answered_befo
     assert run(*args, "--no-input").startswith("1 event ")
 
 
-def test_where_nothing_is_to_be_done_nobody_is_asked():
+def test_no_question_is_asked_where_nothing_is_to_be_done():
     assert run("--days", "0", interactive=True) == "0 events pruned\n"
 
 

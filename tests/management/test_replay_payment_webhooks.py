@@ -332,7 +332,7 @@ def test_just_the_failed_events_of_a_cause_are_replayed():
     assert Event.objects.get(status=Event.FAILED) == other
 
 
-def test_a_cause_that_nobody_knows_is_a_typo_and_one_that_is_gone_is_none():
+def test_an_unknown_cause_is_a_typo_and_a_cause_that_is_gone_is_not():
     with pytest.raises(CommandError, match="There is no cause 'abc'"):
         run("--cause", "abc")
     Cause.objects.create(key="a" * 32, first_seen=timezone.now())

@@ -108,7 +108,7 @@ def test_a_cause_is_counted_up_to_a_bound(monkeypatch):
     assert read_causes()[0].failed == (3, False)
 
 
-def test_money_that_was_not_read_or_can_not_be_is_told():
+def test_money_that_was_not_or_can_not_be_read_is_reported():
     fail(3)
     (found,) = read_causes(parsed=2)
     assert (found.money, found.is_partial) == ({"EUR": Decimal("20.00")}, True)

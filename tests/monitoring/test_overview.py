@@ -94,7 +94,7 @@ def test_a_lease_is_not_due():
     assert read_backlog().due.number == 0
 
 
-def test_an_event_that_somebody_spoilt_by_hand_does_not_spoil_the_overview():
+def test_a_manually_damaged_event_does_not_break_the_overview():
     EventFactory(due_at=None, enqueue_at=unix(10))
     EventFactory(status=Event.WAITING, waiting_since=None)
     backlog = read_backlog()

@@ -44,7 +44,7 @@ def test_nothing_is_wrong_while_events_get_on():
     assert find_problems(read_overview()) == []
 
 
-def test_an_event_that_nobody_takes_is_critical(settings, monkeypatch):
+def test_an_event_that_no_worker_takes_is_critical(settings, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE = 60
@@ -174,7 +174,7 @@ def test_what_is_retried_is_a_problem_once_it_lasts(seconds, critical):
     assert all("2 events are being retried (TimeoutError()" in each.text for each in found)
 
 
-def test_an_outage_is_told_within_ten_minutes_with_the_default_settings():
+def test_an_outage_is_reported_within_ten_minutes_with_the_default_settings():
     conf = (settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE, settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE)
     assert max(conf) < 600
 

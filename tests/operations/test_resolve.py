@@ -63,7 +63,7 @@ def test_an_event_whose_effect_was_had_is_not_handled_by_hand(status, received_s
 
 
 @pytest.mark.parametrize("reason", ["", " \n"])
-def test_whoever_handles_an_event_by_hand_says_why(reason):
+def test_marking_an_event_as_handled_by_hand_needs_a_reason(reason):
     event = EventFactory(status=Event.FAILED)
     before = columns(event)
     with pytest.raises(ValueError, match="reason is blank"):

@@ -146,7 +146,7 @@ class Pinging(Provider):
         return super().ping(request)
 
 
-def test_whoever_asks_first_is_answered_and_nothing_is_stored(
+def test_a_request_that_asks_first_is_answered_and_nothing_is_stored(
     db, settings, client, post, received_signals
 ):
     options = {"BACKEND": f"{__name__}.Pinging", "SECRETS": ["x" * 16]}

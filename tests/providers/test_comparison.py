@@ -137,7 +137,7 @@ def prune(payload):
     return prune_body(payload, get_provider("default").read(payload))
 
 
-def test_a_repetition_of_a_pruned_event_differs_or_not_and_nobody_knows_in_what():
+def test_a_repetition_of_a_pruned_event_differs_or_not_but_not_in_what():
     payload = PayloadFactory(event_id="e", data__charge_id="ch_1")
     earlier = make(payload, True, body=prune(payload))
     assert find_difference(earlier, make(payload)) == ""

@@ -120,7 +120,7 @@ def test_what_is_not_paid_at_the_provider_has_nothing_to_do(unproven, settings):
     assert (read(event).status, read(event).error) == ("ignored", "It is not paid.")
 
 
-def test_a_type_that_only_the_provider_tells_is_handled(unproven, applied):
+def test_a_type_that_only_the_provider_knows_is_handled(unproven, applied):
     event = send(type="something.changed")
     process([event.pk])
     assert (read(event).status, read(event).type) == ("processed", "charge.succeeded")

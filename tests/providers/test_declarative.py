@@ -517,7 +517,7 @@ def invoice():
     return json.dumps(payload).encode()
 
 
-def test_an_invoice_of_a_thousand_lines_is_accepted_once_so_many_values_are_allowed(
+def test_an_invoice_of_a_thousand_lines_is_accepted_once_its_values_are_allowed(
     transactional_db, settings, webhook, published
 ):
     body = invoice()

@@ -48,7 +48,7 @@ def send(post):
     return send
 
 
-def test_a_webhook_of_a_merchant_is_accepted_and_of_nobody_is_404(transactional_db, send):
+def test_a_webhook_of_a_merchant_is_accepted_and_of_an_unknown_one_is_404(transactional_db, send):
     assert send("acme").status_code == 200
     assert send("acme", "the-secret-of-somebody-else").status_code == 401
     assert send("nobody").status_code == 404

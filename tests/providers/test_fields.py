@@ -117,7 +117,7 @@ def test_headers_and_the_query_are_still_known_to_the_worker():
     assert (again.type, again.body, again.dedup_key) == (event.type, event.body, event.dedup_key)
 
 
-def test_nobody_can_send_what_stands_beside_the_body():
+def test_what_stands_beside_the_body_can_not_be_sent():
     provider = make(FIELDS={"type": "header:X-Topic"})
     body = b'beside the body: {"header:X-Topic": "forged"}\n{"event_id": "e1"}'
     (event,) = provider.parse({"HTTP_X_TOPIC": "real"}, body)

@@ -97,7 +97,7 @@ def test_a_charge_that_names_only_the_payment_fulfils_who_names_the_payment(hand
     assert read(event).status == "processed"
 
 
-def test_the_charge_of_another_payment_neither_fulfils_nor_tells_its_order(handlers):
+def test_the_charge_of_another_payment_neither_fulfils_nor_names_its_order(handlers):
     process([EventFactory(payment_id="pay_2").pk])
     event = refund()
     process([event.pk])
@@ -119,7 +119,7 @@ def test_events_that_are_about_nothing_have_nothing_in_common(handlers):
     assert list(find_related(event)) == []
 
 
-def test_a_charge_that_is_applied_while_a_refund_is_prepared_still_tells_it_its_order(
+def test_a_refund_learns_its_order_from_a_charge_applied_while_it_is_prepared(
     handlers, monkeypatch
 ):
     """It comes after the refund has looked for its order, and before it is applied."""

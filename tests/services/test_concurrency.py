@@ -1303,7 +1303,7 @@ def test_a_take_of_an_event_that_a_slow_worker_has_does_not_wait(order, nudges, 
 
 
 @row_locks
-def test_a_release_does_not_wait_for_a_row_that_somebody_has(order, nudges):
+def test_a_release_does_not_wait_for_a_locked_row(order, nudges):
     refund, charge = make_refund("A1"), EventFactory()
     process([refund.pk])
     with locked_by_a_zombie(refund):

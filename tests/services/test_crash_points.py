@@ -303,7 +303,7 @@ LANDMARKS = {
 
 @pytest.mark.parametrize("are_messages_lost", list(LOST.values()), ids=list(LOST))
 @pytest.mark.parametrize("name", list(JOURNEYS))
-def test_whoever_is_killed_at_any_step_changes_nothing_in_the_end(world, name, are_messages_lost):
+def test_a_kill_at_any_step_changes_nothing_in_the_end(world, name, are_messages_lost):
     journey = JOURNEYS[name]
     end = {
         "events": journey.events,

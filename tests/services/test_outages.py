@@ -115,7 +115,7 @@ def test_worker_whose_clock_is_an_hour_early_takes_an_event_from_another_and_has
 # ---- the warehouse
 
 
-def test_warehouse_that_is_out_of_order_for_three_hours_is_told_in_the_end(
+def test_a_warehouse_that_is_down_for_three_hours_gets_the_order_in_the_end(
     order, webhook, nudges, clock, settings
 ):
     with Downstream() as warehouse:

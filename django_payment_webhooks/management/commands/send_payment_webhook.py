@@ -36,7 +36,7 @@ HINTS = {
     413: "The body is larger than PAYMENT_WEBHOOKS_MAX_BODY_SIZE allows there.",
     503: "The other side has no secret for this provider, or no database.",
 }
-USE_HTTPS = "Use https as well: whoever sees a signed webhook on its way can send it again."
+USE_HTTPS = "Use https as well: anyone who sees a signed webhook on its way can resend it."
 DEFAULT_URL = "http://127.0.0.1:8000"
 # What can be no URL, which has a colon or a slash.
 TYPE = re.compile(r"[^:/]+")

@@ -170,7 +170,7 @@ def test_without_payment_ids_the_order_is_what_they_have_in_common(settings, per
         (Payment("p", 1, "EURO"), "ISO 4217 code"),
     ],
 )
-def test_a_source_that_is_wrong_is_told_so(settings, period, item, problem):
+def test_a_wrong_source_is_an_error_that_says_why(settings, period, item, problem):
     class Wrong(Source):
         def fetch_payments(self, since, until, cursor):
             return Page([item])

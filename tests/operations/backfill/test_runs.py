@@ -360,7 +360,7 @@ def test_a_field_can_come_in_a_header(settings, period):
         (Page([], "again"), "the same page for ever"),
     ],
 )
-def test_a_source_that_is_wrong_is_told_so(settings, period, page, problem):
+def test_a_wrong_source_is_an_error_that_says_why(settings, period, page, problem):
     class Wrong(Source):
         def fetch_events(self, since, until, cursor):
             return page

@@ -48,7 +48,7 @@ def test_the_addresses_of_the_sdk_are_ours_from_the_first_to_the_last(provider, 
 
 
 @pytest.mark.parametrize("network", [each for each in NETWORKS if each.version == 4], ids=str)
-def test_the_addresses_beside_them_are_nobodys(provider, network):
+def test_the_addresses_beside_them_are_refused(provider, network):
     for address in (network[0] - 1, network[-1] + 1):
         assert not security.SecurityHelper().is_ip_trusted(str(address))
         assert not is_accepted(provider, address)

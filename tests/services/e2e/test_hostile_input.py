@@ -553,7 +553,7 @@ def test_order_that_can_be_none_does_not_refuse_the_event(shop, order):
 
 
 @pytest.mark.parametrize("make", [make_request, chunked], ids=["with a length", "chunked"])
-def test_body_that_is_dribbled_is_waited_for_and_keeps_nobody_else_waiting(shop, make):
+def test_a_dribbled_body_is_waited_for_and_delays_no_other_request(shop, make):
     slow, quick = make(charge("evt_slow_" + make.__name__)), charge("evt_quick_" + make.__name__)
     middle = slow.index(b"\r\n\r\n") + 10
     with closing(connect(shop.server.port)) as connection:

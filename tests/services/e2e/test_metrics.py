@@ -60,6 +60,6 @@ def test_one_scrape_has_the_answers_of_the_server_and_the_attempts_of_the_worker
     assert "e1" not in re.findall(r'"([^"]*)"', get(shop, "/metrics"))
 
 
-def test_a_load_balancer_is_told_that_the_server_can_store_webhooks(measured_shop):
+def test_a_load_balancer_learns_that_the_server_can_store_webhooks(measured_shop):
     measured_shop.worker.kill()  # that is not the server's fault
     assert json.loads(get(measured_shop, "/health"))["status"] == "ok"
