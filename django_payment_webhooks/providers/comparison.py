@@ -67,7 +67,29 @@ def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
     """Return what of two events is compared."""
     if later.pk is None:
         return read_sameness(earlier), read_sameness(later)
-    return earlier.data, later.data
+    first, second = earlier.data, later.data
+    if not name_payments_alike(earlier, later) or earlier.payment_id in first.values():
+        return first, second
+    return (
+        dict(first, payment_id=earlier.payment_id),
+        dict(second, payment_id=later.payment_id),
+    )
+
+
+def name_payments_alike(earlier: Event, later: Event) -> bool:
+    """Return whether two payment ids that differ are two payments: an order was paid twice.
+
+    Not if what they are about is pruned; nor if one provider sent them as two types, as one may
+    name the payment and the other what it was made by, such as a link.
+    """
+    if not (earlier.payment_id and later.payment_id):
+        return False
+    if isinstance(earlier.data, Pruned) or isinstance(later.data, Pruned):
+        return False
+    if earlier.provider != later.provider:
+        return True
+    read_types = getattr(get_provider(later.provider), "read_types", None)
+    return not read_types or read_types(earlier.payload)[1] == read_types(later.payload)[1]
 
 
 def read_sameness(event: Event) -> Any:

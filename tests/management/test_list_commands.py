@@ -182,6 +182,7 @@ def test_arguments_that_make_no_sense_exit_with_2(listed, command, args, problem
     assert problem in failed.err
     assert "Run the same command again" not in failed.err
     assert listed.asked == []
+    assert "Run the same command again" not in failed.err
 
 
 @pytest.mark.parametrize("command", ["backfill", "reconcile"])
@@ -237,7 +238,7 @@ def test_no_difference_exits_with_0(listed):
     del listed.payments[2], listed.payments[0]
     found = Result("reconcile")
     assert found.code == 0
-    assert found.out.startswith("0 differences in 1 payments of stripe since")
+    assert found.out.startswith("0 differences in 1 payment of stripe since")
 
 
 def test_differences_can_be_json(listed):

@@ -251,3 +251,40 @@ def test_a_signature_in_the_body_is_no_difference(settings):
     )
     assert find_difference(earlier, later) == ""
     assert find_difference(earlier, other) == "a was 1, here it is 2."
+
+
+# ---- an order that was paid by two payments
+
+
+def paid(payment_id, provider_type="payment_intent.succeeded", provider="stripe"):
+    """Return a stored event of a payment of the same order."""
+    intent = {"id": payment_id, "object": "payment_intent", "amount": 1000, "currency": "eur"}
+    payload = {"id": f"evt_{payment_id}", "type": provider_type, "data": {"object": intent}}
+    body = json.dumps(payload).encode()
+    return EventFactory.build(
+        pk=1, provider=provider, body=body, payment_id=payment_id, type="charge.succeeded"
+    )
+
+
+@pytest.fixture
+def stripe(settings):
+    """Have two providers that do not repeat the payment's id among an event's data."""
+    secret = "whsec_" + "0123456789abcdef" * 2
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {
+        "stripe": {"PRESET": "stripe", "SECRETS": [secret], "ACCOUNT": "one"},
+        "other": {"PRESET": "stripe", "SECRETS": [secret], "ACCOUNT": "two"},
+    }
+
+
+def test_two_payments_of_one_order_differ(stripe):
+    text = 'payment_id was "pi_1", here it is "pi_2".'
+    assert find_difference(paid("pi_1"), paid("pi_2")) == text
+    assert find_difference(paid("pi_1"), paid("pi_2", provider="other")) == text
+    assert name_differences(paid("pi_1"), paid("pi_2")) == ["payment_id"]
+
+
+@pytest.mark.parametrize(
+    "other", [("pi_1",), ("pi_1", "charge.succeeded"), ("",), ("link_1", "payment-link.paid")]
+)
+def test_one_payment_does_not_differ_however_another_type_names_it(stripe, other):
+    assert find_difference(paid("pi_1"), paid(*other)) == ""

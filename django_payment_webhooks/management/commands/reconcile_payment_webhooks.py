@@ -74,10 +74,9 @@ class Command(ListCommand):
         if options["verbosity"]:
             counts = found.counts
             differing = sum(counts[kind] for kind in WORDS)
-            self.stdout.write(
-                f"{differing} differences in {counts['compared']} payments of "
-                f"{options['provider']} {period}."
-            )
+            differences = "1 difference" if differing == 1 else f"{differing} differences"
+            payments = "1 payment" if counts["compared"] == 1 else f"{counts['compared']} payments"
+            self.stdout.write(f"{differences} in {payments} of {options['provider']} {period}.")
             if counts["without_amount"]:
                 text = "have no amount here to compare: it was pruned, or never sent."
                 self.stdout.write(f"{counts['without_amount']} {text}")
