@@ -109,7 +109,7 @@ def test_a_list_that_breaks_off_exits_with_2_and_says_how_to_go_on(listed, pause
     found = Result("backfill")
     assert (found.code, "missed 2 of 3" in found.out) == (1, True)
     assert "Continuing the backfill of stripe since" in found.err
-    assert "after 2 events. --restart begins again." in found.err
+    assert "after 2 events. --restart starts over." in found.err
 
 
 def test_a_pause_is_explained(listed, pauses):

@@ -26,19 +26,19 @@ NOT_INSTALLED = (
 
 
 class Command(ListCommand):
-    """Receive what a provider's list of events has, and its webhooks have missed."""
+    """Receive the events of a provider's list that never arrived as webhooks."""
 
     help = (
-        "Find missed payment webhooks: ask the provider for its events of a period, by the source "
-        "that PAYMENT_WEBHOOKS_SOURCES names, and receive those that did not come as webhooks. "
-        "Each has its effect once, whichever road it came, and it may be run at any time. Stopped, "
-        "it goes on where it was when the same command is run again. Exits with 0 if nothing had "
-        "been missed, with 1 if something had been, and with 2 if the list could not be read to "
-        "its end, or not all of it."
+        "Find missed payment webhooks: read the provider's own list of events for a period, with "
+        "the source that PAYMENT_WEBHOOKS_SOURCES names, and receive those that never arrived as "
+        "webhooks. Each has its effect once, however it arrived. Run it at any time. If it is "
+        "stopped, run the same command again: it continues where it stopped. Exits with 0 if "
+        "nothing was missed, with 1 if something was, and with 2 if the list could not be read "
+        "to the end, or had items that could not be read."
     )
     advice = (
-        "What was received stays received. Run the same command again to go on where it stopped; "
-        "with --restart it begins again."
+        "What was received stays received. Run the same command again to continue where it "
+        "stopped, or add --restart to start over."
     )
     noun = "events"
 
@@ -74,7 +74,7 @@ class Command(ListCommand):
         if run is not None and run.pages and options["verbosity"]:
             self.stderr.write(
                 f"Continuing the backfill of {provider} {Period(run.since, run.until)}, after "
-                f"{run.checked} events. --restart begins again."
+                f"{run.checked} events. --restart starts over."
             )
 
     def write_report(self, report: Report, options: dict[str, Any]) -> None:

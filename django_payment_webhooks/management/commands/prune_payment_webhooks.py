@@ -66,11 +66,11 @@ class Command(TerminalCommand):
     """Prune, delete or erase final events."""
 
     help = (
-        "Forget what old payment webhook events said. By default their bodies go, and their rows "
-        "stay: they keep deduplicating. Only events that are processed, duplicate or ignored are "
-        "touched, and failed ones if asked; an event that is still to be done never is. A pruned "
-        "event can't be replayed. It asks before it begins, as nothing of it can be undone, and "
-        "writes down in the history who did it. It can be interrupted at any time, and run again. "
+        "Remove the content of old payment webhook events. By default their bodies are removed, "
+        "and their rows stay, so that duplicates are still recognized. Only processed, duplicate "
+        "and ignored events are touched, and failed ones if asked; never an unfinished event. A "
+        "pruned event can't be replayed. This can't be undone, so the command asks first, and "
+        "records in the history who did it. It can be interrupted at any time, and run again. "
         "Exits with 0 if everything was done, and with 1 if something could not be."
     )
     after_failure = "What is done is done; run it again for the rest."
@@ -78,7 +78,7 @@ class Command(TerminalCommand):
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         add = parser.add_argument
-        text = "only events that were received, and became final, more than N days ago"
+        text = "only events that were received and became final more than N days ago"
         add("--days", type=int, metavar="N", help=text)
         text = "failed events, too: they can't be replayed any more"
         add("--include-failed", action="store_true", help=text)
@@ -87,7 +87,7 @@ class Command(TerminalCommand):
         add("--delete", action="store_true", help=text)
         text = "delete younger ones, although a provider may still resend them"
         add("--force", action="store_true", help=text)
-        text = "erase what the final events of one order say about it, of any age"
+        text = "erase what identifies this order from its final events, whatever their age"
         add("--erase-order", metavar="ID", help=text)
         add_no_input(parser)
         add_by(parser, "prunes")

@@ -37,12 +37,12 @@ class Command(TerminalCommand):
 
     after_failure = "What was replayed is replayed; run it again for the rest."
     help = (
-        "Put payment webhook events back on their way, once the cause of their failure is fixed. "
-        "Name them by the provider's event ids, or choose them by the options, which all must "
-        "match. Only failed, ignored and waiting events can be replayed, and those that are being "
-        "retried, whose next attempt then comes at once. No effect happens twice by it. Exits with "
-        "0 if all of them were replayed, or if none matches, and with 1 if some could not be "
-        "replayed, were not found, or if an option has a name that is not known."
+        "Process payment webhook events again, once the cause of their failure is fixed. Name "
+        "them by the provider's event ids, or select them with options, all of which must match. "
+        "Failed, ignored and waiting events can be replayed, and those that are being retried: "
+        "their next attempt then follows at once. No effect happens twice. Exits with 0 if all of "
+        "them were replayed or none matched, and with 1 if some could not be replayed or were not "
+        "found, or if an option has an unknown name."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -58,7 +58,7 @@ class Command(TerminalCommand):
         add("--rate", type=float, metavar="N", help=text)
         add_by(parser, "replays them")
         text = "replay nothing: run each handler in a transaction that is rolled back, and show "
-        text += "what would become of the event; with -v 2 for each event"
+        text += "what would happen to the events; with -v 2, to each one"
         add("--dry-run", action="store_true", help=text)
         add("--json", action="store_true", help="print the result as JSON")
 

@@ -23,10 +23,10 @@ class Command(TerminalCommand):
 
     help = (
         "Mark payment webhook events as handled by hand: someone has shipped the order, or has "
-        "refunded it in the provider's portal. From then on no event has their effect again. Name "
-        "them by the provider's event ids, or choose them by the options, which all must match. It "
-        "asks before it begins, as it can't be undone. Exits with 0 if all of them were marked, or "
-        "if none matches, and with 1 if some could not be marked or were not found."
+        "refunded it in the provider's portal. Their effect will not happen again. Name them by "
+        "the provider's event ids, or select them with options, all of which must match. This "
+        "can't be undone, so the command asks first. Exits with 0 if all of them were marked or "
+        "none matched, and with 1 if some could not be marked or were not found."
     )
     after_failure = "What was marked is marked; run it again for the rest."
 

@@ -66,7 +66,10 @@ class Command(TerminalCommand):
             f" the project's own address for the provider is added [{DEFAULT_URL}]",
         )
         parser.add_argument(
-            "--provider", default="default", metavar="NAME", help="who sends [%(default)s]"
+            "--provider",
+            default="default",
+            metavar="NAME",
+            help="the provider to play [%(default)s]",
         )
         self.add_event_arguments(parser)
         self.add_signature_arguments(parser)
@@ -115,7 +118,7 @@ class Command(TerminalCommand):
             action="append",
             default=[],
             metavar="'NAME: VALUE'",
-            help="one more header, such as a signed id",
+            help="an additional header, such as a signed id",
         )
 
     def add_signature_arguments(self, parser):

@@ -29,11 +29,11 @@ class Command(TerminalCommand):
     """Show single events."""
 
     help = (
-        "Show payment webhook events with all that is known of them: the row, what happened to it, "
-        "the traceback of its last attempt, and the payload. What identifies a person is redacted; "
-        "with --payload the payload is not, and who looked at it is written down. Name the events "
-        "by the ids that their provider gave them, by their primary keys, or by their order. Exits "
-        "with 0 if all were found, and with 1 if not."
+        "Show everything that is known about payment webhook events: the row, the timeline, the "
+        "traceback of the last failed attempt, and the payload. Personal data is redacted; with "
+        "--payload, the payload is not, and who looked at it is recorded. Name the events by the "
+        "ids that their provider gave them, by their primary keys, or by their order. Exits with 0 "
+        "if all were found, and with 1 if not."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -41,7 +41,7 @@ class Command(TerminalCommand):
         add_names(parser)
         add = parser.add_argument
         add("--order", metavar="ID", help="all events of this order, the oldest first")
-        text = "show the payload as it was sent, with whatever it says of a person"
+        text = "show the payload as it was sent, with personal data"
         add("--payload", action="store_true", help=text)
         add_by(parser, "looks at the payload")
         add("--json", action="store_true", help="print a JSON list")

@@ -52,7 +52,7 @@ class Command(TerminalCommand):
             "--provider",
             default="default",
             metavar="NAME",
-            help="who is said to send [%(default)s]",
+            help="the provider that should have sent it [%(default)s]",
         )
         parser.add_argument("--body", metavar="FILE", help="the raw body, - for the standard input")
         parser.add_argument(
@@ -60,13 +60,13 @@ class Command(TerminalCommand):
             action="append",
             default=[],
             metavar="'NAME: VALUE'",
-            help="a header; can be given again",
+            help="a header; can be repeated",
         )
-        parser.add_argument("--headers", metavar="FILE", help="a file with one header in each line")
+        parser.add_argument("--headers", metavar="FILE", help="a file with one header per line")
         parser.add_argument(
             "--request",
             metavar="FILE",
-            help="a whole request in place of these three, as it was on the wire: headers, an empty"
+            help="a whole request instead of these three, exactly as received: headers, an empty"
             " line, the body",
         )
         parser.add_argument(

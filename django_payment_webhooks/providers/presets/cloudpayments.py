@@ -5,7 +5,7 @@ https://developers.cloudpayments.ru/#uvedomleniya and platmart/cloud_payments 54
 ``spec/cloud_payments/webhooks_spec.rb``. ``X-Content-HMAC`` beside it covers the decoded form, and
 is not used. The fields of each: drforse/aiocloudpayments 3357e01, ``types/notifications``.
 
-Which notification it is stands in the address alone, which nobody signs; so the type is read from
+The kind of notification is only in the address, which is not signed; so the type is read from
 the body. A payment in two stages is ``Authorized`` before it is ``Completed``. Never give *Check*
 this address: it comes before the money, and its body has all that a *Pay* must have. A refund says
 no currency: it is RUB, unless you set another in ``FIELDS``. The order is the ``InvoiceId``, which

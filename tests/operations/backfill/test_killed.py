@@ -1,4 +1,4 @@
-"""A backfill that is killed, as a real process: the next one goes on where it was."""
+"""A backfill that is killed, as a real process: the next one continues where it stopped."""
 
 import os
 import signal
