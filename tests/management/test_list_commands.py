@@ -100,12 +100,12 @@ def test_json_has_all_of_it(listed):
     assert (found["types"], found["orders"]) == ({"charge.succeeded": 2}, ["A0", "A2"])
 
 
-def test_a_list_that_breaks_off_exits_with_2_and_says_how_to_go_on(listed, pauses):
+def test_a_list_that_breaks_off_exits_with_2_and_says_how_to_continue(listed, pauses):
     listed.faults = [None, refuse(403)]
     failed = Result("backfill")
     assert failed.code == 2
     assert "refuses to list it" in failed.err
-    assert "Run the same command again to go on where it stopped" in failed.err
+    assert "Run the same command again to continue where it stopped" in failed.err
     found = Result("backfill")
     assert (found.code, "missed 2 of 3" in found.out) == (1, True)
     assert "Continuing the backfill of stripe since" in found.err
