@@ -68,7 +68,10 @@ class Operation(NamedTuple):
 REPLAY = Operation(
     title=_("Replay"),
     permission=permissions.REPLAY,
-    question=_("They are due again, with all their attempts. No effect happens twice."),
+    question=_(
+        "The events become due again, and their attempts are counted from zero. No effect happens "
+        "twice."
+    ),
     condition=match_replayable(),
     needs_reason=False,
     run=replay,
@@ -90,8 +93,9 @@ RESOLVE = Operation(
     title=_("Mark as handled by hand"),
     permission=permissions.RESOLVE,
     question=_(
-        "Somebody carried out their effect by hand, outside this app. They end as processed, no "
-        "event has their effect again, and events that wait for them go on."
+        "Use this if somebody has already done by hand what these events should do. They become "
+        "processed, no other event repeats their effect, and events that wait for them are "
+        "released."
     ),
     condition=Q(status__in=RESOLVABLE),
     needs_reason=True,
@@ -116,7 +120,9 @@ RESOLVE = Operation(
 CLOSE = Operation(
     title=_("Close the conflicts"),
     permission=permissions.RESOLVE,
-    question=_("Somebody has compared what came twice, and corrected what had to be."),
+    question=_(
+        "Use this once somebody has compared the contradictory data, and corrected what was wrong."
+    ),
     condition=Q(),
     needs_reason=True,
     run=history.close_conflicts,
@@ -138,8 +144,9 @@ ERASE = Operation(
     title=_("Erase the orders"),
     permission=permissions.ERASE,
     question=_(
-        "What they and all other events of their orders say is erased, with the orders' ids and "
-        "their history. It can't be undone, and they can't be read or replayed any more."
+        "This erases the contents, the order ids and the history of these events, and of all other "
+        "events of their orders. It can't be undone, and the events can't be read or replayed any "
+        "more."
     ),
     condition=Q(status__in=PRUNABLE),
     needs_reason=True,
@@ -151,16 +158,16 @@ ERASE = Operation(
         "number",
     ),
     left=ngettext_lazy(
-        "%(number)d event was erased before, with its order or alone.",
-        "%(number)d events were erased before, with their order or alone.",
+        "%(number)d event had already been erased.",
+        "%(number)d events had already been erased.",
         "number",
     ),
     refused=_("The order of {event} can't be erased."),
     note="Erased with its order",
 )
 REFUSED = ngettext_lazy(
-    "It was not possible for %(number)d event in all.",
-    "It was not possible for %(number)d events in all.",
+    "Not possible for %(number)d event in total.",
+    "Not possible for %(number)d events in total.",
     "number",
 )
 

@@ -381,8 +381,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     def payload_link(self, event):
         """Return the links that show the payload, and that download all of it."""
         links = [
-            ("?payload=1", gettext("Show the payload. It is recorded who looks at it.")),
-            ("?json=whole", gettext("Download it with what is personal. That is recorded, too.")),
+            ("?payload=1", gettext("Show the payload (this is recorded)")),
+            ("?json=whole", gettext("Download it with personal data (this is recorded)")),
         ]
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
@@ -443,7 +443,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         if event.confirmation is None:
             return None
         if not event.confirmation:
-            return gettext("The provider is still to be asked.")
+            return gettext("The provider has not been asked yet.")
         try:
             return show_json(event.payload, event)
         except Exception:

@@ -30,7 +30,7 @@ def find_hints(overview: Overview) -> Iterator[str]:
     number, received = sum(others.values()), sum(hour.received for hour in overview.hours)
     if received >= MIN_EVENTS and number > received / 2:
         yield gettext(
-            "Most recent events are ignored, as their types have no handler: {number} of "
+            "Most recent events are ignored because their types have no handler: {number} of "
             "{received} ({types}). Add the types to PAYMENT_WEBHOOKS_HANDLERS, or have the "
             "provider send only what you handle."
         ).format(number=number, received=received, types=describe(others))

@@ -72,7 +72,7 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     if overview.sweeper is not None and overview.sweeper > limit:
         text = gettext(
             "No sweeper is running, or sweeps wait behind a backlog of events: the last sweep was "
-            "{ago}. Until the next one no failed attempt is retried."
+            "{ago}. Until the next one, no failed attempt is retried."
         )
         yield Problem(text.format(ago=describe_ago(overview.sweeper)))
     elif due.unswept_seconds > limit:
@@ -287,7 +287,7 @@ def find_unfinished(overview: Overview) -> Iterator[Problem]:
     if oldest > max(settings.PAYMENT_WEBHOOKS_HEALTH_UNFINISHED_AGE, retried + 1):
         text = gettext(
             "An event that was received {ago} is still unfinished, although no attempt at it is "
-            "known to have failed. Check whether workers are killed, or can't keep up."
+            "known to have failed. Check whether workers are killed or can't keep up."
         )
         received, applied = ages
         about = Event.RECEIVED if received >= applied else Event.APPLIED

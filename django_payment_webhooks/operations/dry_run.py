@@ -51,7 +51,7 @@ def dry_run(event: Event) -> DryRun:
     """
     event = Event.objects.get(pk=event.pk)
     if event.status in (Event.PROCESSED, Event.DUPLICATE):
-        return DryRun(event.status, gettext("It is finished: nothing would be done."), [])
+        return DryRun(event.status, gettext("It is finished: nothing would happen."), [])
     if is_pruned(event.body):
         return DryRun(event.status, gettext("Its body was pruned: it can't be replayed."), [])
     if not event.type:
@@ -60,7 +60,7 @@ def dry_run(event: Event) -> DryRun:
         text = gettext("Its effects are committed. Only its delivery would be repeated.")
         return DryRun(Event.APPLIED, text, [])
     if is_taken(event):
-        return DryRun(TAKEN, gettext("A worker has it at the moment."), [])
+        return DryRun(TAKEN, gettext("A worker is processing it."), [])
     return run_handler(event)
 
 

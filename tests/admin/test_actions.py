@@ -335,7 +335,7 @@ def test_of_many_that_still_can_not_be_parsed_the_first_are_named_and_all_are_co
     assert ["can't be replayed. The body can't be read" in text for text in texts] == [True] * 5 + [
         False
     ]
-    assert texts[5:] == ["It was not possible for 12 events in all."]
+    assert texts[5:] == ["Not possible for 12 events in total."]
     assert Event.objects.filter(status=Event.FAILED).count() == 12
 
 

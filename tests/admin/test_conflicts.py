@@ -58,4 +58,4 @@ def test_the_same_conflict_is_one_however_often_it_is_sent(conflict, webhook):
 def test_what_differed_is_forgotten_with_the_body(operator, conflict):
     door.forget_differences(conflict)
     html = read(operator, page_of(conflict))
-    assert "What differs is not known any more." in html
+    assert "The difference is no longer known." in html

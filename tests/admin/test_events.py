@@ -106,7 +106,7 @@ def test_the_page_shows_what_was_sent_and_what_was_confirmed_without_what_is_per
 
 
 def test_the_page_says_that_a_provider_is_still_to_be_asked(operator):
-    text = "The provider is still to be asked."
+    text = "The provider has not been asked yet."
     assert text in read_payload(operator, EventFactory(confirmation=b""))
     assert text not in read_payload(operator, EventFactory())
 

@@ -81,7 +81,7 @@ def test_an_order_is_erased_with_a_reason_by_who_may(clerk, history):
     answer = operate(browser, "erase_orders", *mine, reason="Asked to.")
     assert messages_of(answer) == [
         ("success", "The order of 1 event is erased."),
-        ("warning", "1 event was erased before, with its order or alone."),
+        ("warning", "1 event had already been erased."),
     ]
     for event in mine:
         row = row_of(event)

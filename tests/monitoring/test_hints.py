@@ -41,7 +41,7 @@ def test_most_events_of_the_day_are_ignored():
     handled(1)
     (text,) = texts()
     assert text.startswith(
-        "Most recent events are ignored, as their types have no handler: 10 of 11 (mollie "
+        "Most recent events are ignored because their types have no handler: 10 of 11 (mollie "
         "payment.paid: 8, mollie payment.open: 2). Add the types to "
     )
     handled(10)

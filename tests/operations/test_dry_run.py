@@ -254,7 +254,7 @@ def test_a_handler_that_can_not_be_imported_is_an_error_of_the_attempt(settings,
 def test_an_event_that_is_done_stays_so(trial, status):
     assert trial(EventFactory(status=status)) == (
         status,
-        "It is finished: nothing would be done.",
+        "It is finished: nothing would happen.",
         [],
     )
 
@@ -280,7 +280,7 @@ def test_a_row_that_is_gone_raises(settings):
 def test_an_event_that_a_worker_has_is_left_to_it(order, trial):
     event = EventFactory()
     Event.objects.get().reschedule(300, attempts=1)
-    assert trial(event) == ("taken", "A worker has it at the moment.", [])
+    assert trial(event) == ("taken", "A worker is processing it.", [])
 
 
 def test_an_event_between_two_attempts_is_run_dry(order, trial):
