@@ -144,13 +144,11 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     search_fields = ["order_id"]
     ordering = ["-id"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
+    trouble = ["shown_status", "whole_error", "cause"]
     identity = [
-        "shown_status",
-        "whole_error",
         ("shown_type", "shown_money"),
         ("shown_order", "shown_payment"),
-        ("provider", "shown_id"),
-        "others",
+        ("provider", "shown_id", "others"),
         "links",
     ]
     times = [
@@ -160,10 +158,10 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     proof = ["verified_by", "dedup_key", "idempotency_key"]
     payloads = ["shown_confirmation", "shown_payload"]
     fieldsets: Any = [
-        (None, {"fields": [*identity, "operations"]}),
+        (None, {"fields": [*trouble, "operations", *identity]}),
         (
             _("What happened"),
-            {"fields": ["conflicts", "cause", "traceback", "timeline", "order_timeline"]},
+            {"fields": ["conflicts", "traceback", "timeline", "order_timeline"]},
         ),
         (_("Times"), {"fields": times}),
         (_("Proof"), {"fields": [*proof, *payloads]}),
@@ -329,8 +327,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     def get_fieldsets(self, request, obj=None):
         """Return what is shown: operations for those who may do them, payloads on request."""
         offered = self.get_actions(request).keys() & self.needed.keys()
-        status, error, *rest = self.identity
-        fields = [status, error, *(["operations"] if offered else []), *rest]
+        operations = ["operations"] if offered else []
+        fields = [*self.trouble, *operations, *self.identity]
         if obj is not None:
             obj.offered = offered
         proof = self.proof

@@ -1,2 +1,4 @@
-const page = document.getElementById("pw-refreshed");
-setTimeout(() => location.reload(), 1000 * Number(page.dataset.seconds));
+function refreshAfter(seconds) {
+  setTimeout(() => location.reload(), 1000 * seconds);
+}
+refreshAfter(Number(document.getElementById("pw-refreshed").dataset.seconds));
