@@ -143,7 +143,9 @@ class CausesMixin:
             return None
         address = f"{reverse(self.view_name('changelist'))}?cause={event.cause_key}"
         text = gettext("All events of this cause")
-        return format_html('<a href="{}">{}</a>: {}', address, text, find_title(event.cause_key))
+        return format_html(
+            '<a href="{}" class="pw-anchor">{}</a>: {}', address, text, find_title(event.cause_key)
+        )
 
     cause.short_description = _("cause")
 

@@ -318,7 +318,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         address = find_dashboard(event)
         if address:
             links.insert(0, (address, gettext("The payment in the provider's dashboard")))
-        return format_html_join(" · ", '<a href="{}">{}</a>', links)
+        return format_html_join(" · ", '<a href="{}" class="pw-anchor">{}</a>', links)
 
     links.short_description = _("links")
 
@@ -382,7 +382,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             ("?payload=1", gettext("Show the payload (this is recorded)")),
             ("?json=whole", gettext("Download it with personal data (this is recorded)")),
         ]
-        return format_html_join(" · ", '<a href="{}">{}</a>', links)
+        return format_html_join(" · ", '<a href="{}" class="pw-anchor">{}</a>', links)
 
     payload_link.short_description = _("payload")
 

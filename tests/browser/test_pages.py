@@ -2,6 +2,9 @@
 everybody can read it.
 """
 
+import os
+
+import django
 import pytest
 
 from django_payment_webhooks.models import Event
@@ -12,6 +15,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 LIST = "/admin/payment_webhooks/event/"
 DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+# The admin of Django 1.11 was not made for phones.
+SCREENS = {"": DESK, "-phone": PHONE} if django.VERSION >= (2, 0) else {"": DESK}
+is_plain = pytest.mark.skipif(
+    "UNFOLD" in os.environ, reason="Unfold has these pages in its clothes."
+)
 # What this app has written of a page: the rest is Django's, or unfold's.
 OWN = ".pw-page, .pw-status, .pw-table, .pw-scroll, .pw-text, .pw-operations"
 PAGES = {
@@ -55,7 +63,7 @@ def open_page(page, address, size):
 
 def test_each_page_can_be_read_by_everybody(page, outage, take_picture):
     pages = dict(PAGES, event="%d/change/" % outage.pk)
-    for name, size in [("", DESK), ("-phone", PHONE)]:
+    for name, size in SCREENS.items():
         for title, address in pages.items():
             open_page(page, address, size)
             if PICTURES:
@@ -64,10 +72,11 @@ def test_each_page_can_be_read_by_everybody(page, outage, take_picture):
             assert find_violations(page) == [], (title, size)
 
 
+@is_plain
 @pytest.mark.parametrize("theme", ["light"], indirect=True)
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_what_one_came_for_is_on_the_screen(page, outage, size, take_picture):
-    name = "-phone" if size == PHONE else ""
+@pytest.mark.parametrize("name", SCREENS)
+def test_what_one_came_for_is_on_the_screen(page, outage, name, take_picture):
+    size = SCREENS[name]
     open_page(page, "?status__exact=failed", size)
     for field in ("shown_status", "shown_type", "shown_error", "age"):
         assert is_on_screen(page, page.locator("#result_list .field-%s" % field).first), field
@@ -97,6 +106,7 @@ def test_what_one_came_for_is_on_the_screen(page, outage, size, take_picture):
         take_picture("plot-%s%s" % (hours, name), plot)
 
 
+@is_plain
 @pytest.mark.parametrize("theme", ["light"], indirect=True)
 def test_what_a_page_speaks_of_is_a_click_away(page, outage):
     page.goto("/admin/")
@@ -122,6 +132,7 @@ def test_what_a_page_speaks_of_is_a_click_away(page, outage):
     page.wait_for_selector("text=What failed attempts have in common")
 
 
+@is_plain
 @pytest.mark.parametrize("theme", ["light"], indirect=True)
 def test_the_overview_says_as_of_when_it_is_and_can_refresh_itself(page, outage):
     page.goto(LIST + "?overview=6")
