@@ -29,7 +29,7 @@ from .providers.loading import find_loading_problem
 from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
 
-# MySQL's and PostgreSQL's codes of what passes by itself: a lock that somebody else has for too
+# MySQL's and PostgreSQL's codes of what passes by itself: a lock that another session has for too
 # long, a row that changed, a deadlock.
 LOCK_TIMEOUTS = {1205, "55P03"}
 TRANSIENT_ERRORS = {1020, 1213, "40001", "40P01", *LOCK_TIMEOUTS}
@@ -91,7 +91,7 @@ class RetryPolicy:
         )
 
     def insert(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function that inserts; again, too, if somebody else was first.
+        """Call a function that inserts; again, too, if another process was first.
 
         Even a single INSERT can be the victim of a deadlock.
         """
@@ -164,7 +164,7 @@ class RetryPolicy:
     def record(self, event: Event, error: Exception) -> None:
         """Record what follows from an attempt's error. Raises a soft time limit again."""
         if isinstance(error, Overtaken):
-            return  # the event is somebody else's
+            return  # another process has the event
         decision = self.decide(event, error)
         try:
             carry_out(event, decision, error)
@@ -215,7 +215,7 @@ def pause(error: DatabaseError, *_: Any) -> float:
 
 
 def pause_unless_lost(error: DatabaseError, *_: Any) -> float:
-    """Return how many seconds to pause, also if a unique key shows that somebody was first."""
+    """Return how many seconds to pause, also if a unique key shows that another was first."""
     return 0.01 if isinstance(error, IntegrityError) else pause(error)
 
 

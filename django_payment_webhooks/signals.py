@@ -25,7 +25,7 @@ event_failed = Signal()
 event_conflicted = Signal()  # other: a later one, not saved if it has the same id
 event_released = Signal()  # by: the event that it waited for
 event_retried = Signal()  # error
-event_overtaken = Signal()  # error: of an attempt whose event somebody else has by now
+event_overtaken = Signal()  # error: of an attempt whose event another process has by now
 event_replayed = Signal()  # by, reason
 
 # error

@@ -15,7 +15,7 @@ VIEW_PAYLOAD = "view_payload"
 REPLAY = "replay_event"
 RESOLVE = "resolve_event"
 ERASE = "erase_event"
-#: What each permission is called where it is given to somebody.
+#: What each permission is called where it is granted.
 PERMISSIONS = {
     VIEW_PAYLOAD: "Can view payloads of payment webhooks",
     REPLAY: "Can replay events and run them dry",

@@ -27,7 +27,7 @@ MAX_RECENT = 10000
 
 
 class Step(NamedTuple):
-    """What somebody who watches is shown: how far it has come, or why it pauses.
+    """The progress that is shown: how far it has come, or why it pauses.
 
     ``share`` is between 0 and 1, None if it is not known; ``note`` is "" unless it pauses.
     """
