@@ -11,6 +11,7 @@ import itertools
 import re
 from contextlib import suppress
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any, Iterable, Iterator, Sequence
 
 from celery import current_app
@@ -29,8 +30,9 @@ from .operations.backfill.sources import Source
 from .providers import Provider, directory
 from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
-from .providers.fields import compile_field
+from .providers.fields import compile_field, list_globs
 from .providers.signatures import DECODERS, ENCODERS, TIMESTAMPS, list_secrets
+from .providers.types import unmark
 from .publisher import NO_THREADS, find_limit_faults, lacks_threads, process
 
 PREFIX = "payment_webhooks."
@@ -410,10 +412,20 @@ def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
     for event_type in set(event_types) - sent:
         renamed = [rule.type for rule in rules if rule.names_all(event_type)]
         meant = renamed or get_close_matches(event_type, sent, 1, NEAR)
-        if meant:
+        is_closed = providers and not any(can_be_called(each, event_type) for each in providers)
+        if meant or is_closed:
             text = f"The handler of {event_type!r} gets no event: no event has this type."
-            hint = f"Did you mean {meant[0]!r}? These are sent: {', '.join(sorted(sent))}."
+            question = f"Did you mean {meant[0]!r}? " if meant else ""
+            hint = f"{question}These are sent: {', '.join(sorted(sent))}."
             yield Warning(text, hint=hint, id=PREFIX + "W008")
+
+
+def can_be_called(provider: Provider, event_type: str) -> bool:
+    """Return whether a provider may have a type of this name that is not renamed."""
+    if type(provider).read_types is not Provider.read_types:
+        return True
+    globs = list_globs(compile_field(provider.fields["type"], provider.object_path))
+    return any(fnmatchcase(unmark(event_type), glob) for glob in globs)
 
 
 def check_handler(event_type: str, path: Any) -> Iterator[CheckMessage]:

@@ -961,6 +961,20 @@ def test_w008_lets_a_provider_send_types_that_are_not_renamed(settings, event_ty
     assert warnings(settings, event_type, stripe=STRIPE) == []
 
 
+SHOP = {"PRESET": "woocommerce", "SECRETS": [SECRET]}
+
+
+def test_w008_reports_a_type_that_has_no_form_of_the_providers_own(settings):
+    (text,) = warnings(settings, "checkout.paid", shop=SHOP)
+    assert "'checkout.paid' gets no event: no event has this type. These are sent: " in text
+    assert warnings(settings, "checkout.paid", shop=SHOP, stripe=STRIPE) == []
+
+
+@pytest.mark.parametrize("event_type", ["order.on-hold", "unmapped:order.on-hold"])
+def test_w008_lets_a_provider_send_types_of_its_form(settings, event_type):
+    assert warnings(settings, event_type, shop=SHOP) == []
+
+
 def test_w008_says_nothing_if_a_provider_renames_nothing(settings):
     plain = {"SECRETS": ["another-secret-" + SECRET]}
     assert warnings(settings, "charge.succeded", stripe=STRIPE, partner=plain) == []

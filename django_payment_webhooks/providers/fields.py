@@ -29,6 +29,7 @@ import uuid
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from glob import escape
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Union
 from urllib.parse import parse_qs
 
@@ -207,6 +208,17 @@ def write_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (str, int, Decimal)) else ""
+
+
+def list_globs(field: Field) -> list[str]:
+    """Return patterns of the texts that a field can be: ``*`` for whatever is sent."""
+    if isinstance(field, Constant):
+        return [escape(field.text)]
+    if isinstance(field, Template):
+        return ["*".join(map(escape, field.parts[::2]))]
+    if isinstance(field, Alternatives):
+        return [glob for each in field.fields for glob in list_globs(each)]
+    return ["*"]
 
 
 # ---- what is not in the body

@@ -96,6 +96,11 @@ def find_type(rules: Sequence[Rule], provider_type: str, payload: Any) -> str:
     return UNMAPPED + provider_type if is_ours else provider_type
 
 
+def unmark(own_type: str) -> str:
+    """Return a type without the mark of what is not what its name says here."""
+    return own_type[len(UNMAPPED) :] if own_type.startswith(UNMAPPED) else own_type
+
+
 def find_rule(rules: Sequence[Rule], own_type: str) -> Rule | None:
     """Return the first rule for one of our types, or None."""
     return next((rule for rule in rules if rule.type == own_type), None)
