@@ -256,6 +256,8 @@ def test_what_is_printed_is_short_and_says_what_became_of_it(send, order, live_s
     printed = send(live_server.url, *CHARGE, "--event-id", "evt_1", "--duplicate", "2")
     url = live_server.url + "/v1/webhooks/payment"
     assert printed == "%s\n200 accepted evt_1\nand then 2 times 200 duplicate\n" % url
+    printed = send(live_server.url, *CHARGE, "--event-id", "evt_2", "--duplicate", "1")
+    assert printed.endswith("and then once 200 duplicate\n")
     assert (
         send(live_server.url, *CHARGE, "--forge") == "%s\n401 The signature does not match.\n" % url
     )

@@ -23,5 +23,5 @@ def find_loading_problem(name: str) -> str:
         text = gettext(
             "Provider {name} can't be loaded: {error}. Fix it in PAYMENT_WEBHOOKS_PROVIDERS."
         )
-        return str(text.format(name=name, error=f"{type(error).__name__}: {error}"))
+        return str(text.format(name=name, error=f"{type(error).__name__}: {error}".rstrip(".")))
     return ""

@@ -55,6 +55,7 @@ def test_a_replay_of_many_goes_on_with_the_rest(operator, published, broken):
     texts = dict(messages_of(replay(operator, unparsed, good)))
     assert texts["success"] == "1 event is due again."
     assert "Provider timed can't be loaded" in texts["error"]
+    assert ".." not in texts["error"]
     assert row_of(unparsed)["status"] == Event.FAILED
     assert published() == [good.pk]
     data = {"action": "dry_run_events", "_selected_action": [unparsed.pk, good.pk]}

@@ -210,7 +210,10 @@ class Command(TerminalCommand):
         self.stdout.write(f"{url}\n{' '.join(words)}")
         if others:
             counts = Counter(describe(answer) for answer in others)
-            texts = [f"{count} times {text}" for text, count in sorted(counts.items())]
+            texts = [
+                f"{'once' if count == 1 else f'{count} times'} {text}"
+                for text, count in sorted(counts.items())
+            ]
             self.stdout.write(f"and then {'; '.join(texts)}")
 
     def print_webhook(self, webhook, report, options):
