@@ -7,7 +7,7 @@ from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.receiving import receive_events
 
-from .browsing import log_in
+from .browsing import HAS_VIEW_PERMISSION, log_in
 
 
 @pytest.fixture
@@ -20,7 +20,9 @@ def operator(db):
 def reader(db):
     """Return the browser of somebody who may only look at events."""
     browser = log_in("reader", is_staff=True)
-    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_event"))
+    # Before Django 2.1 who may look is who may change.
+    codename = "view_event" if HAS_VIEW_PERMISSION else "change_event"
+    User.objects.get().user_permissions.add(Permission.objects.get(codename=codename))
     return browser
 
 
