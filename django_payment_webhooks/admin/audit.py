@@ -31,6 +31,10 @@ class AuditRecordAdmin(admin.ModelAdmin):
     actions = None
     ordering = ["-id"]
 
+    def has_module_permission(self, request):
+        """Return whether the index has it: not while no history is kept."""
+        return history.is_installed() and super().has_module_permission(request)
+
     def has_add_permission(self, request):
         """Refuse: what was done is written down by what does it."""
         return False
