@@ -41,12 +41,10 @@ def test_from_the_overview_to_the_cause_to_the_fix(
     page.click("text=Overview")
     assert "10 events have failed" in page.inner_text(".pw-page")
     assert page.locator("svg rect.pw-failed").count() == 1
-    take_picture("overview")
 
     page.click("a[href='?status__exact=failed']")
     page.wait_for_selector("#result_list")
     assert page.locator("#result_list tbody tr").count() == 10
-    take_picture("events")
     page.click("text=evt_B3")
     page.wait_for_selector("svg.pw-drawing")
     assert "KeyError('warehouse_id')" in page.inner_text("body")
@@ -73,7 +71,6 @@ def test_from_the_overview_to_the_cause_to_the_fix(
     text = page.inner_text("body")
     assert "The warehouse's id is sent again." in text
     assert "ada" in text
-    take_picture("event")
 
 
 def test_the_drawing_shows_what_released_a_refund(page, order, webhook, run_due, take_picture):
