@@ -140,7 +140,7 @@ class CausesMixin:
     def cause(self, event):
         """Return the cause of the last attempt's failure, with a link to its other events."""
         if not event.cause_key:
-            return None
+            return ""
         address = f"{reverse(self.view_name('changelist'))}?cause={event.cause_key}"
         text = gettext("All events of this cause")
         return format_html(
@@ -152,6 +152,6 @@ class CausesMixin:
     def traceback(self, event):
         """Return where the last attempt failed."""
         text = hide_personal(event, history.read_traceback(event))
-        return format_html('<pre class="pw-text">{}</pre>', text) if text else None
+        return format_html('<pre class="pw-text">{}</pre>', text) if text else ""
 
     traceback.short_description = _("last traceback")

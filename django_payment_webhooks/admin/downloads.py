@@ -57,7 +57,7 @@ class DownloadsMixin:
         if not may_view(request, event):
             raise PermissionDenied
         found = {name: getattr(event, name) for name in COLUMNS}
-        found.update(money=self.shown_money(event), error=self.whole_error(event))
+        found.update(money=self.shown_money(event) or None, error=self.whole_error(event))
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
             self.record_look(request, event.pk, WHOLE if is_whole else REDACTED)
             with suppress(Exception):  # it can't be parsed, or its provider can't be loaded

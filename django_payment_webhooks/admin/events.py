@@ -81,8 +81,8 @@ def show_text(text):
 
 
 def show_moment(moment):
-    """Return a time with its zone; None for none."""
-    return dateformat.format(template_localtime(moment), MOMENT) if moment else None
+    """Return a time with its zone; "" for none."""
+    return dateformat.format(template_localtime(moment), MOMENT) if moment else ""
 
 
 def show_changes(conflict, event):
@@ -308,7 +308,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     def others(self, event):
         """Return the other ids that it names, such as its refund's: they can be searched for."""
         ids = read_other_ids(event)
-        return ", ".join(f"{name}: {reveal(value)}" for name, value in ids.items()) or None
+        return ", ".join(f"{name}: {reveal(value)}" for name, value in ids.items())
 
     others.short_description = _("other ids")
 
@@ -406,20 +406,20 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     def shown_waiting_since(self, event):
         """Return since when it waits."""
-        return show_moment(find_moment(event.waiting_since)) if event.waiting_since else None
+        return show_moment(find_moment(event.waiting_since)) if event.waiting_since else ""
 
     shown_waiting_since.short_description = _("waiting since")
 
     def shown_due_at(self, event):
         """Return when a worker may take it."""
-        return show_moment(find_moment(event.due_at)) if event.due_at else None
+        return show_moment(find_moment(event.due_at)) if event.due_at else ""
 
     shown_due_at.short_description = _("due at")
 
     def shown_money(self, event):
         """Return the sum that the event is about, or why it can't be read."""
         try:
-            return str(event.money) if event.money else None
+            return str(event.money) if event.money else ""
         except Exception as error:
             # Whatever its provider's own class raises.
             text = gettext("It can't be read: {error}.")
@@ -439,7 +439,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     def shown_confirmation(self, event):
         """Return what the provider answered about the event, or that it is still to be asked."""
         if event.confirmation is None:
-            return None
+            return ""
         if not event.confirmation:
             return gettext("The provider has not been asked yet.")
         try:
@@ -453,7 +453,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         """Return what contradicts the event, value by value, and who has closed that."""
         found = [(each, show_changes(each, event)) for each in history.read_conflicts(event)]
         if not found:
-            return None
+            return ""
         context = {
             "conflicts": found,
             "change_view": self.view_name("change"),

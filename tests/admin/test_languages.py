@@ -93,7 +93,7 @@ def read_data():
             values += [*names, *map(capfirst, names)]
     for event in Event.objects.exclude(type=""):
         values += [event.money, *event.data, *event.data.values()]
-    return {"UTC", *WORD.findall(" ".join(map(str, values)))}
+    return {"UTC", *WORD.findall(" ".join(map(str, filter(None, values))))}
 
 
 @pytest.fixture
