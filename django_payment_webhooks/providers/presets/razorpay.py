@@ -5,11 +5,11 @@ Signature: https://razorpay.com/docs/webhooks/validate-test/ and razorpay/razorp
 https://razorpay.com/docs/webhooks/payloads/ and razorpay/markdown-docs ab3bda5, ``webhooks/``.
 Resent for 24 hours, then the webhook is disabled.
 
-Their id of an event comes in the header ``x-razorpay-event-id``, which is not signed: anyone who
-has seen a webhook could resend it as another. So an event is what its signed body says: its type,
-its objects and its time. Put ``order_id`` into the notes of the payment. A payment that was never
-captured is returned automatically (https://razorpay.com/docs/webhooks/refunds), and is no refund
-here.
+Razorpay sends its id of an event in the header ``x-razorpay-event-id``, which is not signed: anyone
+who has seen a webhook could resend it as another. So an event is identified by its signed body: its
+type, its objects and its time. Put ``order_id`` into the notes of the payment. A payment that was
+never captured is returned automatically (https://razorpay.com/docs/webhooks/refunds). Here, that is
+not a refund.
 """
 
 from .. import Provider
