@@ -100,7 +100,10 @@ def show_change(path, value, known):
 
 
 class NamedEvent:
-    """An event where the templates of the admin want no more than its key and what it is called."""
+    """An event where the admin's templates want its key, its model and what it is called."""
+
+    # Asked for by unfold.
+    _meta = Event._meta
 
     def __init__(self, event):
         self.pk, self.name = event.pk, name_event(event)
