@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import sys
 import time
 
@@ -21,6 +22,11 @@ SAVED = "Take the body as it was sent; an editor or a shell may have changed its
 BODY = json.dumps(PayloadFactory(event_id="evt_1"), separators=(",", ":")).encode()
 
 
+def without_age(text):
+    """Return a text without how long ago a webhook was signed: the clock goes on between two."""
+    return re.sub(r"signed \d+ s ", "signed ", text)
+
+
 @pytest.fixture
 def verify(tmp_path):
     """Run the command on a body and headers, and return its report.
@@ -34,9 +40,9 @@ def verify(tmp_path):
         words = [word for line in lines for word in ("--header", line)]
         args = ["--body", str(tmp_path / "body"), *words, *args]
         report = json.loads(run(*args, "--json"))
-        people = run(*args)
+        people = without_age(run(*args))
         for text in [check["text"] for check in report["checks"]]:
-            assert text in people
+            assert without_age(text) in people
         for found in report["changes"]:
             assert found["change"] in people
             assert found["advice"] in people
