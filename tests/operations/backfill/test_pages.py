@@ -48,6 +48,8 @@ def shown(page, stripe, settings):
     return page
 
 
+# A host names its mailers, from Django 6.1 on; the tests have none but Django's own.
+@pytest.mark.filterwarnings("ignore:Django 2028 will not have a default mailer")
 def test_a_task_of_the_page_finds_what_was_missed_and_mails_it(shown, stripe, settings, mailoutbox):
     settings.ADMINS = [("Admin", "admin@example.com")]
     found = evaluate(PAGE, "settings for a periodic backfill")["CELERY_BEAT_SCHEDULE"]
