@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Sequence
+from typing import Any, Callable, Sequence
 
-from django.db import router, transaction
+from django.db import DatabaseError, router, transaction
 from django.db.models import Q
 
 from .. import signals
-from ..conf import get_provider
+from ..conf import get_provider, load, settings
 from ..exceptions import Overtaken
 from ..models import Event
 from ..providers.payloads import ParseError
@@ -37,8 +37,19 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """
     if not is_replayable(event) or is_pruned(event.body):
         return False
-    database = router.db_for_write(Event)
+    policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
     report = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
+    try:
+        policy.run(put_back, event, report)
+    except Overtaken:
+        return False
+    return True
+
+
+def put_back(event: Event, report: Callable[[], Any]) -> None:
+    """Make an event due again and have that reported, or leave it as it was read."""
+    database = router.db_for_write(Event)
+    before = dict(vars(event))
     try:
         with transaction.atomic(using=database):
             # Before the signal of the status that follows from it.
@@ -48,9 +59,9 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
                 enqueue([event])
             else:
                 receive_again(event)
-    except Overtaken:
-        return False
-    return True
+    except DatabaseError:
+        event.__dict__.update(before)
+        raise
 
 
 def match_replayable() -> Q:

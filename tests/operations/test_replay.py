@@ -5,13 +5,14 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.exceptions import PermanentFailure
 from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.operations import replay as replaying
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.providers.payloads import ParseError
 from django_payment_webhooks.publisher import process
@@ -362,3 +363,21 @@ def test_a_replay_that_is_rolled_back_is_not_signalled(received_signals, publish
         raise ZeroDivisionError
     assert received_signals == []
     assert published() == []
+
+
+def test_a_database_that_is_locked_for_a_moment_does_not_refuse_a_replay(monkeypatch, published):
+    event = EventFactory(status=Event.FAILED, due_at=None, finished_at=timezone.now())
+    tries = []
+
+    def start_over(event):
+        genuine(event)
+        tries.append(event.version)
+        if len(tries) == 1:
+            raise OperationalError("database is locked")
+
+    genuine = replaying.start_over
+    monkeypatch.setattr(replaying, "start_over", start_over)
+    assert replay(event) is True
+    assert tries == [1, 1]
+    assert (read(event).status, read(event).version) == (Event.RECEIVED, 1)
+    assert len(published.messages()) == 1
