@@ -22,7 +22,7 @@ from django_payment_webhooks.management.terminal import TerminalCommand
 class Command(TerminalCommand):
     def handle(self, **options):
         self.stdout.write("ready")
-        self.stdout.flush()
+        sys.stdout.flush()  # not of the command: for Django 2.0 to 3.0 that does nothing
         sys.stdin.readline()
         for number in range(int(sys.argv[1])):
             self.stdout.write("x" * 1000)
