@@ -54,5 +54,8 @@ class LedgerEntry(models.Model):
     reference = models.CharField(max_length=255, blank=True)
     amount = models.DecimalField(max_digits=12, decimal_places=2, null=True)
 
+    class Meta:
+        verbose_name_plural = "ledger entries"
+
     def __str__(self):
         return f"{self.kind} {self.reference}"

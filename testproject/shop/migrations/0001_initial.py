@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ("reference", models.CharField(blank=True, max_length=255)),
                 ("amount", models.DecimalField(decimal_places=2, max_digits=12, null=True)),
             ],
+            options={"verbose_name_plural": "ledger entries"},
         ),
         migrations.CreateModel(
             name="Order",
