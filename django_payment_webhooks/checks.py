@@ -591,14 +591,22 @@ def find_source_problem(name: str, path: Any) -> str:
 
 @register()
 def check_redaction(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that the names of the fields to redact are a list of names."""
-    names = getattr(settings, "PAYMENT_WEBHOOKS_REDACTED_FIELDS", [])
+    """Check that the names of the fields to redact, and not to redact, are lists of names."""
+    return [
+        Error(
+            f"PAYMENT_WEBHOOKS_{name} is not a list of names.",
+            hint='Set it to a list such as ["loyalty_number"], or to [].',
+            id=PREFIX + "E014",
+        )
+        for name in ("REDACTED_FIELDS", "SHOWN_FIELDS")
+        if not is_list_of_names(getattr(settings, f"PAYMENT_WEBHOOKS_{name}", []))
+    ]
+
+
+def is_list_of_names(names: Any) -> bool:
+    """Return whether a setting is a list, or the like, of texts."""
     is_list = isinstance(names, (list, tuple, set, frozenset))
-    if is_list and all(isinstance(name, str) for name in names):
-        return []
-    text = "PAYMENT_WEBHOOKS_REDACTED_FIELDS is not a list of names."
-    hint = 'Set it to a list such as ["email", "card_number"]; to [] to hide nothing by its name.'
-    return [Error(text, hint=hint, id=PREFIX + "E014")]
+    return is_list and all(isinstance(name, str) for name in names)
 
 
 @register()

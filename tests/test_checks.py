@@ -826,14 +826,15 @@ def test_e040_reports_a_source_that_could_not_be_asked(settings, name, path, pro
 
 
 @pytest.mark.parametrize("value", ["email", None, {"email": 1}, [1], [None]])
-def test_e014_reports_fields_to_redact_that_are_no_list_of_names(settings, value):
-    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = value
+@pytest.mark.parametrize("name", ["REDACTED_FIELDS", "SHOWN_FIELDS"])
+def test_e014_reports_fields_to_redact_that_are_no_list_of_names(settings, name, value):
+    setattr(settings, f"PAYMENT_WEBHOOKS_{name}", value)
     assert found() == ["E014"]
 
 
 @pytest.mark.parametrize("value", [[], ["email"], ("a", "b"), {"email"}])
 def test_a_list_of_fields_to_redact_is_nothing_to_complain_of(settings, value):
-    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = value
+    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = settings.PAYMENT_WEBHOOKS_SHOWN_FIELDS = value
     assert found() == []
 
 

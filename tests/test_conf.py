@@ -9,7 +9,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_payment_webhooks.conf import get_provider, load, settings
 from django_payment_webhooks.providers import Provider
-from django_payment_webhooks.providers.redaction import RedactionConf
 from django_payment_webhooks.publisher import PublisherConf, ThreadPublisher
 
 from .providers.samples import BatchProvider
@@ -31,7 +30,8 @@ DEFAULTS = {
     "SWEEP_INTERVAL": 10,
     "SWEEP_BATCH": 1000,
     "TENANTS": "django_payment_webhooks.publisher.NoTenants",
-    "REDACTED_FIELDS": RedactionConf.REDACTED_FIELDS,
+    "REDACTED_FIELDS": [],
+    "SHOWN_FIELDS": [],
     "REJECTIONS_INTERVAL": 10,
     "HEALTH_DUE_AGE": 300,
     "HEALTH_SWEEP_AGE": 120,

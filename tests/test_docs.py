@@ -57,7 +57,7 @@ from django_payment_webhooks.history.models import (
 from django_payment_webhooks.history.receivers import VERBS
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.replay import replay
-from django_payment_webhooks.providers import Provider, find_preset
+from django_payment_webhooks.providers import Provider, find_preset, hidden_names
 from django_payment_webhooks.providers.declarative import FLAGS
 from django_payment_webhooks.providers.sending import (
     Webhook,
@@ -1197,3 +1197,10 @@ def test_a_tag_publishes_what_was_checked_and_by_no_token():
 def test_commits_are_checked_by_the_ruff_that_tox_has():
     (version,) = re.findall(r"^ruff==(.+)$", read(os.pardir, "constraints", "tools.txt"), re.M)
     assert f"rev: v{version}\n" in read(os.pardir, ".pre-commit-config.yaml")
+
+
+def test_the_page_about_privacy_has_every_name_that_is_hidden():
+    with open(os.path.join(DOCS, "howto", "privacy.md"), encoding="utf-8") as file:
+        page = file.read()
+    shown = set(re.findall(r"`([^`\s]+)`", page))
+    assert {*hidden_names.NAMES, *hidden_names.ENDINGS, *hidden_names.STATEMENTS} - shown == set()

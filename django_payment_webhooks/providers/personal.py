@@ -6,6 +6,7 @@ to be hidden is hidden in them, too.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import Any, Iterable, Iterator, Sequence
@@ -15,11 +16,11 @@ from django.db.models.functions import Length
 from ..models import Event
 from .confirmed import read_sent
 from .escaping import reveal
-from .redaction import REDACTED, is_hidden, redact_text
+from .redaction import REDACTED, list_members, redact_text
 
 # How many values are looked for in a text, and how short they are: of a shorter one that it is in
 # a text says nothing.
-MAX_VALUES = 200
+MAX_VALUES = 500
 MIN_LETTERS = 3
 MIN_DIGITS = 4
 # Of a list of events, how large a body is read for this; of a larger one no text is shown.
@@ -67,14 +68,18 @@ def find_personal(event: Event) -> list[str] | None:
     return found
 
 
-def read_personal(event: Event) -> list[str]:
-    """Read what an event's payload has to hide, as it was sent and as it was confirmed."""
+def read_personal(event: Event) -> list[str] | None:
+    """Read what an event's payload has to hide, as it was sent and as it was confirmed.
+
+    If it is too much to be looked for, no text about the event is shown.
+    """
     found: set[str] = set()
     for read in (read_sent, read_payload):
         # It can't be parsed, is pruned, or its provider can't be loaded.
         with suppress(Exception):
             found.update(walk(read(event), ()))
-    return sorted(found - set(list_known(event)), key=len, reverse=True)[:MAX_VALUES]
+    values = sorted(found - set(list_known(event)), key=len, reverse=True)
+    return values if len(values) <= MAX_VALUES else TOO_LARGE
 
 
 def read_payload(event: Event) -> Any:
@@ -84,13 +89,16 @@ def read_payload(event: Event) -> Any:
 
 def walk(value: Any, path: tuple[str, ...], hides: bool = False) -> Iterator[str]:
     """Give the values of a payload that are to be hidden, and are long enough to be told."""
-    hides = hides or bool(path and is_hidden(path))
     if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from walk(inner, (*path, str(name)), hides)
+        for _, inner, inner_path, is_hidden in list_members(value, path):
+            yield from walk(inner, inner_path, hides or is_hidden)
     elif isinstance(value, list):
         for inner in value:
             yield from walk(inner, path, hides)
+    elif isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        # A document within the document.
+        with suppress(ValueError, RecursionError):
+            yield from walk(json.loads(value), path, hides)
     elif hides and value is not None and not isinstance(value, bool):
         text = str(value).strip()
         if len(text) >= (MIN_DIGITS if text.isdecimal() else MIN_LETTERS):

@@ -8,14 +8,16 @@ tracebacks, SQL, and bodies that could not be parsed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Collection, Iterator, Tuple
+from typing import Any, Collection, Iterator, NamedTuple, Tuple
 from urllib.parse import unquote
 
 from appconf import AppConf
 
 from ..conf import settings
+from .hidden_names import ENDINGS, NAMES, STATEMENTS
 
 REDACTED = "[redacted]"
 # A shorter name must be a word of its own: "pan" must not hide a company, nor "ip" a recipient.
@@ -23,30 +25,21 @@ MIN_PART = 5
 # Into how many groups the digits of a card are divided, and how many names lead to a value.
 MAX_GROUPS = 6
 MAX_DEPTH = 64
+# A pattern that is found nowhere.
+NOTHING = r"(?!)"
+
+# What may name a value beside it, and what that is then called.
+LABELS = ("name", "key", "field", "label", "code", "attribute")
+LABELLED = {"value", "values", "text", "answer", "content"}
 
 Words = Tuple[str, ...]
 
 
 class RedactionConf(AppConf):
-    """The names of the values that are not shown, however they are written, and at any depth."""
+    """The names of further values that are not shown, and of those that are shown all the same."""
 
-    REDACTED_FIELDS = [
-        *("account_name", "account_no", "account_number", "address", "api_key", "beneficiary_name"),
-        *("bic", "billing_name", "birth", "buyer_name", "card_exp", "card_expiry", "card_name"),
-        *("card_no", "card_number", "cavv", "city", "client_name", "contact_name", "creditor_name"),
-        *("cryptogram", "customer_name", "cvc", "cvn", "cvv", "debtor_name", "details_name"),
-        *("device_id", "dob", "document_id", "document_no", "document_number", "email", "exp_date"),
-        *("exp_month", "exp_year", "expiry_month", "expiry_year", "family_name", "fingerprint"),
-        *("first_name", "full_name", "given_name", "holder", "iban", "id_number", "identification"),
-        *("identity_number", "ip", "ipv4", "ipv6", "last_name", "latitude", "line1", "line2"),
-        *("longitude", "maiden_name", "middle_name", "mobile_number", "msisdn", "national_id"),
-        *("nationality", "otp", "owner_name", "pan", "passport", "password", "payer_name"),
-        *("person_name", "phone", "pin", "postal", "postcode", "private_key", "recipient_name"),
-        *("routing_number", "secret", "security_code", "sender_name", "shipping_name"),
-        *("shopper_name", "social_security", "sort_code", "source_name", "ssn", "street"),
-        *("surname", "swift", "tax_id", "token", "user_agent", "user_name", "vat_id"),
-        *("vat_number", "zip", "zip_code"),
-    ]
+    REDACTED_FIELDS: list[str] = []
+    SHOWN_FIELDS: list[str] = []
 
     class Meta:
         prefix = "payment_webhooks"
@@ -59,29 +52,73 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 
 def find_words(name: str) -> Words:
     """Return the words of a name, however they are separated: ``cardNumber``, ``card-number``."""
-    words = [word.lower() for word in WORD.findall(name)]
+    words = [word.lower() for word in WORD.findall(fold(name))]
     return tuple(word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words)
 
 
-@lru_cache(maxsize=10_000)
-def is_named(names: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Return whether one of the names is in a path of names, in one of them or across several."""
-    words = tuple(word for name in path for word in find_words(name))
-    joined = re.sub(r"[\W_]", "", path[-1]).lower()
-    for name in names:
-        part = find_words(name)
-        starts = range(len(words) - len(part) + 1)
-        if part and any(words[start : start + len(part)] == part for start in starts):
-            return True
-        whole = re.sub(r"[\W_]", "", name).lower()
-        if len(whole) >= MIN_PART and whole in joined:
-            return True
-    return False
+def fold(name: str) -> str:
+    """Return a name without accents: what is typed with them is often sent without."""
+    if name.isascii():
+        return name
+    letters = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def join_letters(name: str) -> str:
+    """Return a name as one word: nobody knows where the words of ``CARDNUMBER`` end."""
+    return re.sub(r"[\W_]", "", fold(name)).lower()
+
+
+class Names(NamedTuple):
+    """Some names: the words of each, and a pattern of those that are also found within a word."""
+
+    words: frozenset[Words]
+    longest: int
+    within: re.Pattern[str]
+
+
+@lru_cache(maxsize=100)
+def read_names(names: tuple[str, ...]) -> Names:
+    """Return names prepared to be found."""
+    words = frozenset(filter(None, map(find_words, names)))
+    letters = [letters for letters in map(join_letters, names) if len(letters) >= MIN_PART]
+    within = re.compile("|".join(map(re.escape, letters)) or NOTHING)
+    return Names(words, max(map(len, words), default=0), within)
+
+
+def has_one(names: Names, words: Words, letters: str) -> bool:
+    """Return whether one of the names is among the words of a path, or within its last name."""
+    spans = (
+        words[start : start + size]
+        for start in range(len(words))
+        for size in range(1, names.longest + 1)
+    )
+    return bool(names.within.search(letters)) or any(span in names.words for span in spans)
+
+
+def ends_with_one(names: Names, words: Words) -> bool:
+    """Return whether the last words of a path are one of the names, but for a number after them."""
+    if len(words) > 1 and words[-1].isdecimal():
+        return ends_with_one(names, words[:-1]) or words in names.words
+    return any(words[-size:] in names.words for size in range(1, names.longest + 1))
 
 
 def is_hidden(path: tuple[str, ...]) -> bool:
-    """Return whether the setting names what is at a path, or what it is a part of."""
-    return is_named(tuple(settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS), path)
+    """Return whether what is at a path is to be hidden, by its name or what it is a part of."""
+    hidden = tuple(settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS)
+    return is_named(hidden, tuple(settings.PAYMENT_WEBHOOKS_SHOWN_FIELDS), path)
+
+
+@lru_cache(maxsize=10_000)
+def is_named(hidden: tuple[str, ...], shown: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """Return whether a path has a name that is hidden: by the project, or else by default."""
+    words = tuple(word for name in path for word in find_words(name))
+    letters = join_letters(path[-1])
+    if has_one(read_names(hidden), words, letters):
+        return True
+    if ends_with_one(read_names(shown), words) or words[-1:] in read_names(STATEMENTS).words:
+        return False
+    return has_one(read_names(NAMES), words, letters) or ends_with_one(read_names(ENDINGS), words)
 
 
 def redact(payload: Any, keep: Collection[str] = ()) -> Any:
@@ -90,34 +127,68 @@ def redact(payload: Any, keep: Collection[str] = ()) -> Any:
     ``keep`` has what is known of its event, such as the order's id: that stays, even if it looks
     like the number of a card.
     """
-    return redact_value(payload, frozenset(filter(None, keep)), ())
+    return redact_value(payload, read_keep(keep), ())
 
 
 def redact_value(value: Any, keep: Collection[str], path: tuple[str, ...]) -> Any:
     """Return a copy of what is at a path of a payload."""
     if isinstance(value, dict):
-        return dict(redact_members(value, keep, path))
+        members = list_members(value, path)
+        return {
+            hide_values(str(name), keep): redact_member(inner, keep, inner_path, hides)
+            for name, inner, inner_path, hides in members
+        }
     if isinstance(value, list):
-        return [redact_value(item, keep, path) for item in value]
+        is_split = is_split_card(value, keep)
+        return REDACTED if is_split else [redact_value(item, keep, path) for item in value]
     if isinstance(value, str):
         return redact_string(value, keep, path)
     is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
-    return REDACTED if is_number and hide_cards(str(value), keep) != str(value) else value
+    text = write_number(value) if is_number else ""
+    return REDACTED if hide_cards(text, keep) != text else value
 
 
-def redact_members(
-    value: dict[Any, Any], keep: Collection[str], path: tuple[str, ...]
-) -> Iterator[tuple[Any, Any]]:
-    """Give the members of an object. One may name what another has: name and value, or key."""
-    labels = [value.get(name) for name in ("name", "key", "field")]
+def redact_member(value: Any, keep: Collection[str], path: tuple[str, ...], hides: bool) -> Any:
+    """Return what an object has. That there is nothing, or a mere yes or no, hides nobody."""
+    if hides and value is not None and not isinstance(value, bool):
+        return REDACTED
+    return redact_value(value, keep, path)
+
+
+def list_members(
+    value: dict[Any, Any], path: tuple[str, ...]
+) -> Iterator[tuple[Any, Any, tuple[str, ...], bool]]:
+    """Give the members of an object, their paths, and whether they are to be hidden.
+
+    One member may name what another has: name and value, or key and text.
+    """
+    labels = [value.get(name) for name in LABELS]
     label = next((text for text in labels if isinstance(text, str)), "")
+    is_labelled = bool(label) and is_hidden((*path, label))
     for name, inner in value.items():
         inner_path = (*path, str(name))
-        is_labelled = label and str(name).lower() == "value" and is_hidden((*path, label))
-        if is_hidden(inner_path) or is_labelled:
-            yield name, REDACTED
-        else:
-            yield name, redact_value(inner, keep, inner_path)
+        is_value = is_labelled and str(name).lower() in LABELLED
+        yield name, inner, inner_path, is_value or is_hidden(inner_path)
+
+
+def write_number(value: Any) -> str:
+    """Return a number in digits, unless it has so many of them that it is no card."""
+    number = Decimal(str(value))
+    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < 20 else ""
+
+
+def is_split_card(items: list[Any], keep: Collection[str]) -> bool:
+    """Return whether a list has the digits of a card, in groups."""
+    groups = [str(item) for item in items[: MAX_GROUPS + 1]]
+    digits = "".join(groups)
+    is_split = 1 < len(groups) <= MAX_GROUPS and all(map(GROUP.fullmatch, groups))
+    return is_split and is_card(digits) and digits not in keep
+
+
+def read_keep(ids: Collection[str]) -> frozenset[str]:
+    """Return what is to stay: what is known of an event, and the long numbers that are in it."""
+    known = frozenset(filter(None, ids))
+    return known.union(*(LONG_NUMBER.findall(each) for each in known))
 
 
 # ---- by value
@@ -126,30 +197,71 @@ def redact_members(
 DIGEST = r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b|\b[0-9A-Fa-f]{32,}\b"
 SPACE = r"(?:[ +\u00a0\u202f-]|%20|%2D)"
 CARD = re.compile(rf"(?P<digest>{DIGEST})|(?<!\d)\d+(?:{SPACE}\d+)*")
+DOTTED_CARD = re.compile(r"(?<!\d)\d{4}([._/])\d{4}\1\d{4}\1\d{4}(?!\d)")
 GROUP = re.compile(r"(?<!%)(?<!%\d)\d+")
+LONG_NUMBER = re.compile(r"\d{13,}")
 # No network issues numbers like these: Unix times in thousandths and less, and times as digits.
 TIME = re.compile(
     r"1\d{12}|1\d{15}|1\d{18}"
     r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?"
 )
-IBAN = re.compile(rf"(?<![^\W_])[A-Z]{{2}}\d\d(?:{SPACE}?[A-Z0-9]{{1,30}}){{1,10}}", re.IGNORECASE)
-AT = re.compile(r"@|%40|\\u0040|&#64;", re.IGNORECASE)
-EMAIL = re.compile(
-    r"[^\s@<>\"'(),:;=&/?%\\\[\]]{1,64}(?:@|%40|\\u0040|&#64;)[\w-]{1,63}(?:\.[\w-]{1,63})+",
+# How long the IBANs of each country are (the registry of ISO 13616).
+IBAN_LENGTHS = {
+    15: "NO",
+    16: "BE",
+    18: "DK FI FK FO GL NL SD",
+    19: "MK SI",
+    20: "AT BA EE KZ LT LU MN XK",
+    21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS VA",
+    23: "AE GI IL IQ OM SO TL",
+    24: "AD CZ ES MD PK RO SA SE SK TN VG",
+    25: "LY PT ST",
+    26: "IS TR",
+    27: "BI DJ FR GR IT MC MR SM",
+    28: "AL AZ BY CY DO GT HN HU LB NI PL",
+    29: "BR EG PS QA UA",
+    30: "JO KW MU YE",
+    31: "MT SC",
+    32: "LC",
+    33: "RU",
+}
+COUNTRIES = "|".join(
+    rf"(?:{'|'.join(names.split())})\d\d(?:{SPACE}?[A-Z0-9]){{{length - 4}}}"
+    for length, names in IBAN_LENGTHS.items()
+)
+IBAN = re.compile(
+    rf"(?<![^\W_])(?=[A-Z]{{2}}\d\d)(?:{COUNTRIES})(?![^\W_])",
     re.IGNORECASE,
 )
+AT = re.compile(r"@|%40|\\u0040|&#64;", re.IGNORECASE)
+EMAIL = re.compile(
+    r"(?:[^\s@<>\"(),:;=&/?%\\\[\]']|%2[BDE]){1,64}"
+    r"(?:@|%40|\\u0040|&#64;)[\w-]{1,63}(?:\.[\w-]{1,63})+",
+    re.IGNORECASE,
+)
+PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9](?:[ ()./\u00a0-]{0,2}\d){7,14}(?!\d)")
+# Passwords in addresses, keys, and documents in base64, such as a JWT: they begin like JSON.
 SECRETS = re.compile(
     r"(?<=://)[^/\s:@]{1,255}:[^/\s@]{1,255}(?=@)"
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}|\b(?:sk|rk|whsec)_\w{10,}"
+    r"|(?<=\bBearer )[\w.~+/=-]{8,}|(?<=\bBasic )[\w+/=]{8,}"
+    r"|\b(?:sk|rk|whsec)_\w{10,}|\b\w{3,64}_secret_\w{10,}"
+    r"|(?<![\w/+-])(?:eyJ|eyA|ewo|ewk|W3s|WyJ)[\w+/.=~-]{20,}"
 )
 
 
 def hide_values(text: str, keep: Collection[str]) -> str:
-    """Return a text without card numbers, IBANs, e-mail addresses, keys and passwords."""
-    text = SECRETS.sub(REDACTED, text)
+    """Return a text without card numbers, IBANs, addresses, phone numbers, keys and passwords."""
+
+    def hide_known(found: re.Match[str]) -> str:
+        return hide(found.group(), keep)
+
+    text = SECRETS.sub(hide_known, text)
     if AT.search(text):
-        text = EMAIL.sub(lambda found: hide(found.group(), keep), text)
+        text = EMAIL.sub(hide_known, text)
     text = IBAN.sub(lambda found: hide_iban(found.group(), keep), text)
+    text = PHONE.sub(hide_known, text)
+    text = DOTTED_CARD.sub(lambda found: hide_dotted(found.group(), keep), text)
     return hide_cards(text, keep)
 
 
@@ -159,22 +271,23 @@ def hide(value: str, keep: Collection[str]) -> str:
 
 
 def hide_iban(text: str, keep: Collection[str]) -> str:
-    """Return a text without the IBAN that it begins with, if it does (ISO 13616-1)."""
-    ends = [found.start() for found in re.finditer(SPACE, text)] + [len(text)]
-    for end in ends:
-        value = re.sub(SPACE, "", text[:end]).upper()
-        if 15 <= len(value) <= 34 and value not in keep and text[:end] not in keep:
-            digits = "".join(str(int(sign, 36)) for sign in value[4:] + value[:4])
-            if int(digits) % 97 == 1:
-                return REDACTED + text[end:]
-    return text
+    """Return what takes an IBAN's place: itself, if its check digits are wrong (ISO 13616-1)."""
+    value = re.sub(SPACE, "", text).upper()
+    digits = "".join(str(int(sign, 36)) for sign in value[4:] + value[:4])
+    return text if int(digits) % 97 != 1 or value in keep else hide(text, keep)
+
+
+def hide_dotted(text: str, keep: Collection[str]) -> str:
+    """Return what takes the place of four groups of four digits."""
+    digits = re.sub(r"\D", "", text)
+    return hide(text, keep) if is_card(digits) and digits not in keep else text
 
 
 def hide_cards(text: str, keep: Collection[str]) -> str:
     """Return a text without the numbers of cards."""
 
-    def hide_run(run: Any) -> str:
-        return str(run.group()) if run.group("digest") else hide_card(run.group(), keep)
+    def hide_run(run: re.Match[str]) -> str:
+        return run.group() if run.group("digest") else hide_card(run.group(), keep)
 
     return CARD.sub(hide_run, text)
 
@@ -220,9 +333,15 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 NAME = re.compile(r"[\w.%\[\]-]+\Z")
+# A letter as JSON may write it.
+LETTER = re.compile(r"\\u([0-9A-Fa-f]{4})")
+# What a document within a text has before its quotes.
+ESCAPED = re.compile(r"\\([\"\\])")
 NEW_PAIR = re.compile(r"\s*[:=]")
 INSERT = re.compile(r"\bINSERT\s+INTO\s+[^\s(]+\s*\(([^()]*)\)\s*VALUES\s*", re.IGNORECASE)
 ELEMENT = re.compile(r"<([^\W\d][\w:.-]*)(?:\s[^<>]*)?>")
+# A parameter of a document that names each of them: <param name="email">.
+ATTRIBUTE = re.compile(r"\s(?:name|key|id)=[\"']([^\"']{1,255})[\"']", re.IGNORECASE)
 # Before each value that a difference names: its path.
 DIFFERENCE = re.compile(r"(?:\A|; )(?P<path>[^;]*?) was ")
 
@@ -235,7 +354,7 @@ def redact_text(text: str, keep: Collection[str] = ()) -> str:
     """
     if ", here it is " in text:
         text = redact_difference(text)
-    return redact_string(text, frozenset(filter(None, keep)), ())
+    return redact_string(text, read_keep(keep), ())
 
 
 def redact_string(text: str, keep: Collection[str], path: tuple[str, ...]) -> str:
@@ -270,7 +389,9 @@ def redact_elements(text: str) -> str:
     """Return a text without what XML elements have whose names are to be hidden."""
     parts, last = [], 0
     for element in ELEMENT.finditer(text):
-        if element.start() < last or not is_hidden((element.group(1),)):
+        name = ATTRIBUTE.search(element.group())
+        names = [element.group(1), *(name.groups() if name else ())]
+        if element.start() < last or not any(is_hidden((each,)) for each in names):
             continue
         end = text.find(f"</{element.group(1)}>", element.end())
         parts += [text[last : element.end()], REDACTED]
@@ -343,7 +464,7 @@ class Scanner:
     def read(self, kind: str, value: str) -> None:
         """Note which name stands last, and in which brackets."""
         if kind == "string":
-            self.name = value.strip("\"'`")
+            self.name = LETTER.sub(lambda found: chr(int(found.group(1), 16)), value.strip("\"'`"))
         elif kind == "word":
             found = NAME.search(unquote(value))
             self.name = found.group() if found else self.name
@@ -368,6 +489,6 @@ class Scanner:
         inner = value[1:]
         if ":" not in inner and "=" not in inner:
             return value
-        plain = inner.replace('\\"', '"')
+        plain = ESCAPED.sub(r"\1", inner)
         found = Scanner(plain, self.keep, self.path).run()
         return value if found == plain else value[0] + found

@@ -28,6 +28,7 @@ def test_fields_that_are_to_be_redacted_are_not_shown(operator, settings):
     assert "4242" in html
     assert html.count("[redacted]") == 3
     settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = ["last4"]
+    settings.PAYMENT_WEBHOOKS_SHOWN_FIELDS = ["IBAN"]
     html = read_payload(operator, event)
     assert "4242" not in html
     assert "DE00" in html
@@ -51,7 +52,7 @@ def test_of_a_difference_the_same_fields_are_not_shown(settings):
         assert secret not in text
     for kept in ('data.amount was "1.00", here it is "2.00"', "data.email differs [redacted]"):
         assert kept in text
-    settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS = []
+    settings.PAYMENT_WEBHOOKS_SHOWN_FIELDS = ["email", "street", "iban", "address.street"]
     assert redact_difference(DIFFERENCE) == DIFFERENCE.replace("ada@example.com", "[redacted]")
     assert redact_difference("It says something else; what it was is pruned.").endswith("pruned.")
 
