@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +31,7 @@ from ..operations.resolve import RESOLVABLE, ResolveError, resolve
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
+from .errors import mark_english
 from .filters import BoundedCount
 
 MAX_DRY_RUN = 20
@@ -320,10 +322,9 @@ class OperationsMixin:
         except Exception as error:
             # Whatever is wrong with one of them, such as its provider, the others go on.
             if progress["refused"] < MAX_REFUSED:
-                cause = find_loading_problem(event.provider) or describe(error, operation)
                 text = operation.refused.format(event=name_event(event))
-                text = f"{text} {show_about(event, cause)}"
-                self.message_user(request, text, messages.ERROR)
+                cause = show_refusal(event, describe(error, operation))
+                self.message_user(request, format_html("{} {}", text, cause), messages.ERROR)
             return "refused"
         if not is_done:
             return "left"
@@ -354,6 +355,11 @@ class OperationsMixin:
 def show_total(total: int, shown: int = 0) -> int:
     """Return how many events there are, but for those that are shown, or that there are more."""
     return BoundedCount(total - shown) if total >= BOUND else total - shown
+
+
+def show_refusal(event: Event, text: str) -> str:
+    """Return why something was not possible: its provider can't be loaded, or an error says it."""
+    return find_loading_problem(event.provider) or mark_english(show_about(event, text))
 
 
 def describe(error: Exception, operation: Operation) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin import AdminSite
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .. import history
+from ..monitoring.wording import show_moment
 from ..providers.escaping import reveal
+from .errors import mark_english
 
 NAMES = {
     "at": _("time"),
@@ -19,12 +21,20 @@ NAMES = {
     "number": _("events"),
     "reason": _("reason"),
 }
+# What was done, as it is stored, in the reader's language.
+VERBS = {
+    "looked at": pgettext_lazy("audit", "looked at"),
+    "acknowledged": pgettext_lazy("audit", "acknowledged"),
+    "pruned": pgettext_lazy("audit", "pruned"),
+    "deleted": pgettext_lazy("audit", "deleted"),
+    "erased": pgettext_lazy("audit", "erased"),
+}
 
 
 class AuditRecordAdmin(admin.ModelAdmin):
     """A list for those who may see it, by Django's own permission; the newest first."""
 
-    list_display = ["at", "by", "verb", "number", "shown_subject", "reason"]
+    list_display = ["shown_at", "by", "shown_verb", "number", "shown_subject", "reason"]
     list_display_links = None
     list_per_page = 100
     show_full_result_count = False
@@ -52,9 +62,22 @@ class AuditRecordAdmin(admin.ModelAdmin):
             return False
         return super().has_change_permission(request, obj)
 
+    def shown_at(self, record):
+        """Return when it was done."""
+        return show_moment(record.at)
+
+    shown_at.admin_order_field = "id"
+    shown_at.short_description = NAMES["at"]
+
+    def shown_verb(self, record):
+        """Return what was done."""
+        return VERBS.get(record.verb, record.verb)
+
+    shown_verb.short_description = NAMES["verb"]
+
     def shown_subject(self, record):
         """Return to what it was done."""
-        return reveal(record.subject)
+        return mark_english(reveal(record.subject))
 
     shown_subject.short_description = _("subject")
 
@@ -67,15 +90,12 @@ def register_audit(site: AdminSite) -> None:
     if not history.is_installed():
         return
     model = history.find_rows("AuditRecord").model
-    name_all(model)
+    name_fields(model)
     site.register(model, AuditRecordAdmin)
 
 
-def name_all(model: Any) -> None:
-    """Give the records their names in the reader's language: in the model each is a migration."""
-    apps.get_app_config(history.APP_LABEL).verbose_name = _("History of payment webhooks")
-    model._meta.verbose_name = _("audit record")
-    model._meta.verbose_name_plural = _("audit records")
+def name_fields(model: Any) -> None:
+    """Give the fields their names in the reader's language: in the model each is a migration."""
     for name, text in NAMES.items():
         model._meta.get_field(name).verbose_name = text
 

@@ -144,7 +144,10 @@ class CausesMixin:
         address = f"{reverse(self.view_name('changelist'))}?cause={event.cause_key}"
         text = gettext("All events of this cause")
         return format_html(
-            '<a href="{}" class="pw-anchor">{}</a>: {}', address, text, find_title(event.cause_key)
+            '<a href="{}" class="pw-anchor">{}</a>: <span lang="en">{}</span>',
+            address,
+            text,
+            find_title(event.cause_key),
         )
 
     cause.short_description = _("cause")
@@ -152,6 +155,6 @@ class CausesMixin:
     def traceback(self, event):
         """Return where the last attempt failed."""
         text = hide_personal(event, history.read_traceback(event))
-        return format_html('<pre class="pw-text">{}</pre>', text) if text else ""
+        return format_html('<pre class="pw-text" lang="en">{}</pre>', text) if text else ""
 
     traceback.short_description = _("last traceback")

@@ -9,6 +9,7 @@ from typing import Any, Iterator
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Event
@@ -17,6 +18,7 @@ from ..providers.confirmed import read_sent
 from ..providers.escaping import escape_cell
 from ..providers.personal import list_known, show_about
 from ..providers.redaction import redact
+from .errors import read_errors
 
 COLUMNS = (
     *("received_at", "provider", "provider_event_id", "type", "status", "order_id"),
@@ -57,7 +59,8 @@ class DownloadsMixin:
         if not may_view(request, event):
             raise PermissionDenied
         found = {name: getattr(event, name) for name in COLUMNS}
-        found.update(money=self.shown_money(event) or None, error=self.whole_error(event))
+        with translation.override("en"):  # a ticket is the same whoever has downloaded it
+            found.update(money=self.shown_money(event) or None, error=" ".join(read_errors(event)))
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
             self.record_look(request, event.pk, WHOLE if is_whole else REDACTED)
             with suppress(Exception):  # it can't be parsed, or its provider can't be loaded

@@ -14,11 +14,9 @@ from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import dateformat
 from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
-from django.utils.timezone import template_localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -27,19 +25,21 @@ from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
 from ..monitoring.labels import find_label, name_all, name_event
 from ..monitoring.overview import UNFINISHED
+from ..monitoring.wording import show_moment
 from ..operations import permissions
 from ..operations.replay import is_replayable
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
 from ..providers.escaping import reveal
 from ..providers.loading import find_loading_problem
-from ..providers.personal import list_known, prepare, show_about
+from ..providers.personal import list_known, prepare
 from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
 from ..providers.subject import find_dashboard, read_other_ids
 from .actions import OperationsMixin
 from .causes import CauseFilter, CausesMixin, StatusFilter
 from .downloads import DownloadsMixin
 from .drawing import draw_timeline
+from .errors import show_errors
 from .filters import (
     BoundedPaginator,
     ConflictFilter,
@@ -58,7 +58,6 @@ UNFOLD = "unfold.admin.ModelAdmin"
 ModelAdmin: Any = import_string(UNFOLD) if apps.is_installed("unfold") else admin.ModelAdmin
 
 MAX_ERROR = 100
-MOMENT = "Y-m-d H:i:s T"
 
 
 def show_json(payload, event):
@@ -78,11 +77,6 @@ def show_text(text):
     # JSON can have half a character, a page can't.
     text = text.encode("utf-8", "backslashreplace").decode()
     return format_html('<pre class="pw-text">{}</pre>', text)
-
-
-def show_moment(moment):
-    """Return a time with its zone; "" for none."""
-    return dateformat.format(template_localtime(moment), MOMENT) if moment else ""
 
 
 def show_changes(conflict, event):
@@ -271,16 +265,13 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     def shown_error(self, event):
         """Return the beginning of the error."""
-        error = self.whole_error(event)
-        return error if len(error) <= MAX_ERROR else f"{error[: MAX_ERROR - 1]}…"
+        return show_errors(event, MAX_ERROR)
 
     shown_error.short_description = _("error")
 
     def whole_error(self, event):
         """Return the error, without what is to be redacted, and what is wrong with the provider."""
-        problem = find_loading_problem(event.provider)
-        error = show_about(event, event.error)
-        return " ".join(filter(None, [error, problem]))
+        return show_errors(event)
 
     whole_error.short_description = _("error")
 
@@ -377,7 +368,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             action_flag=CHANGE,
             change_message=message,
         )
-        history.write_audit("looked at payload", str(event), request.user.get_username())
+        history.write_look(event, request.user.get_username())
 
     def payload_link(self, event):
         """Return the links that show the payload, and that download all of it."""

@@ -175,6 +175,11 @@ def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int 
         find_rows("AuditRecord").create(at=timezone.now(), number=number, **record)
 
 
+def write_look(event: Event, by: str, reason: str = "") -> None:
+    """Write down who looked at an event's payload, on whatever way."""
+    write_audit("looked at", f"the payload of {event}", by, reason)
+
+
 def read_audit(limit: int) -> list[AuditRecord]:
     """Return what was written down of what somebody did, the newest first."""
     return list(find_rows("AuditRecord").order_by("-pk")[:limit]) if is_installed() else []

@@ -16,6 +16,8 @@ from ..providers.subject import find_related
 
 MAX_EVENTS = 50
 MAX_STEPS = 500
+# The steps whose text is made for the page, in the reader's language.
+WORDED = ("received", "lost", "taken")
 
 
 class Step(NamedTuple):
@@ -31,6 +33,11 @@ class Step(NamedTuple):
     text: str = ""
     by: str = ""
     other: Event | None = None
+
+    @property
+    def is_english(self) -> bool:
+        """Whether its text was stored, and not by a person, who writes in any language."""
+        return not self.by and self.verb not in WORDED
 
 
 def find_moment(seconds: float) -> datetime:

@@ -1,18 +1,19 @@
 """What events, their fields, their statuses and the steps of their history are called on pages.
 
-Stored, logged and counted they are as the code has them. The names of fields are not in the model,
-where each change of one, and each language, would be a migration.
+Stored, logged and counted they are as the code has them. The names of models and fields are not in
+the models, where each change of one would be a migration.
 """
 
 from __future__ import annotations
 
 from django.apps import apps
-from django.utils import dateformat
-from django.utils.timezone import template_localtime
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from .. import history
 from ..models import Event
+from ..operations import backfill
+from .wording import show_moment
 
 #: What a status, or a verb of the history, is called.
 LABELS = {
@@ -48,6 +49,22 @@ FIELDS = {
     "idempotency_key": _("idempotency key"),
     "error": _("error"),
 }
+# What each app is called, and its models: one of them, and several.
+APPS = {
+    Event._meta.app_label: (_("Payment webhooks"), {"event": (_("event"), _("events"))}),
+    history.APP_LABEL: (
+        _("History of payment webhooks"),
+        {
+            "entry": (pgettext_lazy("history", "entry"), pgettext_lazy("history", "entries")),
+            "conflict": (_("conflict"), _("conflicts")),
+            "cause": (_("cause"), _("causes")),
+            "rejection": (_("rejection"), _("rejections")),
+            "sweep": (_("sweep"), _("sweeps")),
+            "auditrecord": (_("audit record"), _("audit records")),
+        },
+    ),
+    backfill.APP_LABEL: (_("Backfills of payment webhooks"), {"run": (_("run"), _("runs"))}),
+}
 
 
 def find_label(name: str) -> str:
@@ -62,14 +79,19 @@ def name_event(event: Event) -> str:
     """
     if event.type:
         return str(event)
-    received = dateformat.format(template_localtime(event.received_at), "Y-m-d H:i:s T")
+    received = show_moment(event.received_at)
     return str(gettext("unparsed event, received {time}").format(time=received))
 
 
 def name_all() -> None:
-    """Give the app, the event and its fields their names."""
-    apps.get_app_config(Event._meta.app_label).verbose_name = _("Payment webhooks")
-    Event._meta.verbose_name = _("event")
-    Event._meta.verbose_name_plural = _("events")
+    """Give the apps, their models and the event's fields their names."""
+    for label, (title, models) in APPS.items():
+        app = apps.app_configs.get(label)
+        if app is None:  # it is optional
+            continue
+        app.verbose_name = title
+        for name, (one, many) in models.items():
+            options = app.get_model(name)._meta
+            options.verbose_name, options.verbose_name_plural = one, many
     for name, text in FIELDS.items():
         Event._meta.get_field(name).verbose_name = text

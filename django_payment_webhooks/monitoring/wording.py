@@ -5,8 +5,11 @@ Each phrase is whole: in many languages a day has other forms in "for 3 days" an
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from django.utils import dateformat
+from django.utils.timezone import template_localtime
 from django.utils.translation import ngettext_lazy
 
 SIZES = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
@@ -49,6 +52,11 @@ def fill(phrases: dict[str, Any], seconds: float) -> str:
     """Return the phrase for a time, with its number."""
     unit = next((unit for unit, size in SIZES.items() if seconds >= 2 * size), "second")
     return str(phrases[unit] % {"number": int(seconds // SIZES[unit])})
+
+
+def show_moment(moment: datetime | None) -> str:
+    """Return a time with its zone; "" for none."""
+    return dateformat.format(template_localtime(moment), "Y-m-d H:i:s T") if moment else ""
 
 
 def show_number(found: Any) -> str:

@@ -29,12 +29,14 @@ class DryRun(NamedTuple):
     ``outcome`` is the status that it would get, ``retried`` if its attempt would fail and be
     repeated, or ``taken`` if a worker has it. ``explanation`` is a sentence. ``statements`` are the
     INSERT, UPDATE and DELETE statements that would have changed the host's tables; there are none
-    unless its effects would be committed.
+    unless its effects would be committed. ``is_english`` says that the explanation is what would be
+    stored, and not in the reader's language.
     """
 
     outcome: str
     explanation: str
     statements: list[str]
+    is_english: bool = False
 
 
 class Undone(Exception):
@@ -93,7 +95,8 @@ def describe_end(event: Event, error: Exception) -> DryRun:
     decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(event, error)
     # A waiting event that fails is still one that waits, to the worker.
     is_repeated = decision.delay is not None and not isinstance(error, NotReady)
-    return DryRun(RETRIED if is_repeated else decision.status, decision.reason, [])
+    outcome = RETRIED if is_repeated else decision.status
+    return DryRun(outcome, decision.reason, [], is_english=True)
 
 
 def apply_and_undo(event: Event) -> NoReturn:

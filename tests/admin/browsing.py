@@ -1,8 +1,11 @@
 """What operators do with a browser, without one."""
 
+from html import unescape
+
 import django
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils.html import strip_tags
 
 from django_payment_webhooks.models import Event
 
@@ -66,4 +69,7 @@ def replay(browser, *events, **answers):
 
 def messages_of(answer):
     """Return the messages of a page: pairs of a level and a sentence."""
-    return [(message.level_tag, str(message)) for message in answer.context["messages"]]
+    return [
+        (message.level_tag, unescape(strip_tags(str(message))))
+        for message in answer.context["messages"]
+    ]

@@ -16,8 +16,15 @@ from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import trans_real
 
+from django_payment_webhooks import history as door
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.history.models import Cause, Conflict, Entry, Rejection
+from django_payment_webhooks.history.models import (
+    AuditRecord,
+    Cause,
+    Conflict,
+    Entry,
+    Rejection,
+)
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.receiving import receive_events
 
@@ -27,6 +34,7 @@ from .browsing import LIST, page_of, read
 pytestmark = pytest.mark.django_db
 
 FINAL = {"due_at": None, "enqueue_at": None}
+AUDIT = "/admin/payment_webhooks_history/auditrecord/"
 BEGIN, END = "⟦", "⟧"
 WORD = re.compile(r"[^\W\d_][\w.-]*\w")
 # Django's own admin has this in English.
@@ -82,7 +90,8 @@ def read_data():
     keys = ("verified_by", "dedup_key", "idempotency_key", "cause_key")
     for row in Event.objects.values_list(*names, *keys):
         values += row
-    for model, names in ((Entry, ["text", "by"]), (Rejection, ["provider", "reason"])):
+    kept = {Entry: ["text", "by"], Rejection: ["provider", "reason"], AuditRecord: ["subject"]}
+    for model, names in kept.items():
         for row in model.objects.values_list(*names):
             values += row
     values += map(str, Cause.objects.all())
@@ -140,7 +149,7 @@ def mixture(monkeypatch):
             verb=verb,
             text=text,
             attempts=2,
-            by="ada",
+            by="ada" if verb == "replayed" else "",
             other=events["processed"] if verb == "released" else None,
         )
     for other, closed_at in [(events["duplicate"], None), (None, now)]:
@@ -156,6 +165,9 @@ def mixture(monkeypatch):
     hour = now.replace(minute=0, second=0, microsecond=0)
     for provider in ("default", ""):
         Rejection.objects.create(hour=hour, provider=provider, status=401, reason="stale", count=2)
+    for verb in ("erased", "pruned", "deleted", "acknowledged"):
+        door.write_audit(verb, "order A1", "ada", "Zzz")
+    door.write_look(events["failed"], "ada", "Zzz")
     return events
 
 
@@ -167,6 +179,7 @@ def test_nothing_on_a_page_is_in_english_but_data(operator, mixture, bracketed):
         "week": read(operator, LIST, overview=168),
         "causes": read(operator, LIST, causes=1),
         "index": read(operator, "/admin/"),
+        "audit": read(operator, AUDIT),
         "conflicts": read(operator, LIST, conflict="open"),
         "retrying": read(operator, LIST, status__exact="retrying"),
     }
@@ -201,6 +214,75 @@ def test_what_was_acknowledged_and_that_nothing_is_wrong_is_not_in_english_eithe
     pages["nothing"] = read(operator, LIST, overview=1)
     pages["no causes"] = read(operator, LIST, causes=1)
     check_pages(pages, data)
+
+
+def test_each_app_and_model_is_named_in_the_readers_language(bracketed):
+    for model in apps.get_models():
+        if model.__module__.startswith("django_payment_webhooks."):
+            options = model._meta
+            names = (options.verbose_name, options.verbose_name_plural)
+            for name in (*names, options.app_config.verbose_name):
+                assert str(name).startswith(BEGIN), (model, str(name))
+
+
+class Listener(HTMLParser):
+    """Gathers in which language each text of a page is read aloud, but for the tips of drawings:
+    those have no parts.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.opened, self.heard = [("", "")], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in Reader.EMPTY:
+            self.opened.append((tag, dict(attrs).get("lang") or self.opened[-1][1]))
+
+    def handle_endtag(self, tag):
+        if tag not in Reader.EMPTY:
+            self.opened.pop()
+
+    def handle_data(self, data):
+        tag, language = self.opened[-1]
+        if tag != "title":
+            self.heard.append((data, language))
+
+
+def find_languages(html, text):
+    """Return in which languages a text is read aloud on a page."""
+    listener = Listener()
+    listener.feed(html)
+    return {language for data, language in listener.heard if text in data}
+
+
+def test_what_is_stored_is_read_aloud_as_english(operator, mixture):
+    event = mixture["failed"]
+    choice = {"_selected_action": [event.pk], "index": 0}
+    with translation.override("de"):
+        pages = [
+            read(operator, LIST),
+            read(operator, page_of(mixture["retried"])),
+            operator.post(LIST, dict(choice, action="replay_events")).content.decode(),
+        ]
+        dry_run = operator.post(LIST, dict(choice, action="dry_run_events")).content.decode()
+        audit = read(operator, AUDIT)
+        overview = read(operator, LIST, overview=6)
+    for html in pages:
+        assert find_languages(html, "KeyError(") == {"en"}
+    assert find_languages(dry_run, "There is no order") == {"en"}
+    assert find_languages(audit, "the payload of") == {"en"}
+    assert find_languages(audit, "angesehen") == {"de"}
+    assert find_languages(overview, "stale") == {"en"}
+
+
+def test_a_download_is_the_same_in_any_language(operator):
+    event = EventFactory(provider="removed", type="charge.succeeded")
+    found = {}
+    for language in ("en-us", "de"):
+        with translation.override(language):
+            found[language] = operator.get(page_of(event), {"json": 1}).json()
+    assert "can't be loaded" in found["de"]["error"]
+    assert found["de"] == found["en-us"]
 
 
 ACTIONS = ["replay_events", "resolve_events", "close_conflicts", "dry_run_events"]

@@ -60,7 +60,8 @@ def test_who_looks_at_a_payload_is_written_down(clerk, history):
     assert (entry.user.username, entry.object_id) == ("clerk", str(event.pk))
     assert entry.get_change_message() == "Looked at the payload."
     (record,) = door.read_audit(10)
-    assert (record.verb, record.by, record.subject) == ("looked at payload", "clerk", str(event))
+    looked = (record.by, record.verb, record.subject)
+    assert looked == ("clerk", "looked at", "the payload of %s" % event)
 
 
 AUDIT = "/admin/payment_webhooks_history/auditrecord/"

@@ -344,9 +344,9 @@ def test_who_pruned_and_erased_what_is_written_down_for_an_auditor(caplog):
     newest, oldest = run("--show-audit").splitlines()
     assert newest.endswith(" bob pruned 1 event that became final more than 80 days ago")
     assert oldest.endswith(" alice erased 2 events of the order 'S-9': a request of 1 May")
-    history.write_audit("showed", "the payload of event 5", "carol", "ticket 7")
+    history.write_look(EventFactory.build(provider_event_id="evt_5"), "carol", "ticket 7")
     newest = run("--show-audit").splitlines()[0]
-    assert newest.endswith(" carol showed the payload of event 5: ticket 7")
+    assert newest.endswith(" carol looked at the payload of charge.succeeded evt_5: ticket 7")
 
 
 def test_what_was_done_before_it_was_interrupted_is_written_down(monkeypatch):

@@ -61,7 +61,7 @@ def test_the_payload_is_shown_if_asked_for_and_who_looked_is_written_down(event)
     (found,) = json.loads(run("evt_1", "--json", "--payload", "--by", "alice", "--reason", "#1"))
     assert found["payload"]["data"]["customer_email"] == PERSON
     (record,) = AuditRecord.objects.values_list("verb", "subject", "by", "reason")
-    assert record == ("showed", f"the payload of event {event.pk}", "alice", "#1")
+    assert record == ("looked at", f"the payload of {event}", "alice", "#1")
 
 
 def test_a_payload_is_not_shown_if_that_can_not_be_written_down(event, monkeypatch):

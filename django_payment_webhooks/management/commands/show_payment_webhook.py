@@ -79,8 +79,7 @@ def find(options: dict[str, Any]) -> tuple[list[Event], list[str]]:
 def write_looks(events: list[Event], options: dict[str, Any]) -> None:
     """Write down who looked at which payloads, before they are shown."""
     for event in events:
-        subject = f"the payload of event {event.pk}"
-        history.write_audit("showed", subject, options["by"], options["reason"])
+        history.write_look(event, options["by"], options["reason"])
 
 
 def describe(event: Event, shows_payload: bool) -> dict[str, Any]:
