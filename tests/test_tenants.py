@@ -230,5 +230,5 @@ def test_an_error_in_one_tenant_does_not_keep_the_command_from_the_others(monkey
     monkeypatch.setattr(f"{command}.sweep", sweep_once)
     with pytest.raises(SystemExit) as end:
         run("--every", "sweep_payment_webhooks")
-    assert (end.value.code, seen) == (1, ["red", "blue"])
+    assert (end.value.code, seen) == (2, ["red", "blue"])
     assert "red: The sweep was interrupted" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_it_is_posted_by_the_given_client_to_the_given_path():
     [
         (
             {"provider": "nobody"},
-            "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed",
+            "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS. There are: default",
         ),
         ({"age": 5}, "The provider default signs no time"),
         (

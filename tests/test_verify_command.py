@@ -237,7 +237,7 @@ def test_headers_can_be_given_in_a_file_and_the_body_on_the_standard_input(tmp_p
     [
         (
             ["--provider", "nobody"],
-            "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, t",
+            "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS. There are: default, t",
         ),
         (
             [],

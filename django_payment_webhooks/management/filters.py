@@ -6,12 +6,13 @@ and finds nothing now, is no error.
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentTypeError
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Iterable, NamedTuple, Sequence
+from shlex import quote
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
-from django.core.management.base import CommandError
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -19,13 +20,14 @@ from django.utils.dateparse import parse_date, parse_datetime
 from .. import history
 from ..conf import settings
 from ..models import Event, digest
-from ..monitoring.causes import UNFINISHED, read_cause
+from ..monitoring.causes import UNFINISHED, read_cause, read_causes
 from ..monitoring.newest import match
 from ..providers.causes import equalize
 from ..providers.escaping import escape
 from ..providers.redaction import redact_text
+from ..providers.spelling import MAX_NAMED, ask_whether, suggest
 from ..providers.subject import find_by_order, find_by_payment, list_accounts
-from .terminal import mix_words
+from .terminal import between, mix_words, read_text, unable
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
 # What an event is beside its status if an attempt at it has failed, and the next is to come.
@@ -34,8 +36,13 @@ RETRYING = "retrying"
 LOOKED_AT = 10000
 # How many different errors are looked at.
 MAX_ERRORS = 200
-MAX_NAMED = 10
 MAX_SHOWN = 100
+# The largest number of events, and the largest primary key.
+MAX_NUMBER = 10**9
+MAX_KEY = 2**63 - 1
+AGE = re.compile(r"([0-9]{1,5})([mhdw])\Z")
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+MOMENT = "an age such as 90m, 12h, 3d or 2w, or a time such as 2026-11-23 or 2026-11-23T10:00"
 
 
 class Choice(NamedTuple):
@@ -54,7 +61,8 @@ def add_names(parser: Any) -> None:
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="an event, by the id that its provider gave it")
     text = "an event, by its primary key; may be repeated"
-    add("--key", type=int, action="append", default=[], metavar="N", help=text)
+    key = between(1, MAX_KEY)
+    add("--key", type=key, action="append", default=[], metavar="N", help=text)
 
 
 def add_filters(parser: Any, statuses: Iterable[str], status_help: str) -> None:
@@ -62,32 +70,49 @@ def add_filters(parser: Any, statuses: Iterable[str], status_help: str) -> None:
     add = parser.add_argument
     text = f"events of this status; may be repeated ({status_help})"
     add("--status", action="append", choices=sorted(statuses), default=[], help=text)
-    add("--type", help="events of this type")
-    add("--provider", metavar="NAME", help="events of this provider")
-    add("--order", metavar="ID", help="events of this order")
-    add("--payment", metavar="ID", help="events of this payment")
+    add("--type", type=read_text, help="events of this type")
+    add("--provider", type=read_text, metavar="NAME", help="events of this provider")
+    add("--order", type=read_text, metavar="ID", help="events of this order")
+    add("--payment", type=read_text, metavar="ID", help="events of this payment")
     text = "events whose last attempt failed for this cause"
-    add("--cause", metavar="KEY", help=text)
-    text = "events that were received at this time or later"
-    add("--since", type=read_moment, metavar="TIME", help=text)
-    text = "events that were received before this time"
-    add("--until", type=read_moment, metavar="TIME", help=text)
-    add("--error", metavar="TEXT", help="events whose error contains this text")
+    add("--cause", type=read_text, metavar="KEY", help=text)
+    text = f"events that were received at this moment or later: {MOMENT}"
+    add("--since", type=read_moment, metavar="AGE|TIME", help=text)
+    text = "events that were received before this moment, likewise"
+    add("--until", type=read_moment, metavar="AGE|TIME", help=text)
+    text = "events whose error contains this text, in capitals or not"
+    add("--error", type=read_text, metavar="TEXT", help=text)
+
+
+def add_limit(parser: Any, default: int | None = None) -> None:
+    """Add the option that bounds how many events are chosen."""
+    text = "at most N events" + (f" (default: {default})" if default else ", the oldest first")
+    limit = between(1, MAX_NUMBER)
+    parser.add_argument("--limit", type=limit, default=default, metavar="N", help=text)
+
+
+def add_batch(parser: Any) -> None:
+    """Add the option that says how many events are read at a time."""
+    text = "read N events at a time (default: 500)"
+    batch = between(1, 100_000)
+    parser.add_argument("--batch", type=batch, default=500, metavar="N", help=text)
 
 
 def read_moment(text: str) -> datetime:
-    """Return a moment that was given as a date, or as a date and a time.
+    """Return a moment that was given as an age, as a date, or as a date and a time.
 
     Raises ``ArgumentTypeError``.
     """
+    age = AGE.match(text)
+    if age:
+        return timezone.now() - timedelta(**{UNITS[age.group(2)]: int(age.group(1))})
     try:
         date = parse_date(text)
         moment = datetime(date.year, date.month, date.day) if date else parse_datetime(text)
     except ValueError:
         moment = None
     if moment is None:
-        example = "such as 2026-11-23T10:00"
-        raise ArgumentTypeError(f"{text!r} is neither a date nor a date and a time, {example}")
+        raise ArgumentTypeError(f"{text!a} is neither {MOMENT.replace(', or', ', nor')}")
     if settings.USE_TZ and timezone.is_naive(moment):
         return timezone.make_aware(moment)
     return moment
@@ -109,11 +134,9 @@ def is_named(options: dict[str, Any]) -> bool:
 def check_choice(options: dict[str, Any]) -> None:
     """Raise ``CommandError`` if nothing says which events are to be changed."""
     if not is_named(options) and not has_filters(options):
-        raise CommandError(
+        raise unable(
             "Say which events: by their ids, or by an option. --status failed chooses all failed."
         )
-    if options["batch"] < 1 or (options["limit"] is not None and options["limit"] < 1):
-        raise CommandError("--batch and --limit must be at least 1.")
 
 
 def choose(options: dict[str, Any]) -> Choice:
@@ -124,13 +147,15 @@ def choose(options: dict[str, Any]) -> Choice:
 
 
 def find_events(options: dict[str, Any]) -> QuerySet:
-    """Return the events that match all options."""
+    """Return the events that match all options. Raises ``CommandError`` if none ever could."""
+    if options["since"] and options["until"] and options["since"] >= options["until"]:
+        raise unable("--since must be before --until.")
     conditions = {
         "type": options["type"],
         "provider": options["provider"],
         "received_at__gte": options["since"],
         "received_at__lt": options["until"],
-        "error__contains": options["error"],
+        "error__icontains": options["error"],
     }
     events = Event.objects.filter(**{name: value for name, value in conditions.items() if value})
     if options["cause"]:
@@ -190,6 +215,8 @@ def describe_nothing(options: dict[str, Any]) -> str:
         check_name("event has the type", options["type"], list_types())
     if options["order"]:
         check_order(options["order"])
+    if options["payment"]:
+        check_payment(options["payment"])
     if options["error"]:
         check_error(options["error"])
     if options["cause"]:
@@ -210,8 +237,7 @@ def as_list(value: Any) -> list[Any]:
 
 def describe_value(value: Any) -> str:
     """Return the value of an option as it could be given again."""
-    text = value.isoformat() if isinstance(value, datetime) else escape(value)
-    return f'"{text}"' if " " in text else text
+    return quote(value.isoformat() if isinstance(value, datetime) else escape(value))
 
 
 def check_provider(name: str) -> None:
@@ -238,58 +264,55 @@ def list_newest(column: str) -> set[str]:
 
 def check_name(what: str, name: str, known: set[str]) -> None:
     """Raise ``CommandError`` for a name that is not known, with the nearest ones that are."""
-    if name in known:
-        return
-    near = find_near(name, known)
-    hint = f"Did you mean {' or '.join(near)}?" if near else describe_known(sorted(known))
-    raise CommandError(f"No {what} {name!a}. {hint}")
-
-
-def find_near(name: str, known: Iterable[str]) -> list[str]:
-    """Return the nearest of some names, whatever their case."""
-    names: dict[str, list[str]] = {}
-    for each in known:
-        names.setdefault(each.lower(), []).append(each)
-    near = get_close_matches(name.lower(), list(names))
-    return [escape(each) for found in near for each in names[found]]
-
-
-def describe_known(known: Sequence[str]) -> str:
-    """Return which names there are, up to a number of them."""
-    shown = ", ".join(escape(name) for name in known[:MAX_NAMED])
-    more = len(known) - MAX_NAMED
-    if more > 0:
-        return f"There are: {shown} and {more} more."
-    return f"There are: {shown}." if shown else "There is none."
+    if name not in known:
+        raise unable(f"No {what} {name!a}. {suggest(name, known)}")
 
 
 def check_order(order_id: str) -> None:
     """Raise ``CommandError`` if no event is of an order, and some are of one spelled like it."""
-    if find_by_order(order_id).exists():
+    check_subject("order", order_id, "order_id", find_by_order)
+
+
+def check_payment(payment_id: str) -> None:
+    """Raise ``CommandError`` if no event is of a payment, and some are of one spelled like it."""
+    check_subject("payment", payment_id, "payment_id", find_by_payment)
+
+
+def check_subject(what: str, name: str, column: str, find: Callable[[str], QuerySet]) -> None:
+    """Raise ``CommandError`` if nothing has a name, and something has one spelled like it."""
+    if find(name).exists():
         return
-    near = find_similar_orders(order_id)
+    near = find_similar(name, column, find)
     if near:
-        raise CommandError(
-            f"No event is of the order {order_id!a}. Did you mean {' or '.join(near)}?"
-        )
+        raise unable(f"No event is of the {what} {name!a}. {ask_whether(near)}")
 
 
-def find_similar_orders(order_id: str) -> list[str]:
-    """Return the orders that are spelled like one: in another case, or with other separators.
+def describe_missing(name: str) -> str:
+    """Return in words that no event is called so, and what may have been meant."""
+    text = f"{escape(name)} was not found."
+    if name.isdecimal() and Event.objects.filter(pk=min(int(name), MAX_KEY)).exists():
+        return f"{text} {ask_whether([f'--key {name}'])}"
+    near = find_similar(name, "provider_event_id", find_by_id)
+    return f"{text} {ask_whether(near)}" if near else text
+
+
+def find_by_id(name: str) -> QuerySet:
+    """Return the events that their providers call so."""
+    keys = [digest(account, name) for account in list_accounts()]
+    return Event.objects.filter(dedup_key__in=keys)
+
+
+def find_similar(name: str, column: str, find: Callable[[str], QuerySet]) -> list[str]:
+    """Return the names that are spelled like one: in another case, or with other separators.
 
     The likeliest spellings are found at any age, by the index; others among the newest events.
     """
-    stripped = order_id.strip().lstrip("#")
+    stripped = name.strip().lstrip("#")
     likely = {stripped, stripped.upper(), stripped.lower(), stripped.capitalize()}
-    found = {order for text in likely for order in list_orders(find_by_order(text))}
-    plain = simplify(order_id)
-    found |= {order for order in list_newest("order_id") if plain and simplify(order) == plain}
-    return sorted(escape(order) for order in found - {"", order_id})[:MAX_NAMED]
-
-
-def list_orders(events: QuerySet) -> set[str]:
-    """Return the orders of some events."""
-    return set(events.values_list("order_id", flat=True))
+    found = {each for text in likely for each in find(text).values_list(column, flat=True)}
+    plain = simplify(name)
+    found |= {each for each in list_newest(column) if plain and simplify(each) == plain}
+    return sorted(escape(each) for each in found - {"", name})[:MAX_NAMED]
 
 
 def simplify(text: str) -> str:
@@ -306,7 +329,7 @@ def check_error(text: str) -> None:
     near = [error for error in errors if is_like_a_part(wanted, error.casefold())]
     shown = "".join(f"\n  {text}" for text in show_errors(near or errors))
     title = "The nearest are" if near else "The newest are"
-    raise CommandError(f"No event has an error with {text!a}. {title}:{shown}")
+    raise unable(f"No event has an error with {text!a}. {title}:{shown}")
 
 
 def show_errors(errors: Sequence[str]) -> list[str]:
@@ -332,7 +355,8 @@ def list_errors() -> list[str]:
 def check_cause(key: str) -> None:
     """Raise ``CommandError`` for a cause that no event has, and that the history does not know."""
     if read_cause(key, parsed=0) is None and key not in history.read_causes([key]):
-        raise CommandError(f"There is no cause {key!a}. payment_webhooks_status has their keys.")
+        known = {cause.key for cause in read_causes(parsed=0)}
+        raise unable(f"There is no cause {key!a}. {suggest(key, known)}")
 
 
 def is_like_a_part(wanted: str, text: str) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import time
-from argparse import ArgumentTypeError
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import Error
@@ -14,12 +12,10 @@ from ..operations.backfill.paging import RATE, Pace, Step
 from ..operations.backfill.periods import DELAY, Period, make_period
 from ..operations.backfill.sources import NoSourceError, SourceError
 from ..operations.batches import Line
-from .filters import read_moment
-from .terminal import TerminalCommand
+from .filters import MOMENT, read_moment
+from .terminal import TerminalCommand, between, describe_database
 
 NOTHING, FOUND, FAILED = range(3)
-AGE = re.compile(r"([0-9]{1,6})([mhdw])\Z")
-UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class ListCommand(TerminalCommand):
@@ -34,19 +30,19 @@ class ListCommand(TerminalCommand):
         """Add the options that say what is listed, and how quickly."""
         add = parser.add_argument
         add("--provider", required=True, metavar="NAME", help="whose list is read")
-        text = "from when on: an age such as 90m, 12h, 3d or 2w, or a time"
-        add("--since", required=True, type=read_since, metavar="AGE|TIME", help=text)
+        text = f"from when on: {MOMENT}"
+        add("--since", required=True, type=read_moment, metavar="AGE|TIME", help=text)
         text = "until when, likewise (default: "
         text += f"{DELAY // 60} minutes ago, as later webhooks may still be on their way)"
-        add("--until", type=read_since, metavar="AGE|TIME", help=text)
+        add("--until", type=read_moment, metavar="AGE|TIME", help=text)
         text = f"fetch at most N pages of the list a second (default: {RATE:g})"
-        add("--rate", type=read_rate, default=RATE, metavar="N", help=text)
+        add("--rate", type=between(0.001, 1000, float), default=RATE, metavar="N", help=text)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the work, and exit with what came of it."""
         self.line = Line(self.stderr)
         try:
-            period = make_period(options["since"], options["until"])
+            period = make_period(*(find_seconds(options[name]) for name in ("since", "until")))
             pace = Pace(options["rate"], self.watch)
             code = self.work(period, pace, options)
         except (ValueError, NoSourceError) as error:
@@ -54,7 +50,7 @@ class ListCommand(TerminalCommand):
         except SourceError as error:
             self.fail(f"{error} {self.advice}")
         except Error as error:
-            self.fail(f"The database failed: {error!r}. {self.advice}")
+            self.fail(describe_database(error, self.advice))
         except KeyboardInterrupt:
             self.fail(f"Interrupted. {self.advice}")
         if code != NOTHING:
@@ -79,29 +75,6 @@ class ListCommand(TerminalCommand):
         sys.exit(FAILED)
 
 
-def read_since(text: str) -> float:
-    """Return the moment, in Unix seconds, that was given as an age or as a time.
-
-    Raises ``ArgumentTypeError``.
-    """
-    age = AGE.match(text)
-    if age:
-        return time.time() - int(age.group(1)) * UNITS[age.group(2)]
-    try:
-        return read_moment(text).timestamp()
-    except ArgumentTypeError:
-        raise ArgumentTypeError(
-            f"{text!r} is neither an age, such as 90m, 12h, 3d or 2w, nor a time, such as "
-            f"2026-11-23 or 2026-11-23T10:00"
-        ) from None
-
-
-def read_rate(text: str) -> float:
-    """Return how many pages a second may be fetched. Raises ``ArgumentTypeError``."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0
-    if not 0.001 <= rate <= 1000:
-        raise ArgumentTypeError(f"{text!r} is not a number of pages a second, from 0.001 to 1000")
-    return rate
+def find_seconds(moment: datetime | None) -> float | None:
+    """Return a moment in Unix seconds, None for none."""
+    return moment and moment.timestamp()

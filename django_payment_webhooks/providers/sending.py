@@ -31,6 +31,7 @@ from .headers import find_meta_name
 from .money import MAJOR, MINOR, read_money
 from .payloads import place
 from .signatures import DECODERS
+from .spelling import suggest
 from .times import read_time, write_time
 from .types import Condition, find_rule
 
@@ -67,10 +68,8 @@ def find_provider(name: str) -> Provider:
     """
     names = settings.PAYMENT_WEBHOOKS_PROVIDERS
     if name not in names:
-        known = ", ".join(sorted(names)) or "none"
-        raise ValueError(
-            f"There is no provider {name!a} in PAYMENT_WEBHOOKS_PROVIDERS; there is: {known}."
-        )
+        hint = suggest(name, names)
+        raise ValueError(f"There is no provider {name!a} in PAYMENT_WEBHOOKS_PROVIDERS. {hint}")
     try:
         return check_provider(get_provider(name))
     except (ImportError, ImproperlyConfigured, TypeError, ValueError, re.error) as error:

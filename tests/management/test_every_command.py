@@ -1,6 +1,9 @@
 """What is true of every command that an operator runs."""
 
 import io
+import re
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 from django.core.management import (
@@ -9,9 +12,11 @@ from django.core.management import (
     call_command,
     load_command_class,
 )
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
+from django_payment_webhooks.management import commands
 from django_payment_webhooks.models import Event, EventManager
 
 from ..factories import EventFactory
@@ -42,7 +47,7 @@ OPTIONS = {
     "reconcile_payment_webhooks": ["--provider NAME", "--since AGE|TIME", "--json", "--csv"],
     "replay_payment_webhooks": [
         "--status",
-        "--since TIME",
+        "--since AGE|TIME",
         "--error TEXT",
         "--limit N",
         "--dry-run",
@@ -58,6 +63,22 @@ OPTIONS = {
         "without broker and worker",
     ],
 }
+NAMES = [module.name for module in iter_modules(commands.__path__)]
+# For each command, words that make no sense. What argparse finds is among them.
+SENSELESS = {
+    "backfill_payment_webhooks": ["--provider", "defalt", "--since", "1h"],
+    "list_payment_webhooks": ["--since", "1h", "--until", "2h"],
+    "payment_webhooks_in_tenant": ["rde", "payment_webhooks_status"],
+    "payment_webhooks_status": ["--hours", "0"],
+    "prune_payment_webhooks": ["--days", "30", "--force"],
+    "reconcile_payment_webhooks": ["--provider", "default", "--since", "soon"],
+    "replay_payment_webhooks": ["--status", "failed", "--order", ""],
+    "resolve_payment_webhooks": ["--status", "failed", "--reason", " "],
+    "send_payment_webhook": ["--provider", "defalt", "charge.succeeded"],
+    "show_payment_webhook": ["evt_1", "--order", "A1"],
+    "sweep_payment_webhooks": ["--every", "nan"],
+    "verify_payment_webhook": ["--provider", "defalt", "--body", "nothing"],
+}
 # Each with arguments that have it go through events.
 GOING_THROUGH = [
     ("prune_payment_webhooks", "--days", "30", "--include-failed", "--no-input"),
@@ -71,7 +92,7 @@ ERRORS = {
     "show_payment_webhook": "The database failed. Check that it can be reached.*gone away",
     "prune_payment_webhooks": "run it again for the rest. .*gone away",
     "replay_payment_webhooks": "run it again for the rest. .*gone away",
-    "sweep_payment_webhooks": "what is due stays due: .*gone away",
+    "sweep_payment_webhooks": "What is due stays due. .*gone away",
 }
 
 
@@ -93,11 +114,53 @@ def test_it_is_in_the_general_help_under_the_app():
     assert set(OPTIONS) <= set(section.split())
 
 
+def end(name, *args):
+    """Run a command from the command line, and return its exit code."""
+    command = import_module(f"{commands.__name__}.{name}").Command()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as exit:
+        # The test's own transaction goes on.
+        patch.setattr("django.core.management.base.connections.close_all", lambda: None)
+        command.run_from_argv(["manage.py", name, *args])
+    return exit.value.code
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_makes_no_sense_exits_with_2_and_says_why_on_standard_error(name, capsys):
+    assert end(name, *SENSELESS[name]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.strip() and "Traceback" not in printed.err
+    assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_shows_each_default_once_and_in_one_form(name, capsys):
+    assert end(name, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    options = text[text.index("options" if "options:" in text else "optional arguments") :]
+    own, _, djangos = options.partition("--version")
+    assert not re.search(r"\[[^\]|]*\](?= -|$)", own)
+    for part in re.split(r" (?=--?[a-z])", own):
+        assert part.count("default") <= 1 or "default: default" in part, part
+
+
+@pytest.mark.parametrize("name", sorted({*ERRORS, "payment_webhooks_status"}))
+def test_a_database_without_its_tables_is_told_apart_and_what_to_run_is_said(name, capsys):
+    MigrationRecorder(connection).record_unapplied("payment_webhooks", "0001_initial")
+    args = {command: args for command, *args in [*GOING_THROUGH, *OTHERS]}.get(name, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventManager, "get_queryset", fail)
+        assert end(name, *args) == 2
+    text = "The database failed. Its tables are missing or out of date: run manage.py migrate."
+    assert text in capsys.readouterr().err
+
+
+def fail(self):
+    raise OperationalError("The server has gone away.")
+
+
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_a_database_that_fails_ends_it_with_an_error(name, monkeypatch):
-    def fail(self):
-        raise OperationalError("The server has gone away.")
-
     monkeypatch.setattr(EventManager, "get_queryset", fail)
     args = {command: args for command, *args in [*GOING_THROUGH, *OTHERS]}.get(name, [])
     with pytest.raises(CommandError, match=ERRORS[name]):

@@ -72,7 +72,7 @@ def test_the_errors_that_it_names_are_of_different_causes_and_without_what_is_pe
         (["--payment", "pi_1"], "--status failed --payment pi_1"),
         (
             ["--status", "ignored", "--error", "no order"],
-            '--status ignored --error "no order"',
+            "--status ignored --error 'no order'",
         ),
     ],
 )

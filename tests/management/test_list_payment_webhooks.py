@@ -118,5 +118,5 @@ def test_the_money_is_shown_if_it_can_be_read():
 
 
 def test_a_limit_is_at_least_one():
-    with pytest.raises(CommandError, match="at least 1"):
+    with pytest.raises(CommandError, match="'0' is less than 1"):
         run("--limit", "0")

@@ -167,7 +167,8 @@ def test_a_database_that_does_not_answer_is_critical(monkeypatch):
     with pytest.raises(SystemExit) as exit:
         call_command("payment_webhooks_status", "--json", stdout=printed, stderr=errors)
     assert exit.value.code == 2
-    text = "The database can't be queried: OperationalError('The server has gone away.')"
+    text = "The database failed. Check that it can be reached. "
+    text += "OperationalError('The server has gone away.')"
     assert text in errors.getvalue() and "CRITICAL" in errors.getvalue()
     assert json.loads(printed.getvalue()) == {"problems": [text], "is_critical": True}
 

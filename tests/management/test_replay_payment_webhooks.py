@@ -151,11 +151,11 @@ def test_an_event_that_can_not_be_replayed_is_reported(several):
         ((), "Say which events"),
         (("--limit", "3"), "Say which events"),
         (("--status", "processed"), "invalid choice: 'processed'"),
-        (("--since", "yesterday"), "neither a date nor a date and a time"),
-        (("--since", "2026-02-30"), "neither a date nor a date and a time"),
-        (("--status", "failed", "--batch", "0"), "must be at least 1"),
-        (("--status", "failed", "--limit", "0"), "must be at least 1"),
-        (("--key", "evt_1"), "invalid int value"),
+        (("--since", "yesterday"), "neither an age such as .* nor a time such as"),
+        (("--since", "2026-02-30"), "neither an age such as .* nor a time such as"),
+        (("--status", "failed", "--batch", "0"), "'0' is less than 1"),
+        (("--status", "failed", "--limit", "0"), "'0' is less than 1"),
+        (("--key", "evt_1"), "'evt_1' is not a whole number"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(several, args, error):
@@ -346,5 +346,5 @@ def test_events_are_replayed_no_quicker_than_asked_for(monkeypatch):
     monkeypatch.setattr("django_payment_webhooks.operations.batches.time.sleep", slept.append)
     assert run("--status", "failed", "--rate", "0.01") == "3 events replayed, 0 left as they are\n"
     assert [round(seconds, -1) for seconds in slept] == [0, 100, 200]
-    with pytest.raises(CommandError, match="--rate must be more than 0"):
+    with pytest.raises(CommandError, match="--rate: .0. is less than 0.001"):
         run("--status", "failed", "--rate", "0")

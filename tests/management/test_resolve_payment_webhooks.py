@@ -92,7 +92,7 @@ def test_it_asks_as_it_can_not_be_undone(monkeypatch):
         run("--status", "failed", *WHY, interactive=True)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda: "y")
-    with pytest.raises(CommandError, match="^Nothing was marked.$"):
+    with pytest.raises(CommandError, match="^Nothing was marked. The answer was not yes.$"):
         run("--status", "failed", *WHY, interactive=True, stderr=io.StringIO())
     assert ends() == before
     monkeypatch.setattr("builtins.input", lambda: "yes")

@@ -87,6 +87,45 @@ def test_ctrl_c_ends_it_without_a_traceback(start):
     assert process.returncode == terminal.INTERRUPTED
 
 
+QUESTION = """
+class Command(TerminalCommand):
+    def handle(self, **options):
+        self.confirm("Go on?", "Nothing was done.", {"interactive": True})
+
+
+Command().run_from_argv(["manage.py", "command"])
+"""
+
+
+def ask(tmp_path, prepare):
+    """Run a command that asks, in a process that is prepared first."""
+    environ = {
+        name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"
+    }
+    script = SCRIPT.split("class Command")[0] + QUESTION
+    options = {"cwd": str(tmp_path), "env": environ, "preexec_fn": prepare}
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, **options)
+    return process.communicate(timeout=30)[1].decode(), process.returncode
+
+
+@pytest.mark.parametrize("closed", [(0,), (0, 1)])
+def test_without_standard_streams_nothing_is_done_and_there_is_no_traceback(tmp_path, closed):
+    text, code = ask(tmp_path, lambda: [os.close(number) for number in closed])
+    assert (
+        text
+        == "CommandError: Nothing was done. Go on? To go ahead without a question: --no-input.\n"
+    )
+    assert code == 1
+
+
+def test_the_end_of_the_input_is_no_yes(tmp_path):
+    main, other = os.openpty()
+    os.write(main, b"\x04")
+    text, code = ask(tmp_path, lambda: os.dup2(other, 0))
+    assert text.endswith("CommandError: Nothing was done. The answer was not yes.\n")
+    assert code == 1
+
+
 def test_a_user_without_a_name_is_known_by_a_number(monkeypatch):
     def fail():
         raise KeyError("getpwuid(): uid not found: 4711")

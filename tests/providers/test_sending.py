@@ -269,7 +269,7 @@ def test_a_provider_is_found_by_its_name():
     assert find_provider("timed").name == "timed"
     with pytest.raises(ValueError) as raised:
         find_provider("nobody")
-    text = "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS; there is: default, timed."
+    text = "There is no provider 'nobody' in PAYMENT_WEBHOOKS_PROVIDERS. There are: default, timed."
     assert str(raised.value) == text
 
 

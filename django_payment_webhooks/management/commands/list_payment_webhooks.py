@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from ...models import Event
 from ...monitoring.causes import STATUSES
 from ...monitoring.newest import MAX_KEYS, list_newest
-from ..filters import RETRYING, add_filters, describe_nothing, find_events
+from ..filters import RETRYING, add_filters, add_limit, describe_nothing, find_events
 from ..tables import draw_table, make_row, write_csv
-from ..terminal import TerminalCommand, count_events
+from ..terminal import TerminalCommand
 
 NAMES = (
     *("key", "received_at", "status", "attempts", "provider", "type", "order_id", "payment_id"),
@@ -34,8 +32,7 @@ class Command(TerminalCommand):
         """Add the options."""
         add_filters(parser, {*Event.TRANSITIONS, RETRYING}, "default: all")
         add = parser.add_argument
-        text = "list at most N events (default: 50)"
-        add("--limit", type=int, default=50, metavar="N", help=text)
+        add_limit(parser, default=50)
         add("--oldest-first", action="store_true", help="list the oldest events, not the newest")
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print one JSON object")
@@ -44,8 +41,6 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List them."""
-        if options["limit"] < 1:
-            raise CommandError("--limit must be at least 1.")
         found = list_events(options, options["limit"] + 1)
         rows = [make_row(event) for event in found[: options["limit"]]]
         nothing = "" if rows else describe_nothing(options)
@@ -59,8 +54,9 @@ class Command(TerminalCommand):
             lines = [nothing] if nothing else draw_table(rows)
             self.stdout.write("\n".join(lines))
         if has_more:
-            text = f"There are more than these {count_events(len(rows))}: raise --limit, or narrow"
-            self.stderr.write(f"{text} it down by the options.")
+            shown = "this event" if len(rows) == 1 else f"these {len(rows)} events"
+            text = f"There are more than {shown}: raise --limit, or narrow it down by the options."
+            self.stderr.write(text)
 
 
 def list_events(options: dict[str, Any], limit: int) -> list[Event]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from difflib import get_close_matches
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from ...providers.spelling import suggest
 from ...publisher import get_tenants
-from ..terminal import TerminalCommand
+from ..terminal import TerminalCommand, unable
 
 
 class Command(TerminalCommand):
@@ -38,7 +38,7 @@ class Command(TerminalCommand):
             names, words = words[:1], words[1:]
             check(names)
         if not words:
-            raise CommandError("Say which command to run.")
+            raise unable("Say which command to run.")
         codes = [self.run_in(name, words, len(names) > 1) for name in names]
         code = max(codes, default=0)
         if code:
@@ -64,9 +64,7 @@ class Command(TerminalCommand):
 def check(names: list[str]) -> None:
     """Raise ``CommandError`` for a tenant that does not exist."""
     if not names:
-        raise CommandError("Say which tenant, and which command to run.")
+        raise unable("Say which tenant, and which command to run.")
     known = list(get_tenants().all())
     if names[0] not in known:
-        near = get_close_matches(names[0], known, 3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise CommandError(f"There is no tenant {names[0]!r}.{hint}")
+        raise unable(f"There is no tenant {names[0]!a}. {suggest(names[0], known)}")

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from typing import Any, Iterator, Sequence
 
-from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
@@ -17,9 +16,11 @@ from ...monitoring.overview import Overview, RetryingCount, read_overview
 from ...monitoring.problems import Problem, describe_peace, find_problems, has_broker_client
 from ...monitoring.wording import describe_ago, describe_in, describe_time, show_number
 from ...providers.escaping import reveal
-from ..terminal import TerminalCommand
+from ..terminal import TerminalCommand, between, describe_database
 
 OK, WARNING, CRITICAL = range(3)
+# Each hour is a query: a month.
+MAX_HOURS = 31 * 24
 
 
 class Command(TerminalCommand):
@@ -35,19 +36,18 @@ class Command(TerminalCommand):
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         add = parser.add_argument
-        add("--hours", type=int, default=24, metavar="N", help="look back N hours (default: 24)")
+        hours, text = between(1, MAX_HOURS), "look back N hours (default: 24)"
+        add("--hours", type=hours, default=24, metavar="N", help=text)
         text = "leave out what can wait until morning: exit with 0 if nothing else is wrong"
         add("--only-critical", action="store_true", help=text)
         add("--json", action="store_true", help="print all of it as JSON, the ages in seconds")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the overview, and exit with what it comes to."""
-        if options["hours"] < 1:
-            raise CommandError("--hours must be at least 1.")
         try:
             overview = read_overview(options["hours"])
         except Error as error:
-            text = f"The database can't be queried: {error!r}"
+            text = describe_database(error)
             if options["json"]:
                 self.stdout.write(json.dumps({"problems": [text], "is_critical": True}))
             self.stderr.write(f"CRITICAL: {text}")

@@ -27,12 +27,22 @@ from ...operations.pruning import (
 )
 from ...providers.escaping import escape
 from ...providers.subject import find_by_order
-from ..filters import check_order
-from ..terminal import TerminalCommand, add_by, add_no_input, count_events
+from ..filters import add_batch, check_order
+from ..terminal import (
+    TerminalCommand,
+    add_by,
+    add_no_input,
+    between,
+    count_events,
+    read_text,
+    unable,
+)
 
 logger = logging.getLogger("django_payment_webhooks")
 
 SHOWN_RECORDS = 50
+# A century.
+MAX_DAYS = 36500
 
 
 class Action(NamedTuple):
@@ -79,7 +89,7 @@ class Command(TerminalCommand):
         """Add the options."""
         add = parser.add_argument
         text = "only events that were received and became final more than N days ago"
-        add("--days", type=int, metavar="N", help=text)
+        add("--days", type=between(0, MAX_DAYS), metavar="N", help=text)
         text = "failed events, too: they can't be replayed any more"
         add("--include-failed", action="store_true", help=text)
         text = "delete whole rows: an event that is resent is stored and applied again; "
@@ -88,11 +98,10 @@ class Command(TerminalCommand):
         text = "delete younger ones, although a provider may still resend them"
         add("--force", action="store_true", help=text)
         text = "erase what identifies this order from its final events, whatever their age"
-        add("--erase-order", metavar="ID", help=text)
+        add("--erase-order", type=read_text, metavar="ID", help=text)
         add_no_input(parser)
         add_by(parser, "prunes")
-        text = "read N events at a time (default: 500)"
-        add("--batch", type=int, default=500, metavar="N", help=text)
+        add_batch(parser)
         add("--dry-run", action="store_true", help="only say how many events it would be")
         text = "only show who pruned, deleted and erased what, and who looked at a payload"
         add("--show-audit", action="store_true", help=text)
@@ -168,7 +177,7 @@ class Command(TerminalCommand):
     def show_audit(self) -> None:
         """Print what was written down of earlier runs."""
         if not history.is_installed():
-            raise CommandError("Nothing is written down: the app history is not installed.")
+            raise unable("Nothing is written down: the app history is not installed.")
         for record in history.read_audit(SHOWN_RECORDS):
             at = record.at.isoformat(" ", "seconds")
             what = [count_events(record.number)] if record.verb in COUNTED else []
@@ -182,19 +191,17 @@ def check(options: dict[str, Any]) -> None:
     days = options["days"]
     is_erasure = options["erase_order"] is not None
     if is_erasure == (days is not None):
-        raise CommandError("Say what to prune: either --days N or --erase-order ID.")
-    if options["batch"] < 1:
-        raise CommandError("--batch must be at least 1.")
+        raise unable("Say what to prune: either --days N or --erase-order ID.")
     if is_erasure:
         if options["delete"] or options["force"]:
-            raise CommandError(
+            raise unable(
                 "The rows of an erased order stay, since they deduplicate: leave out --delete."
             )
         return
-    if days < 0:
-        raise CommandError("--days must be at least 0.")
+    if options["force"] and not options["delete"]:
+        raise unable("--force is for --delete, and does nothing without it: leave it out.")
     if options["delete"] and days < RESEND_DAYS and not options["force"]:
-        raise CommandError(
+        raise unable(
             f"A provider may resend an event for {RESEND_DAYS} days, and a deleted one would have "
             f"its effect again. Give --days {RESEND_DAYS} or more, or --force if yours does not."
         )

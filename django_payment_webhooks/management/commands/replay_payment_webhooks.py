@@ -19,14 +19,17 @@ from ...providers.personal import hide_personal
 from ...publisher import flush
 from ..filters import (
     RETRYING,
+    add_batch,
     add_filters,
+    add_limit,
     add_names,
     check_choice,
     choose,
+    describe_missing,
     describe_nothing,
     is_named,
 )
-from ..terminal import TerminalCommand, add_by, count_events
+from ..terminal import TerminalCommand, add_by, between, count_events
 
 # After how many events the messages get time to be sent.
 FLUSH_EVERY = 500
@@ -51,11 +54,10 @@ class Command(TerminalCommand):
         text = "default, unless events are named: failed, and with --cause also retrying"
         add_filters(parser, {*REPLAYABLE, RETRYING}, text)
         add = parser.add_argument
-        add("--limit", type=int, metavar="N", help="at most N events, the oldest first")
-        text = "read N events at a time (default: 500)"
-        add("--batch", type=int, default=500, metavar="N", help=text)
+        add_limit(parser)
+        add_batch(parser)
         text = "at most N events a second, to spare what the handlers call (default: no limit)"
-        add("--rate", type=float, metavar="N", help=text)
+        add("--rate", type=between(0.001, 10000, float), metavar="N", help=text)
         add_by(parser, "replays them")
         text = "replay nothing: run each handler in a transaction that is rolled back, and show "
         text += "what would happen to the events; with -v 2, to each one"
@@ -65,8 +67,6 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replay the events, and print what became of them."""
         check_choice(options)
-        if options["rate"] is not None and options["rate"] <= 0:
-            raise CommandError("--rate must be more than 0.")
         work = self.dry_run if options["dry_run"] else self.replay
         if options["cause"] and not options["status"] and not is_named(options):
             options["status"] = [Event.FAILED, RETRYING]
@@ -148,7 +148,7 @@ def describe(result: dict[str, Any]) -> str:
 def list_wrong(result: dict[str, Any]) -> Iterator[str]:
     """Give a line for each thing that could not be done."""
     for name in result["not_found"]:
-        yield f"{name} was not found."
+        yield describe_missing(name)
     problems = result.get("problems", {})
     for text, count in problems.items():
         yield f"{count_events(count)}: {text}"

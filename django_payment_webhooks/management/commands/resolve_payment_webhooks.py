@@ -12,8 +12,18 @@ from django.db.models import QuerySet
 
 from ...operations.batches import Progress, count_some, iterate
 from ...operations.resolve import RESOLVABLE, resolve
-from ..filters import add_filters, add_names, check_choice, choose, describe_nothing, is_named
-from ..terminal import TerminalCommand, add_by, add_no_input, count_events
+from ..filters import (
+    add_batch,
+    add_filters,
+    add_limit,
+    add_names,
+    check_choice,
+    choose,
+    describe_missing,
+    describe_nothing,
+    is_named,
+)
+from ..terminal import TerminalCommand, add_by, add_no_input, count_events, unable
 
 REFUSAL = "Nothing was marked."
 
@@ -35,9 +45,8 @@ class Command(TerminalCommand):
         add_names(parser)
         add_filters(parser, RESOLVABLE, "default, unless events are named: failed")
         add = parser.add_argument
-        add("--limit", type=int, metavar="N", help="at most N events, the oldest first")
-        text = "read N events at a time (default: 500)"
-        add("--batch", type=int, default=500, metavar="N", help=text)
+        add_limit(parser)
+        add_batch(parser)
         add_by(parser, "has handled them")
         add_no_input(parser)
         add("--dry-run", action="store_true", help="only say how many events it would be")
@@ -47,7 +56,7 @@ class Command(TerminalCommand):
         """Mark them, and print how many they were."""
         check_choice(options)
         if not options["reason"].strip():
-            raise CommandError("Say what was done by hand, and why: --reason TEXT.")
+            raise unable("Say what was done by hand, and why: --reason TEXT.")
         choice = choose(options)
         if options["dry_run"]:
             counts = Counter(resolved=count_all(choice.events, options["limit"]))
@@ -103,7 +112,7 @@ class Command(TerminalCommand):
             self.stdout.write(json.dumps(result))
         elif options["verbosity"]:
             self.stdout.write(nothing or text)
-        wrong = [f"{name} was not found." for name in result["not_found"]]
+        wrong = [describe_missing(name) for name in result["not_found"]]
         wrong += [f"{count_events(count)}: {why}" for why, count in result["problems"].items()]
         if result["left"] > sum(result["problems"].values()):
             wrong.append("Events that are processed or duplicates have had their effect already.")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.core.management.base import CommandError
 from django.urls import NoReverseMatch, reverse
 
+from ...conf import settings
 from ...providers.posting import post
 from ...providers.sending import (
     Webhook,
@@ -26,7 +27,8 @@ from ...providers.sending import (
     sign_webhook,
 )
 from ...providers.signatures import fingerprint, number_keys
-from ..terminal import TerminalCommand, add_no_input, mix_words
+from ...providers.spelling import ask_whether, find_near, suggest
+from ..terminal import TerminalCommand, add_no_input, between, mix_words, unable
 
 HINTS = {
     401: "The other side has another secret, or something changes the body: there, run"
@@ -63,42 +65,24 @@ class Command(TerminalCommand):
             nargs="*",
             metavar="TYPE|URL",
             help="the type of the event, as --type says it; and where to: to a URL without a path"
-            f" the project's own address for the provider is added [{DEFAULT_URL}]",
+            f" the project's own address for the provider is added (default: {DEFAULT_URL})",
         )
         parser.add_argument(
             "--provider",
             default="default",
             metavar="NAME",
-            help="the provider to play [%(default)s]",
+            help="the provider to play (default: default)",
         )
         self.add_event_arguments(parser)
         self.add_signature_arguments(parser)
-        parser.add_argument(
-            "--duplicate", type=int, default=0, metavar="N", help="post it N more times"
-        )
-        parser.add_argument(
-            "--timeout",
-            type=float,
-            default=10,
-            metavar="SECONDS",
-            help="for each answer [%(default)s]",
-        )
-        parser.add_argument(
-            "--remote",
-            action="store_true",
-            help="allow a URL that is not on this machine; it asks before it posts there",
-        )
-        add_no_input(parser)
-        parser.add_argument(
-            "--dry-run", action="store_true", help="print what would be posted, but no signature"
-        )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        self.add_posting_arguments(parser)
 
     def add_event_arguments(self, parser):
         """Add the options that say what is sent."""
         parser.add_argument("--type", help="the type of the event, such as charge.succeeded")
         parser.add_argument("--order", metavar="ID", help="the id of the order")
-        parser.add_argument("--event-id", metavar="ID", help="the id of the event [a new one]")
+        text = "the id of the event (default: a new one)"
+        parser.add_argument("--event-id", metavar="ID", help=text)
         parser.add_argument(
             "--set",
             action="append",
@@ -124,7 +108,11 @@ class Command(TerminalCommand):
     def add_signature_arguments(self, parser):
         """Add the options that say how it is signed."""
         parser.add_argument(
-            "--key", type=int, default=1, metavar="NUMBER", help="which of the secrets signs [1]"
+            "--key",
+            type=int,
+            default=1,
+            metavar="NUMBER",
+            help="which of the secrets signs (default: 1)",
         )
         parser.add_argument("--forge", action="store_true", help="sign with a wrong key")
         parser.add_argument(
@@ -133,14 +121,28 @@ class Command(TerminalCommand):
             nargs="?",
             const=True,
             metavar="SECONDS",
-            help="sign a time that is SECONDS ago (negative: still to come) [a minute more than is"
-            " tolerated]",
+            help="sign a time that is SECONDS ago or still to come if it is negative"
+            " (default: a minute more than is tolerated)",
         )
+
+    def add_posting_arguments(self, parser):
+        """Add the options that say how it is posted."""
+        add = parser.add_argument
+        text = "post it N more times (default: 0)"
+        add("--duplicate", type=between(0, 100_000), default=0, metavar="N", help=text)
+        text = "how long to wait for each answer (default: 10)"
+        timeout = between(0.001, 3600, float)
+        add("--timeout", type=timeout, default=10, metavar="SECONDS", help=text)
+        text = "allow a URL that is not on this machine; it asks before it posts there"
+        add("--remote", action="store_true", help=text)
+        add_no_input(parser)
+        text = "print what would be posted, but no signature"
+        add("--dry-run", action="store_true", help=text)
+        add("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args, **options):
         """Send the webhook, and print what it was answered with."""
         try:
-            check_numbers(options)
             sort_words(options)
             provider = find_provider(options["provider"])
             url = complete_url(options["url"], provider.name)
@@ -148,8 +150,10 @@ class Command(TerminalCommand):
             age = find_age(provider, options)
             unsigned = make_webhook(provider, options)
             webhook = sign(provider, unsigned, age, options)
+            for doubt in find_doubts(provider, read_values(options)):
+                self.stderr.write(f"Note: {doubt}")
         except (OSError, ValueError) as error:
-            raise CommandError(str(error)) from error
+            raise unable(str(error)) from error
         expected = find_expected(provider, age, options)
         report = {
             "url": url,
@@ -197,7 +201,7 @@ class Command(TerminalCommand):
             except (OSError, http.client.HTTPException, ValueError) as error:
                 posted = f"after {number - 1} of {count} posts"
                 hint = find_hint(error)
-                raise CommandError(f"No answer from {url} {posted}: {error!r}. {hint}") from error
+                raise unable(f"No answer from {url} {posted}: {error!r}. {hint}") from error
             if shows_progress:
                 ending = "\n" if number == count else ""
                 self.stderr.write(f"\r{number} of {count} posted", ending=ending)
@@ -230,12 +234,6 @@ class Command(TerminalCommand):
 
 
 # ---- where to
-
-
-def check_numbers(options):
-    """Raise ``ValueError`` for numbers that make no sense."""
-    if options["duplicate"] < 0 or options["timeout"] <= 0:
-        raise ValueError("--duplicate is a number from 0 on, --timeout a number above it.")
 
 
 def sort_words(options):
@@ -313,6 +311,18 @@ def read_values(options):
     values = {name: value for name, value in chosen.items() if value is not None}
     values.update(read_value(text) for text in options["set"])
     return values
+
+
+def find_doubts(provider, values):
+    """Give what is likely mistyped among the values, and is sent nevertheless."""
+    name = values.get("type")
+    types = {*settings.PAYMENT_WEBHOOKS_HANDLERS, *provider.types, *provider.types.values()}
+    if name is not None and name not in types:
+        yield f"No handler here is for the type {name!a}. {suggest(name, types)}"
+    for name in values:
+        near = [] if name in provider.fields or "." in name else find_near(name, provider.fields)
+        if near:
+            yield f"{name!a} is none of the provider's fields. {ask_whether(near)}"
 
 
 def read_webhook(provider, values, body):

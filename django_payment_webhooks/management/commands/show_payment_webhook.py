@@ -17,9 +17,9 @@ from ...providers.personal import hide_personal, list_known
 from ...providers.pruned import is_pruned
 from ...providers.redaction import redact, redact_text
 from ...providers.subject import find_by_order
-from ..filters import add_names, check_order, find_named, is_named
+from ..filters import add_names, check_order, describe_missing, find_named, is_named
 from ..tables import describe_money, describe_status, write_moment
-from ..terminal import TerminalCommand, add_by
+from ..terminal import TerminalCommand, add_by, read_text, unable
 
 MAX_SHOWN = 20
 MAX_BODY = 4000
@@ -40,7 +40,12 @@ class Command(TerminalCommand):
         """Add the options."""
         add_names(parser)
         add = parser.add_argument
-        add("--order", metavar="ID", help="all events of this order, the oldest first")
+        add(
+            "--order",
+            type=read_text,
+            metavar="ID",
+            help="all events of this order, the oldest first",
+        )
         text = "show the payload as it was sent, with personal data"
         add("--payload", action="store_true", help=text)
         add_by(parser, "looks at the payload")
@@ -49,7 +54,7 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Show them."""
         if is_named(options) == (options["order"] is not None):
-            raise CommandError("Say which events: by their ids, by --key, or by --order.")
+            raise unable("Say which events: by their ids, by --key, or by --order.")
         events, missing = find(options)
         if options["payload"]:
             write_looks(events, options)
@@ -66,7 +71,7 @@ def find(options: dict[str, Any]) -> tuple[list[Event], list[str]]:
     """Return the events, and a sentence for each that is not there."""
     if options["order"] is None:
         choice = find_named(options, Event.objects.all())
-        missing = [f"{name} was not found." for name in choice.missing]
+        missing = [describe_missing(name) for name in choice.missing]
         return list(choice.events.order_by("pk")[:MAX_SHOWN]), missing
     check_order(options["order"])
     events = list(find_by_order(options["order"]).order_by("pk")[: MAX_SHOWN + 1])

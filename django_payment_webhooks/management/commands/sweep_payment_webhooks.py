@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
-from django.core.management.base import CommandError
+from django.db import Error
 
 from ...publisher import process, send_message
 from ...sweeper import sweep
-from ..terminal import TerminalCommand, count_events
+from ..terminal import TerminalCommand, between, count_events, unable
 
 
 def process_each(keys: Sequence[int]) -> None:
@@ -26,10 +26,13 @@ class Command(TerminalCommand):
         "worker died, or whose next attempt has come. Run it from cron if no Celery worker sweeps."
     )
 
+    after_failure = "What is due stays due."
+
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         text = "sweep again and again, at this interval"
-        parser.add_argument("--every", type=float, metavar="SECONDS", help=text)
+        interval = between(0.01, 86400, float)
+        parser.add_argument("--every", type=interval, metavar="SECONDS", help=text)
         text = "process the events here and now, without broker and worker"
         parser.add_argument("--process", action="store_true", help=text)
 
@@ -38,14 +41,14 @@ class Command(TerminalCommand):
         send = process_each if options["process"] else send_message
         verb = "processed" if options["process"] else "enqueued"
         interval = options["every"]
-        if interval is not None and not interval > 0:
-            raise CommandError("--every must be more than 0.")
         while True:
             try:
                 swept = sweep(send)
+            except Error:
+                raise
             except Exception as error:
-                text = f"The sweep was interrupted, what is due stays due: {error!r}"
-                raise CommandError(text) from error
+                text = f"The sweep was interrupted: {error!r}. {self.after_failure}"
+                raise unable(text) from error
             if options["verbosity"] and (swept or not interval):
                 self.stdout.write(f"{count_events(swept)} {verb}")
             if not interval:

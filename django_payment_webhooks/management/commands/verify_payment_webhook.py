@@ -14,7 +14,7 @@ from ...providers.diagnosis import explain, find_changes
 from ...providers.headers import find_meta_name
 from ...providers.sending import find_provider
 from ...providers.subject import list_providers
-from ..terminal import TerminalCommand
+from ..terminal import TerminalCommand, unable
 from .send_payment_webhook import read_file
 
 # The checks after which it is not known who has signed. The others, such as that of the age, say
@@ -52,7 +52,7 @@ class Command(TerminalCommand):
             "--provider",
             default="default",
             metavar="NAME",
-            help="the provider that should have sent it [%(default)s]",
+            help="the provider that should have sent it (default: default)",
         )
         parser.add_argument("--body", metavar="FILE", help="the raw body, - for the standard input")
         parser.add_argument(
@@ -73,7 +73,7 @@ class Command(TerminalCommand):
             "--at",
             metavar="TIME",
             help="when it was received, as ISO 8601 or Unix seconds: its age is counted up to then"
-            " [now]",
+            " (default: now)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -85,7 +85,7 @@ class Command(TerminalCommand):
             meta, body = read_request(options)
             now = read_time(options["at"])
         except (OSError, ValueError) as error:
-            raise CommandError(str(error)) from error
+            raise unable(str(error)) from error
         checks = explain(provider, meta, body, now)
         failed = [check.name for check in checks if not check.passed]
         is_unproved = not UNPROVED.isdisjoint(failed)

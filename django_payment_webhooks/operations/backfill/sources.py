@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime
 from typing import Any, Mapping, NamedTuple, Sequence
 
@@ -10,6 +9,7 @@ from appconf import AppConf
 from django.utils.module_loading import import_string
 
 from ...conf import settings
+from ...providers.spelling import suggest
 from ...retrying import describe
 
 
@@ -118,6 +118,5 @@ def check_provider(name: str) -> None:
     """Raise ``NoSourceError``, with the names that come nearest, if there is no such provider."""
     if name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         return
-    near = difflib.get_close_matches(name, settings.PAYMENT_WEBHOOKS_PROVIDERS, n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise NoSourceError(f"There is no provider {name!r} in PAYMENT_WEBHOOKS_PROVIDERS.{hint}")
+    hint = suggest(name, settings.PAYMENT_WEBHOOKS_PROVIDERS)
+    raise NoSourceError(f"There is no provider {name!a} in PAYMENT_WEBHOOKS_PROVIDERS. {hint}")
