@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Callable, Iterator, NamedTuple, Sequence
 
@@ -17,7 +18,7 @@ from ..models import Event
 from ..operations.backfill import Finding
 from .causes import FailureCause
 from .hints import find_hints
-from .overview import DueCount, Overview
+from .overview import BOUND, DueCount, Overview
 from .wording import describe_ago, describe_in, describe_time, show_number
 
 # How many causes are named one by one, in each of three sorts.
@@ -65,6 +66,7 @@ def find_problems(overview: Overview) -> list[Problem]:
 def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     """Give what somebody must look at now."""
     yield from map(Problem, find_configuration_errors())
+    yield from map(Problem, find_removed_providers())
     due = overview.backlog.due
     if due.oldest_seconds > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
         yield Problem(describe_due(due))
@@ -111,6 +113,26 @@ def find_configuration_errors() -> Iterator[str]:
         for message in check(app_configs=None):
             if message.level >= ERROR:
                 yield " ".join(filter(None, [message.msg, message.hint, f"({message.id})"]))
+
+
+def find_removed_providers() -> Iterator[str]:
+    """Give which providers have unfinished events, and are in the settings no more.
+
+    Of the unfinished events a bounded number is looked at.
+    """
+    unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
+    counts = Counter(unfinished.values_list("provider", flat=True)[:BOUND])
+    for name, number in sorted(counts.items()):
+        if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+            yield ngettext(
+                "{number} unfinished event can't be processed: its provider {provider} is no "
+                "longer in PAYMENT_WEBHOOKS_PROVIDERS. Add it again until the event is finished, "
+                "or handle the event by hand and resolve it.",
+                "{number} unfinished events can't be processed: their provider {provider} is no "
+                "longer in PAYMENT_WEBHOOKS_PROVIDERS. Add it again until the events are finished, "
+                "or handle the events by hand and resolve them.",
+                number,
+            ).format(number=number, provider=name)
 
 
 def find_other_problems(overview: Overview) -> Iterator[Problem]:

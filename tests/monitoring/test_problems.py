@@ -57,6 +57,17 @@ def test_an_event_that_no_worker_takes_is_critical(settings, monkeypatch):
     assert find_problems(read_overview()) == []
 
 
+def test_unfinished_events_of_a_removed_provider_are_critical_and_counted():
+    for status in (Event.RECEIVED, Event.WAITING, Event.APPLIED):
+        EventFactory(provider="gone", status=status, due_at=unix(-60), enqueue_at=unix(-90))
+    EventFactory(provider="finished", status=Event.PROCESSED, **FINAL)
+    EventFactory(due_at=unix(-60), enqueue_at=unix(-90))
+    (problem,) = find_problems(read_overview())
+    text = "3 unfinished events can't be processed: their provider gone is no longer in "
+    assert problem.text.startswith(f"{text}PAYMENT_WEBHOOKS_PROVIDERS. Add it again until")
+    assert problem.is_critical is True
+
+
 def test_an_event_that_is_not_swept_is_critical(settings):
     EventFactory(due_at=unix(160), enqueue_at=unix(130))
     (problem,) = find_problems(read_overview())
