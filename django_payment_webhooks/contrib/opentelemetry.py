@@ -70,8 +70,7 @@ def is_shared() -> bool:
     """Return whether the current span is that of a task which has several events."""
     if not current_task or current_task.name != process.name:
         return False
-    (keys,) = current_task.request.args
-    return len(keys) > 1
+    return len(current_task.request.args[0]) > 1
 
 
 def describe_each(outcome: str) -> None:

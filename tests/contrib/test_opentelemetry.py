@@ -20,6 +20,7 @@ from django_payment_webhooks.publisher import Nudge, process
 from ..conftest import get_publisher
 from ..doubles import handle
 from ..factories import PayloadFactory, sign
+from ..test_tenants import TwoTenants
 
 pytest.importorskip(
     "opentelemetry.instrumentation.celery", reason="OpenTelemetry needs a newer Python."
@@ -209,6 +210,14 @@ def test_the_span_of_a_failed_attempt_has_the_error(spans, settings, error, outc
     assert raised.attributes["payment_webhooks.event_id"] == "evt_1"
     assert "raise error" in raised.attributes["exception.stacktrace"]
     assert only(spans(), "POST").status.status_code.name == "UNSET"
+
+
+def test_the_span_of_a_tenant_s_message_shows_its_event(spans, order, settings):
+    settings.PAYMENT_WEBHOOKS_TENANTS = "tests.test_tenants.TwoTenants"
+    with TwoTenants().enter("red"):
+        post(PayloadFactory(event_id="evt_1"))
+    work()
+    assert only(spans(), "run/").attributes["payment_webhooks.event_id"] == "evt_1"
 
 
 def test_an_event_that_waits_is_no_error(spans, order):
