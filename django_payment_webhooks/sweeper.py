@@ -1,6 +1,6 @@
 """Finds what is due: what waits for an applied event, and what lost its message or its worker.
 
-Every Celery worker asks for a sweep, so that no project can forget to schedule it; the command
+Every Celery worker sweeps, so that no project can forget to schedule it; the command
 ``sweep_payment_webhooks`` does the same from cron.
 """
 

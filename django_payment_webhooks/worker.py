@@ -1,17 +1,18 @@
 """What runs beside a Celery worker's tasks.
 
-The release of what waits, the sweep timer, the last messages of a process that ends, and the care
-for connections that the database ended.
+The release of what waits, the sweeps, the last messages of a process that ends, and the care for
+connections that the database ended.
 """
 
 from __future__ import annotations
 
+import time
 from logging import getLogger
 from typing import Any
 
 from celery import bootsteps
 from celery.signals import celeryd_after_setup, celeryd_init, task_postrun, worker_process_shutdown
-from django.db import connections
+from django.db import close_old_connections, connections
 
 from . import signals
 from .conf import settings
@@ -28,7 +29,7 @@ signals.webhook_received.connect(ask_again, dispatch_uid="payment_webhooks.ask_a
 
 
 class SweepStep(bootsteps.StartStopStep):
-    """The part of a worker that asks for a sweep at regular intervals."""
+    """The part of a worker that has its pool sweep at regular intervals."""
 
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
@@ -36,9 +37,33 @@ class SweepStep(bootsteps.StartStopStep):
         """Set the timer, again with each connection to the broker: a lost one clears all timers."""
         interval = settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL
         if interval:
-            # A sweep that no worker has begun before the next one is due is not needed any more.
-            options = {"expires": interval, "retry": False}
-            consumer.timer.call_repeatedly(interval, sweep_events.apply_async, kwargs=options)
+            consumer.timer.call_repeatedly(interval, ask_for_sweep, (consumer.pool,))
+
+
+# Not by a message, which would wait in the queue behind a backlog of events.
+def ask_for_sweep(pool: Any) -> None:
+    """Have the process, thread or greenlet of a worker's pool that is free first sweep."""
+    pool.apply_async(Sweeps.catch_up, (time.monotonic(),), callback=ignore)
+
+
+def ignore(result: Any) -> None:
+    """Do nothing with what the pool returns: some pools insist on a callback."""
+
+
+class Sweeps:
+    """The sweeps in one process of a worker's pool."""
+
+    #: When the last one began, by the clock that all processes of the machine share.
+    began_at = 0.0
+
+    @classmethod
+    def catch_up(cls, asked_at: float) -> None:
+        """Sweep, unless this process has begun to since it was asked: it may have been busy."""
+        if asked_at > cls.began_at:
+            cls.began_at = time.monotonic()
+            sweep_events.apply(throw=False)
+            # As Celery does it after each task, but not after what is applied in place.
+            close_old_connections()
 
 
 @celeryd_init.connect

@@ -1,16 +1,24 @@
-"""What runs inside a Celery worker: the sweep timer, the last messages, care for connections."""
+"""What runs inside a Celery worker: the sweeps, the last messages, care for connections."""
 
 from __future__ import annotations
 
+import pickle
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
 from celery import Celery
 from celery import signals as celery_signals
+from celery.concurrency import get_implementation
+from django.db import OperationalError, connection
 
+from django_payment_webhooks import sweeper
 from django_payment_webhooks.publisher import LAST_WAIT, ThreadPublisher
 from django_payment_webhooks.sweeper import sweep_events
-from django_payment_webhooks.worker import SweepStep
+from django_payment_webhooks.worker import Sweeps, SweepStep, ask_for_sweep
+
+from .factories import EventFactory
 
 
 class FakeTimer:
@@ -27,23 +35,91 @@ class FakeTimer:
             fun(*args, **kwargs)
 
 
-def test_a_worker_asks_for_sweeps(published, settings):
-    settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = 7
-    consumer = SimpleNamespace(timer=FakeTimer())
+class BusyPool:
+    """A worker's pool that does nothing until the test says so. What it gets is pickled."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def apply_async(self, target, args, callback):
+        self.jobs.append(pickle.dumps((target, args)))
+
+    def work(self):
+        while self.jobs:
+            target, args = pickle.loads(self.jobs.pop(0))
+            target(*args)
+
+
+def start_timer(pool):
+    """Start the step of a worker with this pool, and return its timer."""
+    consumer = SimpleNamespace(timer=FakeTimer(), pool=pool)
     SweepStep(consumer).start(consumer)
-    ((interval, _, _, options),) = consumer.timer.entries
-    assert interval == 7
-    assert options == {"expires": 7, "retry": False}
-    consumer.timer.ring()
-    assert [task for task, _ in published.messages()] == ["payment_webhooks.sweep_events"]
+    return consumer.timer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_has_its_pool_sweep_and_the_queue_is_not_asked(
+    published, settings, received_signals
+):
+    settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = 7
+    pool = BusyPool()
+    event = EventFactory(due_at=time.time() - 60, enqueue_at=time.time() - 1)
+    timer = start_timer(pool)
+    assert [secs for secs, *_ in timer.entries] == [7]
+    timer.ring()
+    assert (published.messages(), received_signals.names()) == ([], [])
+    pool.work()
+    assert published() == [event.pk]
+    assert received_signals.names() == ["sweep_finished"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_was_busy_sweeps_once_for_all_that_it_was_asked(received_signals):
+    pool = BusyPool()
+    timer = start_timer(pool)
+    for _ in range(3):
+        timer.ring()
+    pool.work()
+    assert received_signals.names() == ["sweep_finished"]
+    timer.ring()
+    pool.work()
+    assert received_signals.names() == ["sweep_finished"] * 2
+
+
+def test_a_sweep_that_fails_is_logged_and_does_not_harm_the_pool(monkeypatch, caplog):
+    def fail(send):
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(sweeper, "sweep", fail)
+    Sweeps.catch_up(time.monotonic())
+    assert "server closed the connection" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_leaves_no_connection_open_beyond_its_age(monkeypatch):
+    closed = []
+    connection.ensure_connection()
+    monkeypatch.setattr(connection, "close_at", 0)
+    monkeypatch.setattr(connection, "close", lambda: closed.append(connection.alias))
+    Sweeps.catch_up(time.monotonic())
+    assert "default" in closed
+
+
+@pytest.mark.parametrize("name", ["solo", "threads"])
+def test_celery_s_pools_take_the_sweep_as_it_is_given_to_them(name, monkeypatch):
+    has_swept = threading.Event()
+    monkeypatch.setattr(sweeper, "sweep", lambda send: has_swept.set())
+    pool = get_implementation(name)(1)
+    pool.start()
+    ask_for_sweep(pool)
+    assert has_swept.wait(20)
+    pool.stop()
 
 
 @pytest.mark.parametrize("never", [None, 0])
-def test_a_worker_asks_for_no_sweeps_if_the_interval_is_off(never, settings):
+def test_a_worker_does_not_sweep_if_the_interval_is_off(never, settings):
     settings.PAYMENT_WEBHOOKS_SWEEP_INTERVAL = never
-    consumer = SimpleNamespace(timer=FakeTimer())
-    SweepStep(consumer).start(consumer)
-    assert consumer.timer.entries == []
+    assert start_timer(BusyPool()).entries == []
 
 
 def test_the_step_adds_itself_to_every_worker_that_is_set_up():

@@ -73,7 +73,7 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
         text = gettext(
-            "No sweeper is running, or sweeps wait behind a backlog of events: the last sweep was "
+            "No sweeper is running, or all processes of the workers are busy: the last sweep was "
             "{ago}. Until the next one, no failed attempt is retried."
         )
         yield Problem(text.format(ago=describe_ago(overview.sweeper)))

@@ -79,7 +79,7 @@ def test_a_sweep_that_is_long_ago_is_critical_and_reported_once():
     EventFactory(due_at=unix(160), enqueue_at=unix(130))
     Sweep.objects.create(pk=1, finished_at=ago(7300), enqueued=0)
     (problem,) = find_problems(read_overview())
-    text = "No sweeper is running, or sweeps wait behind a backlog of events: "
+    text = "No sweeper is running, or all processes of the workers are busy: "
     assert problem.text.startswith(f"{text}the last sweep was 2 hours ago.")
     assert problem.is_critical is True
 

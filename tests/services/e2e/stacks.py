@@ -32,8 +32,6 @@ from processes import (
 )
 
 PATIENCE = 60  # seconds
-# The task whose messages name events. A worker that ends can leave one of its sweeps beside them.
-PROCESS = "payment_webhooks.process_events"
 POSTGRES_DRIVER = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
 
 
@@ -135,10 +133,10 @@ class Queue:
     def list_keys(self):
         """Return the keys of the events that each message names. The messages stay in it."""
         read = self.read_messages if self.url else self.read_files
-        return [arguments[0] for task, arguments in read() if task == PROCESS]
+        return [arguments[0] for arguments in read()]
 
     def read_files(self):
-        """Return the task of each of the embedded broker's messages, and its arguments."""
+        """Return the arguments of each of the embedded broker's messages."""
         for path in glob.glob(os.path.join(self.folder, "*.msg")):
             try:
                 with open(path) as file:
@@ -146,10 +144,10 @@ class Queue:
             except (OSError, ValueError):
                 continue  # a worker has taken it, or it is just being written
             body = json.loads(base64.b64decode(message["body"]).decode())
-            yield message["headers"]["task"], body[0]
+            yield body[0]
 
     def read_messages(self):
-        """Return the task of each message of the broker, and its arguments."""
+        """Return the arguments of each message of the broker."""
         messages = []
         with self.open() as queue:
             with suppress(queue.Empty):
@@ -157,7 +155,7 @@ class Queue:
                     messages.append(queue.get(timeout=0.5))
             for message in messages:
                 message.requeue()
-        return [(message.headers["task"], message.payload[0]) for message in messages]
+        return [message.payload[0] for message in messages]
 
     def purge(self):
         """Lose all messages."""
@@ -258,6 +256,14 @@ class Shop:
     def status(self, event):
         """Return the status of an event, None if it is not stored."""
         return self.events().get(event["event_id"], [None])[0]
+
+    def enqueue_at(self, event):
+        """Return when an event is to be swept, in Unix seconds; None if it is final."""
+        rows = self.database.execute(
+            "SELECT enqueue_at FROM payment_webhooks_event WHERE provider_event_id = '%s'"
+            % event["event_id"]
+        )
+        return rows[0][0]
 
     def wait_for(self, status, *events):
         """Wait until all these events have a status. Raises ``AssertionError``."""

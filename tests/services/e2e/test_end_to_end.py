@@ -191,6 +191,27 @@ def test_messages_that_are_lost_are_made_up_for(shop):
     assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 5
 
 
+def test_backlog_does_not_keep_what_lost_its_message_from_being_swept(shop):
+    once_is_enough(shop, "amqp")
+    orders = [shop.next_order() for _ in range(9)]
+    lost, *backlog = [shop.charge(order) for order in orders]
+
+    with shop.without_worker(is_killed=False):
+        send(shop, lost)
+        wait_until(shop.queue.list_keys, PATIENCE)
+        shop.queue.purge()
+        for order, charge in zip(orders[1:], backlog):
+            shop.warehouse.add_rule(order_id=order, hang=1)
+            send(shop, charge)
+        wait_until(lambda: sum(map(len, shop.queue.list_keys())) == 8, PATIENCE)
+        before = shop.enqueue_at(lost)
+
+    wait_until(lambda: shop.enqueue_at(lost) != before, PATIENCE, 0.02)
+    assert shop.status(backlog[-1]) == "received"
+    shop.wait_for("processed", lost, *backlog)
+    assert [shop.effects(order) for order in orders] == [{"payment": 1}] * 9
+
+
 def test_message_that_names_many_events_has_one_effect_for_each(shop):
     orders = [shop.next_order() for _ in range(20)]
     charges = [shop.charge(order) for order in orders]
