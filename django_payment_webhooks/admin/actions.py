@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import connections, router
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -28,6 +29,7 @@ from ..operations.dry_run import DryRun, dry_run
 from ..operations.pruning import PRUNABLE, PruneError, erase_order
 from ..operations.replay import match_replayable, replay
 from ..operations.resolve import RESOLVABLE, ResolveError, resolve
+from ..providers.escaping import reveal_lines
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
@@ -379,10 +381,22 @@ def show_dry_run(event: Event, user: Any) -> DryRun:
     What is personal is hidden in any case.
     """
     run = dry_run(event)
-    statements = [hide_personal(event, statement) for statement in run.statements]
-    if not permissions.may(user, permissions.VIEW_PAYLOAD):
-        statements = [LITERAL.sub("?", statement) for statement in statements]
+    shows_values = permissions.may(user, permissions.VIEW_PAYLOAD)
+    statements = [show_statement(event, each, shows_values) for each in run.statements]
     return run._replace(explanation=show_about(event, run.explanation), statements=statements)
+
+
+def show_statement(event: Event, statement: str, shows_values: bool) -> str:
+    """Return a statement for reading, without what is personal, or without any value.
+
+    Only to MySQL a backslash hides the quote that follows it. Elsewhere it is doubled meanwhile:
+    a value that ends with one must not turn the next one inside out.
+    """
+    is_mysql = connections[router.db_for_write(Event)].vendor == "mysql"
+    backslash = "\\" if is_mysql else "\\\\"
+    text = hide_personal(event, statement.replace("\\", backslash))
+    shown = text if shows_values else LITERAL.sub("?", text)
+    return reveal_lines(shown.replace(backslash, "\\"))
 
 
 def find_batch(progress: dict[str, Any]) -> int:

@@ -14,13 +14,14 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..models import Event
-from ..monitoring.causes import FailureCause, acknowledge, read_causes
+from ..monitoring.causes import FailureCause, acknowledge, name_cause, read_causes
 from ..monitoring.labels import find_label
 from ..monitoring.newest import match
 from ..monitoring.overview import UNFINISHED
 from ..monitoring.problems import describe_next
 from ..monitoring.wording import show_number
 from ..operations import permissions
+from ..providers.escaping import reveal, reveal_lines
 from ..providers.personal import hide_personal
 
 RETRYING = "retrying"
@@ -35,6 +36,7 @@ class Line(NamedTuple):
     title: str
     failed: str
     retrying: str
+    types: list[str]
     next: str
     money: str
 
@@ -43,9 +45,10 @@ def describe_cause(cause: FailureCause) -> Line:
     """Return what a page shows of a cause."""
     return Line(
         cause=cause,
-        title=cause.title,
+        title=reveal(cause.title),
         failed=show_number(cause.failed),
         retrying=show_number(cause.retrying),
+        types=[reveal(name) for name in cause.types],
         next=describe_next(cause.next_seconds) if cause.retrying.number else "",
         money=describe_money(cause),
     )
@@ -99,7 +102,7 @@ class CauseFilter(admin.SimpleListFilter):
 def find_title(key: str) -> str:
     """Return what a cause is called, its key if that is not known."""
     record = history.read_causes([key]).get(key)
-    return str(record) if record else key
+    return reveal(name_cause(record)) if record else key
 
 
 class CausesMixin:
@@ -126,7 +129,7 @@ class CausesMixin:
             raise PermissionDenied
         name = request.user.get_username()
         try:
-            is_done = acknowledge(request.POST["key"], name, request.POST.get("note", ""))
+            is_done = acknowledge(request.POST.get("key", ""), name, request.POST.get("note", ""))
         except ValueError as error:
             self.message_user(request, str(error), messages.ERROR)
             return
@@ -155,6 +158,7 @@ class CausesMixin:
     def traceback(self, event):
         """Return where the last attempt failed."""
         text = hide_personal(event, history.read_traceback(event))
-        return format_html('<pre class="pw-text" lang="en">{}</pre>', text) if text else ""
+        shown = format_html('<pre class="pw-text" lang="en">{}</pre>', reveal_lines(text))
+        return shown if text else ""
 
     traceback.short_description = _("last traceback")

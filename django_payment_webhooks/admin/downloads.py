@@ -62,7 +62,7 @@ class DownloadsMixin:
         with translation.override("en"):  # a ticket is the same whoever has downloaded it
             found.update(money=self.shown_money(event) or None, error=" ".join(read_errors(event)))
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
-            self.record_look(request, event.pk, WHOLE if is_whole else REDACTED)
+            self.record_look(request, event, WHOLE if is_whole else REDACTED)
             with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
                 payload = read_sent(event)
                 found["payload"] = payload if is_whole else redact(payload, list_known(event))

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
-from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -30,9 +30,9 @@ from ..operations import permissions
 from ..operations.replay import is_replayable
 from ..operations.resolve import RESOLVABLE
 from ..providers.confirmed import read_sent
-from ..providers.escaping import reveal
+from ..providers.escaping import reveal, reveal_lines
 from ..providers.loading import find_loading_problem
-from ..providers.personal import list_known, prepare
+from ..providers.personal import list_known, prepare, show_about
 from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
 from ..providers.subject import find_dashboard, read_other_ids
 from .actions import OperationsMixin
@@ -74,9 +74,7 @@ def show_raw(body, event):
 
 def show_text(text):
     """Return a text for a page, as it is written."""
-    # JSON can have half a character, a page can't.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return format_html('<pre class="pw-text">{}</pre>', text)
+    return format_html('<pre class="pw-text">{}</pre>', reveal_lines(text))
 
 
 def show_changes(conflict, event):
@@ -191,7 +189,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     def lookup_allowed(self, lookup, value, request=None):
         """Allow what the list's own filters ask for: others can read a value letter by letter."""
-        return lookup in self.list_lookups()
+        # PostgreSQL has no NUL. Some Djangos give all values of a lookup.
+        return lookup in self.list_lookups() and "\0" not in "".join(value)
 
     def list_lookups(self):
         """Return the names that the filters have in addresses."""
@@ -301,7 +300,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     def others(self, event):
         """Return the other ids that it names, such as its refund's: they can be searched for."""
-        ids = read_other_ids(event)
+        ids = redact(read_other_ids(event), list_known(event))
         return ", ".join(f"{name}: {reveal(value)}" for name, value in ids.items())
 
     others.short_description = _("other ids")
@@ -327,7 +326,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             obj.offered = offered
         proof = self.proof
         if permissions.may(request.user, permissions.VIEW_PAYLOAD):
-            proof = [*proof, *(self.payloads if "payload" in request.GET else ["payload_link"])]
+            proof = [*proof, *(self.payloads if self.shows_payload(request) else ["payload_link"])]
         first = (None, {"fields": fields})
         return [first, *self.fieldsets[1:-1], (_("Proof"), {"fields": proof})]
 
@@ -336,30 +335,33 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         return [*flatten_fieldsets(self.fieldsets), "payload_link"]
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        """Show one event, without the buttons that would save nothing.
-
-        Its payload is shown on request, which is written down.
-        """
-        if "payload" in request.GET and permissions.may(request.user, permissions.VIEW_PAYLOAD):
-            self.record_look(request, object_id)
-        if "json" in request.GET and self.get_object(request, object_id) is not None:
-            is_whole = request.GET["json"] == "whole"
-            return self.download(request, self.get_object(request, object_id), is_whole)
+        """Show one event, without the buttons that would save nothing, or download it."""
+        event = self.get_object(request, unquote(object_id)) if "json" in request.GET else None
+        if event is not None:
+            return self.download(request, event, request.GET["json"] == "whole")
         buttons = {"show_save": False, "show_save_and_continue": False}
         context = {**(extra_context or {}), **buttons}
         return super().change_view(request, object_id, form_url, context)
 
     def render_change_form(self, request, context, *args, **kwargs):
-        """Name the event in the reader's language, where Django would call it by ``str``."""
+        """Name the event in the reader's language, where Django would call it by ``str``.
+
+        Its payload is shown on request. Here it is known of which event: an address can write the
+        same key in several ways.
+        """
+        if self.shows_payload(request):
+            self.record_look(request, context["original"])
         original = NamedEvent(context["original"])
         context.update(original=original, subtitle=str(original))
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def record_look(self, request, object_id, message="Looked at the payload."):
+    def shows_payload(self, request):
+        """Return whether a page shows its event's payload."""
+        is_asked = "payload" in request.GET
+        return is_asked and permissions.may(request.user, permissions.VIEW_PAYLOAD)
+
+    def record_look(self, request, event, message="Looked at the payload."):
         """Write down who looks at an event's payload, or downloads it."""
-        event = self.get_object(request, object_id)
-        if event is None:
-            return
         LogEntry.objects.create(
             user_id=request.user.pk,
             content_type_id=get_content_type_for_model(event).pk,
@@ -417,7 +419,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         except Exception as error:
             # Whatever its provider's own class raises.
             text = gettext("It can't be read: {error}.")
-            return find_loading_problem(event.provider) or text.format(error=error)
+            shown = text.format(error=show_about(event, str(error)))
+            return find_loading_problem(event.provider) or shown
 
     shown_money.short_description = _("money")
 

@@ -12,6 +12,7 @@ from ..models import Event
 from ..monitoring.overview import read_overview
 from ..monitoring.problems import CONFLICT, describe_next, describe_peace, find_problems
 from ..monitoring.wording import describe_ago, describe_time
+from ..providers.escaping import reveal
 from .causes import RETRYING, list_top
 from .drawing import Bar, Plot, draw_hours
 
@@ -75,7 +76,10 @@ def read_context(hours: int, refreshes: bool = False) -> dict[str, Any]:
         "as_of": timezone.now(),
         "refresh": REFRESH if refreshes else 0,
         "every": REFRESH,
-        "problems": [(each, find_address(each.about)) for each in find_problems(overview)],
+        "problems": [
+            (each._replace(text=reveal(each.text)), find_address(each.about))
+            for each in find_problems(overview)
+        ],
         "peace": describe_peace(overview),
         "lines": list_top(overview.causes),
         "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),

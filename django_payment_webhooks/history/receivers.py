@@ -19,6 +19,7 @@ from ..conf import settings
 from ..models import Event
 from ..providers.causes import find_cause
 from ..providers.comparison import find_difference, list_changes
+from ..providers.personal import hide_personal
 from ..publisher import enter_tenant, get_tenants
 from . import CLOSED, CONFLICTED
 from .models import Cause, Conflict, Entry, Rejection, Sweep
@@ -110,7 +111,7 @@ def write_cause(event: Event, error: Exception | None) -> None:
             key=event.cause_key,
             exception=found.exception[:255],
             place=found.place[:255],
-            text=found.text,
+            text=hide_personal(event, found.text),
             first_seen=timezone.now(),
         )
 

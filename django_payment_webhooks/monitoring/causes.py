@@ -264,7 +264,7 @@ def summarize(
     total = sum(share.number for share in shares)
     return FailureCause(
         key=key,
-        title=str(record) if record else redact_text(rows[0]["error"])[:MAX_TITLE],
+        title=name_cause(record or rows[0]["error"]),
         failed=add_counts(failed),
         retrying=add_counts(retrying),
         next_seconds=find_next(retrying),
@@ -280,6 +280,11 @@ def summarize(
         is_acknowledged=record is not None and is_acknowledged(record, shares),
         record=record,
     )
+
+
+def name_cause(known: object) -> str:
+    """Return what a cause is called, by its record or else by an error, without what is hidden."""
+    return redact_text(str(known))[:MAX_TITLE]
 
 
 def add_counts(shares: Sequence[Share]) -> CauseCount:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 # With these a spreadsheet begins a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+LATER_FORMULA = re.compile(r";(?=[\s\"]*[=+@-])")
 
 
 def reveal(text: str) -> str:
@@ -12,6 +15,11 @@ def reveal(text: str) -> str:
         return text
     signs = (sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
     return "".join(signs)
+
+
+def reveal_lines(text: str) -> str:
+    """Return a text of several lines for a page, as :func:`reveal` does."""
+    return "\n".join(map(reveal, text.split("\n")))
 
 
 def escape(value: object) -> str:
@@ -27,6 +35,9 @@ def escape(value: object) -> str:
 
 
 def escape_cell(value: object) -> str:
-    """Return a value for a spreadsheet: one line that it does not take for a formula."""
-    text = escape(value)
+    """Return a value for a spreadsheet: one line that it does not take for a formula.
+
+    Nor what follows a semicolon, with which another cell begins in half of Europe.
+    """
+    text = LATER_FORMULA.sub(";'", escape(value))
     return f"'{text}" if str(value).startswith(FORMULA) else text

@@ -144,7 +144,7 @@ def test_what_a_payload_contains_is_shown_and_never_run(operator):
 def test_an_event_that_was_not_parsed_is_shown_as_it_came(operator, unparsed):
     html = read_payload(operator, unparsed)
     assert "\\xff" in html
-    assert "\x00&lt;b&gt;{not JSON" in html
+    assert r"\x00&lt;b&gt;{not JSON" in html
     assert "be read" in html  # the reason
     for page in (html, read(operator, LIST)):
         assert "unparsed event, received 20" in page

@@ -99,6 +99,12 @@ def test_no_value_is_a_formula_or_moves_the_cursor():
     assert row["order_id"] == "\\x1b[2J\\n-1"
     assert len(run()[0].splitlines()) == 2
     assert "\x1b" not in run()[0]
+    # Elsewhere a semicolon divides cells.
+    EventFactory(provider_event_id='evt_2;"=1+1"', order_id="A1; @SUM(1);-x", payment_id="a;b-c")
+    rows = csv.reader(io.StringIO(run("--csv")[0]), delimiter=";")
+    cells = [cell.strip(' "') for row in rows for cell in row]
+    assert [cell for cell in cells if cell.startswith(("=", "@", "-"))] == []
+    assert any(cell.startswith("b-c") for cell in cells)
 
 
 def test_errors_are_redacted_and_ids_are_not():
