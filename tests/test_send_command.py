@@ -15,6 +15,7 @@ from django_payment_webhooks.models import Event
 from django_payment_webhooks.providers import Provider
 
 from .factories import SECRET, PayloadFactory, sign
+from .management.shapes import check_shape
 from .providers.samples import SAMPLES
 
 TIMED_SECRET = "a-secret-of-the-timed-partner!!!"
@@ -318,6 +319,7 @@ def test_an_error_is_reported_as_json_too(stub):
     with pytest.raises(CommandError):
         call_command("send_payment_webhook", stub.url, *CHARGE, "--json", stdout=printed)
     report = json.loads(printed.getvalue())
+    check_shape("send_payment_webhook", report)
     assert (report["ok"], report["answers"][0]["status"], report["answers"][0]["bytes"]) == (
         False,
         500,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from contextlib import suppress
 from datetime import datetime
+from math import inf
+from textwrap import fill
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from django.utils import timezone
@@ -71,11 +73,21 @@ def describe_money(event: Event) -> str:
     return ""
 
 
-def draw_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Give the lines of a table, whose columns are as wide as they must be."""
+def draw_table(rows: Sequence[Mapping[str, Any]], width: float = inf) -> Iterator[str]:
+    """Give the lines of a table, whose columns are as wide as they must be.
+
+    If it is wider than the terminal, each row is a paragraph without its empty cells.
+    """
     cells = [[shorten(row[column.name], column.width) for column in COLUMNS] for row in rows]
     lines = [[column.title for column in COLUMNS], *cells]
     widths = [max(map(len, texts)) for texts in zip(*lines)]
+    if sum(widths) + 2 * len(widths) > width:
+        for line in lines:
+            # An id is never cut in two: it is to be copied.
+            uncut = {"break_long_words": False, "break_on_hyphens": False}
+            text = "  ".join(filter(None, line))
+            yield fill(text, int(width) - 1, subsequent_indent="    ", **uncut)
+        return
     for line in lines:
         yield "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip()
 

@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 from argparse import ArgumentTypeError
+from math import inf
+from shutil import get_terminal_size
 from typing import Any, Callable, NoReturn
 
 from django.apps import apps
@@ -191,6 +193,11 @@ def add_by(parser: Any, deed: str) -> None:
     text = f"who {deed}, for the history (default: {user})".replace("%", "%%")
     parser.add_argument("--by", type=read_text, default=user, metavar="NAME", help=text)
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the history")
+
+
+def find_width(stream: Any) -> float:
+    """Return how many columns a terminal has; without end what is no terminal."""
+    return get_terminal_size().columns if stream.isatty() else inf
 
 
 def count_events(number: int) -> str:

@@ -1,7 +1,9 @@
 """What is true of every command that an operator runs."""
 
 import io
+import json
 import re
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -14,12 +16,13 @@ from django.core.management import (
 )
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from django_payment_webhooks.management import commands
 from django_payment_webhooks.models import Event, EventManager
 
 from ..factories import EventFactory
+from .shapes import check_shape
 from .terminals import Terminal
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +156,35 @@ def test_a_database_without_its_tables_is_told_apart_and_what_to_run_is_said(nam
         assert end(name, *args) == 2
     text = "The database failed. Its tables are missing or out of date: run manage.py migrate."
     assert text in capsys.readouterr().err
+
+
+# Each with arguments for which its JSON has most of what it can have.
+PRINTING = [
+    ("list_payment_webhooks", "--cause", "c" * 32),
+    ("payment_webhooks_status", "--hours", "2"),
+    ("prune_payment_webhooks", "--days", "0", "--include-failed", "--dry-run"),
+    ("replay_payment_webhooks", "evt_nobody", "--status", "failed"),
+    ("resolve_payment_webhooks", "--status", "failed", "--reason", "by hand", "--dry-run"),
+    ("show_payment_webhook", "--order", "A1"),
+    ("verify_payment_webhook", "--body", __file__),
+]
+
+
+@pytest.mark.parametrize("language", ["en-us", "ru"])
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, *args in PRINTING])
+def test_json_is_as_documented_and_in_english(settings, name, args, language):
+    settings.LANGUAGE_CODE = language
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"SECRETS": ["x" * 20]}}
+    moment = timezone.now() - timezone.timedelta(hours=1)
+    facts = {"cause_key": "c" * 32, "error": "KeyError('a')", "received_at": moment}
+    EventFactory(status=Event.FAILED, finished_at=moment, due_at=None, enqueue_at=None, **facts)
+    EventFactory(attempts=1, data={"amount": "5.00", "currency": "EUR"}, **facts)
+    printed = io.StringIO()
+    with translation.override(language), suppress(CommandError, SystemExit):
+        call_command(name, *args, "--json", stdout=printed, stderr=io.StringIO())
+    text = printed.getvalue()
+    assert text.isascii() and "\\u04" not in text
+    check_shape(name, json.loads(text))
 
 
 def fail(self):

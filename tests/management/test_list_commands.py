@@ -18,6 +18,7 @@ from django_payment_webhooks.receiving import receive_events
 
 from ..operations.backfill.conftest import pauses, stripe
 from ..operations.backfill.stripe_server import limit, make_event, make_payment, refuse
+from .shapes import check_shape
 from .test_every_command import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,18 +85,7 @@ def test_a_dry_run_stores_nothing_and_says_what_would_be(listed):
 
 def test_json_has_all_of_it(listed):
     found = json.loads(Result("backfill", "--json").out)
-    assert sorted(found) == [
-        "checked",
-        "dry_run",
-        "missed",
-        "orders",
-        "problems",
-        "provider",
-        "since",
-        "types",
-        "unreadable",
-        "until",
-    ]
+    check_shape("backfill_payment_webhooks", found)
     assert (found["missed"], found["checked"], found["dry_run"]) == (2, 3, False)
     assert (found["types"], found["orders"]) == ({"charge.succeeded": 2}, ["A0", "A2"])
 
@@ -246,6 +236,7 @@ def test_no_difference_exits_with_0(listed):
 def test_differences_can_be_json(listed):
     settle()
     found = json.loads(Result("reconcile", "--json").out)
+    check_shape("reconcile_payment_webhooks", found)
     assert [each["payment_id"] for each in found["differences"]] == ["pi_0", "pi_2"]
     assert found["counts"]["not_here"] == 2
     del listed.payments[2], listed.payments[0]

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django_payment_webhooks.models import Event
 
 from ..factories import EventFactory
+from .terminals import Terminal
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +72,17 @@ def test_a_table_is_for_people(several):
     assert " 3 " in lines[3]
     starts = {line.index(" charge.succeeded") for line in lines[1:]}
     assert len(starts) == 1
+
+
+def test_a_terminal_that_is_too_narrow_gets_a_paragraph_for_each_event(several, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    call_command("list_payment_webhooks", "--status", "failed", stdout=terminal, no_color=True)
+    lines = terminal.getvalue().splitlines()
+    assert all(len(line) < 40 or " " not in line.strip() for line in lines)
+    starts = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert starts == ["KEY", str(several["gone"].pk), str(several["failed"].pk)]
+    assert several["failed"].provider_event_id in terminal.getvalue().split()
 
 
 def test_what_is_not_shown_is_said_in_every_form(several):

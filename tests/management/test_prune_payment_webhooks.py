@@ -258,6 +258,13 @@ def test_another_order_is_not_erased():
     assert columns(Event.objects.get(pk=before["id"])) == before
 
 
+@pytest.mark.parametrize("option", ["--days=3", "--delete", "--erase-order=A1", "--json"])
+def test_whoever_wants_to_see_the_audit_can_not_prune_by_the_way(option):
+    assert run("--show-audit") == "Nothing is written down yet.\n"
+    with pytest.raises(CommandError, match="leave out the other options"):
+        run("--show-audit", option)
+
+
 @pytest.mark.parametrize("typo", ["s-9", " S-9", "S9", "#S-9", "s_9"])
 def test_an_order_that_is_spelled_otherwise_is_named_and_not_erased(typo):
     before = columns(old(order_id="S-9"))

@@ -100,6 +100,13 @@ def test_it_asks_as_it_can_not_be_undone(monkeypatch):
     assert ends() != before
 
 
+def test_a_dry_run_does_not_count_what_had_its_effect():
+    event = failed()
+    Event.objects.filter(pk=event.pk).update(status=Event.PROCESSED)
+    text = run("--key", str(event.pk), "--dry-run", *WHY)
+    assert text == "0 events would be marked as handled by hand\n"
+
+
 def test_a_dry_run_and_a_limit():
     failed(order_id="A1")
     failed(order_id="A2")

@@ -10,7 +10,7 @@ from ...monitoring.causes import STATUSES
 from ...monitoring.newest import MAX_KEYS, list_newest
 from ..filters import RETRYING, add_filters, add_limit, describe_nothing, find_events
 from ..tables import draw_table, make_row, write_csv
-from ..terminal import TerminalCommand
+from ..terminal import TerminalCommand, find_width
 
 NAMES = (
     *("key", "received_at", "status", "attempts", "provider", "type", "order_id", "payment_id"),
@@ -51,7 +51,7 @@ class Command(TerminalCommand):
         if options["csv"]:
             write_csv(self.stdout, rows, NAMES)
         else:
-            lines = [nothing] if nothing else draw_table(rows)
+            lines = [nothing] if nothing else draw_table(rows, find_width(self.stdout))
             self.stdout.write("\n".join(lines))
         if has_more:
             shown = "this event" if len(rows) == 1 else f"these {len(rows)} events"

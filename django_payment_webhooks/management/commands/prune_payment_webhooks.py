@@ -110,6 +110,7 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, and print what was done."""
         if options["show_audit"]:
+            check_show(options)
             self.show_audit()
             return
         check(options)
@@ -178,12 +179,22 @@ class Command(TerminalCommand):
         """Print what was written down of earlier runs."""
         if not history.is_installed():
             raise unable("Nothing is written down: the app history is not installed.")
-        for record in history.read_audit(SHOWN_RECORDS):
+        records = history.read_audit(SHOWN_RECORDS)
+        if not records:
+            self.stdout.write("Nothing is written down yet.")
+        for record in records:
             at = record.at.isoformat(" ", "seconds")
             what = [count_events(record.number)] if record.verb in COUNTED else []
             line = " ".join([at, record.by, record.verb, *what, record.subject])
             reason = f": {record.reason}" if record.reason else ""
             self.stdout.write(escape(line + reason))
+
+
+def check_show(options: dict[str, Any]) -> None:
+    """Raise ``CommandError`` for options that whoever only wants to look can't mean."""
+    others = ("days", "delete", "force", "include_failed", "erase_order", "dry_run", "json")
+    if any(options[name] not in (None, False) for name in others):
+        raise unable("--show-audit only shows what was done: leave out the other options.")
 
 
 def check(options: dict[str, Any]) -> None:

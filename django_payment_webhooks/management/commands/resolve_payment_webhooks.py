@@ -70,7 +70,9 @@ class Command(TerminalCommand):
 
     def ask(self, events: QuerySet, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
-        number, is_bounded = count_some(events) if options["interactive"] else (0, False)
+        number, is_bounded = (
+            count_some(find_resolvable(events)) if options["interactive"] else (0, False)
+        )
         limit = options["limit"]
         if limit is not None and number >= limit:
             number, is_bounded = limit, False
@@ -122,4 +124,10 @@ class Command(TerminalCommand):
 
 def count_all(events: QuerySet, limit: int | None) -> int:
     """Return how many events there are, up to a limit."""
-    return events.count() if limit is None else min(events.count(), limit)
+    number = find_resolvable(events).count()
+    return number if limit is None else min(number, limit)
+
+
+def find_resolvable(events: QuerySet) -> QuerySet:
+    """Return those of some events that can be marked: others were named."""
+    return events.filter(status__in=RESOLVABLE)
