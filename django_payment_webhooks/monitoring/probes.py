@@ -11,6 +11,7 @@ class Trial(Thread):
     """Asks once, however long the answer takes."""
 
     is_answered = False
+    answer: Any = None
 
     def __init__(self, ask: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
@@ -19,7 +20,7 @@ class Trial(Thread):
     def run(self) -> None:
         """Ask. An error is no answer."""
         with suppress(Exception):
-            self.ask()
+            self.answer = self.ask()
             self.is_answered = True
 
 
@@ -36,6 +37,10 @@ class Probe:
 
     def is_answered(self, timeout: float) -> bool:
         """Return whether the service answers within so many seconds."""
+        return self.await_trial(timeout).is_answered
+
+    def await_trial(self, timeout: float) -> Trial:
+        """Return a trial, which has an answer if there was one within so many seconds."""
         trial = self.trial
         if not trial.is_alive():  # it has ended, was not started yet, or was left behind by a fork
             trial = self.trial = Trial(self.ask)
@@ -43,4 +48,4 @@ class Probe:
                 trial.start()
         if trial.is_alive():
             trial.join(timeout)
-        return trial.is_answered
+        return trial

@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import yaml
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.test import RequestFactory
 from django.utils import timezone
@@ -50,7 +52,7 @@ def scrape():
 def test_answers_and_attempts_are_counted(order, webhook, run_due):
     accepted = {"provider": "default", "status": "200", "reason": ""}
     forged = {"provider": "default", "status": "401", "reason": "mismatch"}
-    done = {"type": "charge.succeeded", "outcome": "processed"}
+    done = {"provider": "default", "type": "charge.succeeded", "outcome": "processed"}
     series = [
         ("answer_seconds_count", accepted),
         ("answer_seconds_count", forged),
@@ -160,15 +162,52 @@ def test_a_key_that_is_being_rotated_out_is_counted_by_its_number(settings, webh
     assert metrics.find_key_number("gone", "no such provider") == "other"
 
 
-def test_a_database_that_is_away_does_not_stop_the_scrape(monkeypatch):
+def test_a_database_that_is_away_does_not_stop_the_scrape(monkeypatch, caplog):
     def fail():
         raise DatabaseError("It is away.")
 
     monkeypatch.setattr(gauges, "read_backlog", fail)
     text = scrape()
+    assert "It is away." in caplog.text
     assert "payment_webhooks_backlog_readable 0.0" in text
     assert "payment_webhooks_due_events" not in text
     assert "payment_webhooks_answer_seconds_bucket" in text
+
+
+def test_a_scrape_does_not_wait_for_a_database_that_is_silent(monkeypatch):
+    go_on, asked = threading.Event(), []
+
+    def wait():
+        asked.append(threading.current_thread())
+        go_on.wait(30)
+        raise DatabaseError("It was locked.")
+
+    monkeypatch.setattr(gauges, "read_backlog", wait)
+    monkeypatch.setattr(exposition, "TIMEOUT", 0.05)
+    try:
+        for _ in range(3):
+            assert "payment_webhooks_backlog_readable 0.0" in scrape()
+        assert len(asked) == 1, "Each scrape left a thread behind."
+    finally:
+        go_on.set()
+        asked[0].join(30)
+
+
+def test_a_webhook_whose_view_raises_is_counted(settings, webhook, client):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"NO_SUCH_OPTION": 1}}
+    before = sample("answer_errors_total", provider="default")
+    with pytest.raises(ImproperlyConfigured):
+        webhook(event_id="evt_1")
+    assert sample("answer_errors_total", provider="default") == before + 1
+
+
+def test_the_oldest_event_that_is_unfinished_is_measured(webhook, pass_time):
+    assert gauge("unfinished_events_age_seconds") == [0]
+    received = timezone.now() - datetime.timedelta(hours=2)
+    EventFactory(status=Event.APPLIED, received_at=received)
+    EventFactory(status=Event.WAITING, received_at=received - datetime.timedelta(hours=1))
+    (age,) = gauge("unfinished_events_age_seconds")
+    assert 7200 <= age < 7300
 
 
 COUNT = """
@@ -259,15 +298,39 @@ def test_a_directory_that_is_not_ours_to_write_to_is_a_fault(monkeypatch, tmp_pa
     assert "this user can't write there" in warning.msg
 
 
-def test_metrics_that_can_not_be_loaded_stop_no_request(monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "error", [OSError("No space"), ImportError("No Counter"), ValueError("Twice")]
+)
+def test_metrics_that_can_not_be_loaded_stop_no_request(monkeypatch, caplog, error):
     def fail(name):
-        raise OSError("No space left on device")
+        raise error
 
     monkeypatch.setattr(prometheus, "import_module", fail)
     start = prometheus.Start()
     start()
     start()
-    assert caplog.text.count("No space left on device") == 1
+    assert caplog.text.count(repr(error)) == 1
+
+
+def test_without_prometheus_client_nothing_is_counted_and_nothing_stops(monkeypatch, caplog):
+    monkeypatch.setattr(prometheus, "find_spec", lambda name: None)
+    (warning,) = prometheus.check_directory()
+    assert "prometheus_client is not installed" in warning.msg
+    prometheus.Start()()
+    assert "prometheus_client is not installed" in caplog.text
+
+
+def test_nothing_is_written_to_a_disk_that_is_full(monkeypatch, tmp_path, webhook):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    accepted = {"provider": "default", "status": "200", "reason": ""}
+    before = sample("answer_seconds_count", **accepted)
+    assert webhook(event_id="evt_1").status_code == 200
+    assert sample("answer_seconds_count", **accepted) == before
+    (warning,) = prometheus.check_directory()
+    assert "its disk is full" in warning.msg
+    assert "payment_webhooks_counters_readable 0.0" in scrape()
 
 
 def test_what_a_backfill_found_is_shown_for_a_day():
@@ -341,8 +404,12 @@ def test_each_alert_links_to_its_runbook_and_no_runbook_is_left_over():
 def test_an_alert_about_a_cause_says_which_and_whose():
     by_cause = [rule for rule in load_rules() if "by (cause" in rule["expr"]]
     for rule in [each for each in by_cause if not each["expr"].startswith("sum(")]:
-        for label in ("cause", "exception", "place", "providers", "types"):
-            assert f"$labels.{label} " in rule["annotations"]["summary"], (rule["alert"], label)
+        summary = rule["annotations"]["summary"]
+        for label in ("cause", "exception", "place"):
+            assert f"$labels.{label} " in summary, (rule["alert"], label)
+        # They are no labels of the alert: those must not change while it lasts.
+        for label in ("providers", "types"):
+            assert f'| label "{label}"' in summary, (rule["alert"], label)
     by_provider = [rule for rule in load_rules() if "by (provider" in rule["expr"]]
     assert len(by_provider) > 8
     for rule in by_provider:
@@ -356,28 +423,58 @@ def test_promtool_accepts_the_rules():
     subprocess.check_call([promtool, "check", "rules", RULES])
 
 
-def find_trials():
-    """Return the files of series for promtool: those of days are looked at hour by hour."""
-    folder = os.path.dirname(__file__)
-    return [os.path.join(folder, name) for name in ("alerts.yml", "alerts_of_days.yml")]
+def load_trials():
+    """Return the files of series for promtool by their names: of minutes, hours and days."""
+    trials = {}
+    for name in ("alerts.yml", "alerts_of_hours.yml", "alerts_of_days.yml"):
+        with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+            trials[name] = yaml.safe_load(file)
+    return trials
 
 
-def test_alerts_fire_when_they_should_and_only_then():
+def write_trials(folder, rule):
+    """Write the trials of one alert, with its rule alone: promtool evaluates all that it has."""
+    name = rule["alert"]
+    rules = folder / f"{name}.yml"
+    rules.write_text(yaml.safe_dump({"groups": [{"name": "one", "rules": [rule]}]}))
+    for file_name, trials in load_trials().items():
+        chosen = [
+            test for test in trials["tests"] if test["alert_rule_test"][0]["alertname"] == name
+        ]
+        if chosen:
+            path = folder / f"{name}.{file_name}"
+            path.write_text(yaml.safe_dump(dict(trials, rule_files=[str(rules)], tests=chosen)))
+            yield str(path)
+
+
+def test_alerts_fire_when_they_should_and_only_then(tmp_path):
     promtool = shutil.which("promtool")
     if not promtool:
         pytest.skip("needs promtool, which is in Debian's package prometheus")
-    subprocess.check_call([promtool, "test", "rules", *find_trials()])
+    paths = [path for rule in load_rules() for path in write_trials(tmp_path, rule)]
+    subprocess.check_call([promtool, "test", "rules", *paths])
+
+
+def test_no_alert_fires_for_a_healthy_shop():
+    # Hours with a deployment of two minutes and a burst of 10 000; a week with nights and weekends.
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("needs promtool, which is in Debian's package prometheus")
+    folder = os.path.dirname(__file__)
+    paths = [os.path.join(folder, name) for name in ("healthy_hours.yml", "healthy_week.yml")]
+    subprocess.check_call([promtool, "test", "rules", *paths])
 
 
 def test_each_alert_is_tried_both_ways():
-    tried = []
-    for path in find_trials():
-        with open(path, encoding="utf-8") as file:
-            tests = yaml.safe_load(file)["tests"]
-        tried += [case for test in tests for case in test["alert_rule_test"]]
+    looks = [
+        look
+        for trials in load_trials().values()
+        for test in trials["tests"]
+        for look in test["alert_rule_test"]
+    ]
     names = {rule["alert"] for rule in load_rules()}
-    assert {case["alertname"] for case in tried if case["exp_alerts"]} == names
-    assert {case["alertname"] for case in tried if not case["exp_alerts"]} == names
+    assert {look["alertname"] for look in looks if look["exp_alerts"]} == names
+    assert {look["alertname"] for look in looks if not look["exp_alerts"]} == names
 
 
 def test_the_dashboard_can_be_imported_and_names_only_metrics_that_exist():

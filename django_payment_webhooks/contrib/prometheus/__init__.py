@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from celery.signals import worker_init
@@ -22,6 +24,8 @@ logger = logging.getLogger("django_payment_webhooks")
 
 METRICS = f"{__name__}.metrics"
 UID = "payment_webhooks.metrics.start"
+# Each process writes a few files of up to a megabyte. On a full disk that kills it.
+MIN_FREE = 16 * 1024 * 1024  # bytes
 
 
 def find_directory() -> str:
@@ -33,6 +37,8 @@ def find_directory() -> str:
 
 def find_fault() -> str:
     """Return why nothing can be counted, "" if it can."""
+    if not find_spec("prometheus_client"):
+        return "prometheus_client is not installed."
     directory = find_directory()
     if not directory:
         return ""
@@ -40,6 +46,8 @@ def find_fault() -> str:
         return f"PROMETHEUS_MULTIPROC_DIR is {directory!a}, and there is no such directory."
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"PROMETHEUS_MULTIPROC_DIR is {directory!a}, and this user can't write there."
+    if shutil.disk_usage(directory).free < MIN_FREE:
+        return f"PROMETHEUS_MULTIPROC_DIR is {directory!a}, and its disk is full."
     return ""
 
 
@@ -49,7 +57,10 @@ def check_directory(**_: Any) -> list[CheckWarning]:
     fault = find_fault()
     if not fault:
         return []
-    hint = "Create the directory for the user of the web server and of the workers, and restart."
+    hint = (
+        "Install django-payment-webhooks[metrics]. The directory must exist, belong to the user of "
+        "the web server and of the workers, and have 16 MB free. Then restart."
+    )
     text = f"{fault} Webhooks are received and processed, but no process counts anything."
     return [CheckWarning(text, hint=hint, id=PREFIX + "W020")]
 
@@ -68,7 +79,7 @@ class Start:
         request_started.disconnect(dispatch_uid=UID)
         try:
             import_module(METRICS)
-        except OSError as error:
+        except Exception as error:
             self.warn(f"The metrics can't be loaded: {error!r}.")
 
     def warn(self, fault: str) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache, partial
 from typing import Iterator
 
-from django.db import Error, connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from . import find_directory, find_fault
-from .gauges import describe_broker, read_gauges
+from ...monitoring.probes import Probe
+from ...publisher import enter_tenant, get_tenants
+from . import find_directory, find_fault, gauges
+
+logger = logging.getLogger("django_payment_webhooks")
+
+# Together with what the broker is given, it is less than the ten seconds that Prometheus waits.
+TIMEOUT = 5  # seconds
 
 
 class CountersCollector:
@@ -40,14 +48,32 @@ class BacklogCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Give the gauges; of the database, if it does not answer, only that it does not."""
-        yield describe_broker()
-        try:
-            gauges = read_gauges()
-        except Error:
-            yield describe_readable(0)
-            return
-        yield describe_readable(1)
-        yield from gauges
+        yield gauges.describe_broker()
+        backlog = get_probe(get_tenants().current()).await_trial(TIMEOUT)
+        yield describe_readable(int(backlog.is_answered))
+        if backlog.is_answered:
+            yield from backlog.answer
+
+
+@lru_cache(maxsize=None)
+def get_probe(tenant: str) -> Probe:
+    """Return what reads the gauges of a tenant, by a thread.
+
+    A table that is locked must not keep one thread of the web server after the other.
+    """
+    return Probe(partial(read_gauges, tenant))
+
+
+def read_gauges(tenant: str) -> list[Metric]:
+    """Return the gauges from the database. Raises what is wrong, and logs it."""
+    try:
+        with enter_tenant(tenant):
+            return gauges.read_gauges()
+    except Exception as error:
+        logger.warning("The backlog can't be read for Prometheus: %r", error)
+        raise
+    finally:
+        connections.close_all()  # those of this thread
 
 
 def describe_readable(value: int) -> Metric:

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ... import history
 from ...conf import settings
+from ...models import Event
 from ...monitoring.causes import FailureCause, read_causes
 from ...monitoring.overview import Backlog, is_broker_reachable, read_backlog
 from ...operations import backfill
@@ -55,11 +56,19 @@ def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
     yield make_gauge("unswept_events_age_seconds", text, due.unswept_seconds)
     text = "Events that have waited for half of their time."
     yield make_gauge("waiting_past_half_events", text, backlog.waiting_past_half)
+    text = "How long ago the oldest event was received that is unfinished, and does not wait."
+    yield make_gauge("unfinished_events_age_seconds", text, find_unfinished_age(backlog))
     retrying = backlog.retrying
     text = "Events that are tried again after a failed attempt."
     yield make_gauge("retrying_events", text, retrying.number)
     text = "How long ago the oldest of them was received."
     yield make_gauge("retrying_events_age_seconds", text, retrying.oldest_seconds or 0)
+
+
+def find_unfinished_age(backlog: Backlog) -> float:
+    """Return how many seconds ago the oldest unfinished event was received, 0.0 if none is left."""
+    unfinished = [backlog.statuses[status] for status in (Event.RECEIVED, Event.APPLIED)]
+    return max(found.oldest_seconds or 0.0 for found in unfinished)
 
 
 # ---- causes

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any, Sequence
+from functools import wraps
+from typing import Any, Callable, Sequence
 
-from django.dispatch import receiver
+from django.core.signals import got_request_exception
+from django.dispatch import Signal
+from django.http import HttpRequest
 from prometheus_client import Counter, Gauge, Histogram
 
 from ... import signals
@@ -19,6 +22,7 @@ from ...conf import get_provider, settings
 from ...models import Event
 from ...providers.signatures import fingerprint, number_keys
 from ...publisher import events_missing
+from . import find_fault
 
 #: How an attempt can end, and what is sent then.
 OUTCOMES = {
@@ -49,7 +53,8 @@ REASONS = {
 # The answers that alerts are about, beside that of a webhook which is fine.
 ANSWERS = [
     *(("200", ""), ("400", "truncated"), ("413", "too_large"), ("415", "content_encoding")),
-    *(("401", reason) for reason in ("future", "mismatch", "no_signature", "stale")),
+    *(("401", reason) for reason in ("future", "mismatch", "no_signature", "stale", "address")),
+    ("401", "malformed_signature"),
     *(("503", "database"), ("503", "no_secret")),
 ]
 
@@ -58,6 +63,11 @@ answer_seconds = Histogram(
     "How long it took to answer a webhook, in seconds.",
     ["provider", "status", "reason"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
+answer_errors = Counter(
+    "payment_webhooks_answer_errors_total",
+    "Webhooks that were answered with 500, as something raised an error.",
+    ["provider"],
 )
 last_webhook = Gauge(
     "payment_webhooks_last_webhook_timestamp_seconds",
@@ -68,10 +78,12 @@ last_webhook = Gauge(
 attempts = Counter(
     "payment_webhooks_event_attempts_total",
     "Attempts at events, by their end.",
-    ["type", "outcome"],
+    ["provider", "type", "outcome"],
 )
 conflicts = Counter(
-    "payment_webhooks_event_conflicts_total", "Events that contradict another one.", ["type"]
+    "payment_webhooks_event_conflicts_total",
+    "Events that contradict another one.",
+    ["provider", "type"],
 )
 enqueue_failures = Counter(
     "payment_webhooks_enqueue_failures_total", "Messages that the broker did not take."
@@ -80,13 +92,30 @@ not_found = Counter(
     "payment_webhooks_events_not_found_total",
     "Events that a message named and that are not in the worker's database.",
 )
-
-
 verified = Counter(
     "payment_webhooks_verified_total",
     "Accepted webhooks with a new event, by the number of the key that verified them.",
     ["provider", "key"],
 )
+
+
+def counts(signal: Signal, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator for what counts when a signal is sent.
+
+    It is not called while the directory that processes share can't be used: on a full disk a new
+    file in it would not raise an error, but kill the process.
+    """
+
+    def connect(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def count(**facts: Any) -> None:
+            if not find_fault():
+                function(**facts)
+
+        signal.connect(count, weak=False, dispatch_uid=f"payment_webhooks.metrics.{name}")
+        return count
+
+    return connect
 
 
 def bound_provider(name: str) -> str:
@@ -99,7 +128,10 @@ def bound_type(event: Event) -> str:
     return event.type if event.type in settings.PAYMENT_WEBHOOKS_HANDLERS else "other"
 
 
-@receiver(signals.webhook_received)
+# ---- webhooks
+
+
+@counts(signals.webhook_received, "webhook_received")
 def observe_received(provider: str, events: Sequence[Event], seconds: float, **_: Any) -> None:
     """Count an accepted webhook, and remember when it came."""
     answer_seconds.labels(bound_provider(provider), "200", "").observe(seconds)
@@ -124,40 +156,49 @@ def read_keys(provider: str) -> dict[int, bytes]:
     return {}
 
 
-@receiver(signals.webhook_rejected)
+@counts(signals.webhook_rejected, "webhook_rejected")
 def observe_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
     """Count a webhook that was not accepted."""
     bounded = reason if reason in REASONS else "other"
     answer_seconds.labels(bound_provider(provider), str(status), bounded).observe(seconds)
 
 
+@counts(got_request_exception, "request_exception")
+def count_error(request: HttpRequest, **_: Any) -> None:
+    """Count a webhook whose view raised an error."""
+    found = request.resolver_match
+    if found and "payment_webhooks" in found.app_names:
+        answer_errors.labels(bound_provider(found.kwargs.get("provider", "default"))).inc()
+
+
+# ---- events, the broker
+
+
 def count_each(outcome: str) -> None:
     """Count each attempt that ends so."""
 
-    @receiver(
-        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.metrics.event_{outcome}"
-    )
+    @counts(OUTCOMES[outcome], f"event_{outcome}")
     def count(event: Event, **_: Any) -> None:
-        attempts.labels(bound_type(event), outcome).inc()
+        attempts.labels(bound_provider(event.provider), bound_type(event), outcome).inc()
 
 
 for each_outcome in OUTCOMES:
     count_each(each_outcome)
 
 
-@receiver(signals.event_conflicted)
+@counts(signals.event_conflicted, "event_conflicted")
 def count_conflict(event: Event, **_: Any) -> None:
     """Count an event that contradicts another of its id or its effect."""
-    conflicts.labels(bound_type(event)).inc()
+    conflicts.labels(bound_provider(event.provider), bound_type(event)).inc()
 
 
-@receiver(signals.enqueue_failed)
+@counts(signals.enqueue_failed, "enqueue_failed")
 def count_enqueue_failure(**_: Any) -> None:
     """Count a failure of the broker."""
     enqueue_failures.inc()
 
 
-@receiver(events_missing, dispatch_uid="payment_webhooks.metrics.events_missing")
+@counts(events_missing, "events_missing")
 def count_missing(keys: Sequence[int], **_: Any) -> None:
     """Count events that a worker did not find."""
     not_found.inc(len(keys))
@@ -168,15 +209,16 @@ def create_series() -> None:
 
     Prometheus does not see the first increase of a series that begins with it.
     """
-    for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
-        conflicts.labels(event_type)
-        for outcome in OUTCOMES:
-            attempts.labels(event_type, outcome)
     for provider in settings.PAYMENT_WEBHOOKS_PROVIDERS:
+        for event_type in (*settings.PAYMENT_WEBHOOKS_HANDLERS, "other"):
+            conflicts.labels(provider, event_type)
+            for outcome in OUTCOMES:
+                attempts.labels(provider, event_type, outcome)
         for status, reason in ANSWERS:
             answer_seconds.labels(provider, status, reason)
         for number in read_keys(provider):
             verified.labels(provider, str(number))
+        answer_errors.labels(provider)
         # In multiprocess mode the latest time of all processes counts, and 0 is before all.
         last_webhook.labels(provider)
 
