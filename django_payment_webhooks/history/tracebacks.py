@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from traceback import TracebackException
+from typing import Iterator
 
 MAX_LENGTH = 8000
 # Of an error and of each that led to it.
@@ -22,6 +24,7 @@ def describe_traceback(error: Exception | None) -> str:
     parts: list[str] = []
     while found is not None and len(parts) < MAX_ERRORS:
         parts.append(describe_one(found))
+        parts.extend(map(describe_one, islice(list_members(found), MAX_ERRORS)))
         found = find_reason(found)
     return shorten("\n".join(reversed(parts)))
 
@@ -31,6 +34,16 @@ def describe_one(found: TracebackException) -> str:
     frames = "".join(found.stack.format())
     message = "".join(found.format_exception_only()).rstrip("\n")
     return f"{frames}{message[:MAX_MESSAGE]}\n"
+
+
+def list_members(found: TracebackException) -> Iterator[TracebackException]:
+    """Give the errors of a group, and of the groups in it; nothing for any other error."""
+    left = [found]
+    while left:
+        # Python 3.11 has groups.
+        members = getattr(left.pop(0), "exceptions", None) or []
+        yield from members
+        left.extend(members)
 
 
 def find_reason(found: TracebackException) -> TracebackException | None:

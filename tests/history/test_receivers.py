@@ -1,5 +1,6 @@
 """The history: what happened to each event is written down, and what the overview needs with it."""
 
+import builtins
 import threading
 from datetime import timedelta
 
@@ -348,3 +349,20 @@ def test_a_traceback_is_cut_at_its_beginning_and_a_long_message_at_its_end():
     text = describe_traceback(caught.value)
     assert len(text.encode()) <= MAX_LENGTH + 100
     assert "\0" not in text and "\\ud800" in text
+
+
+@pytest.mark.skipif(not hasattr(builtins, "ExceptionGroup"), reason="needs groups of exceptions")
+def test_the_traceback_of_a_group_says_what_is_in_it():
+    # By its name: older Pythons have none.
+    group = getattr(builtins, "ExceptionGroup")  # noqa: B009
+    inner = group("the rest", [TypeError("the third")])
+    many = [KeyError(f"number {number}") for number in range(1000)]
+    with pytest.raises(group) as caught:
+        raise group("all of them", [ValueError("x" * 10000), inner, *many])
+    text = describe_traceback(caught.value)
+    assert "ValueError: xxxx" in text and "the rest (1 sub-exception)" in text
+    assert len(text) <= MAX_LENGTH and "number 9" not in text
+    assert "all of them (1002 sub-exceptions)" in text.splitlines()[-1]
+    with pytest.raises(group) as caught:
+        raise group("outer", [inner])
+    assert "TypeError: the third" in describe_traceback(caught.value)
