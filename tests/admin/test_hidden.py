@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 
 from django_payment_webhooks import history as door
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.providers.personal import hide_personal
 from django_payment_webhooks.providers.redaction import redact_difference
 
 from ..doubles import recorded_statements
@@ -96,6 +97,23 @@ def test_a_value_that_an_error_quotes_without_its_name_is_hidden(reader, operato
         for value in ("anna", "schmidt", "Ulm", "49151"):
             assert value not in text
     assert "Line 1\nLine 2: " in read(reader, page_of(quoted))
+
+
+def test_a_value_is_found_in_a_document_within_the_payload_and_beside_its_name():
+    data = {
+        "custom": '{"buyer": {"name": "Anna Schmidt"}}',
+        "fields": [{"name": "e-mail", "value": "anna at home"}, {"name": "size", "value": "XXL"}],
+    }
+    event = EventFactory.build(data=data)
+    text = "Anna Schmidt, anna at home, wants XXL"
+    assert hide_personal(event, text) == "[redacted], [redacted], wants XXL"
+
+
+def test_an_error_of_an_event_with_too_much_to_look_for_is_not_shown(monkeypatch):
+    monkeypatch.setattr("django_payment_webhooks.providers.personal.MAX_VALUES", 3)
+    for number, shown in ((3, "no [redacted]"), (4, "[redacted]")):
+        data = {"holder": [f"Anna {each}" for each in range(number)]}
+        assert hide_personal(EventFactory.build(data=data), "no Anna 0") == shown
 
 
 def test_a_list_reads_the_bodies_of_its_errors_at_once_and_no_large_one(operator, monkeypatch):
