@@ -244,6 +244,8 @@ class ThreadPublisher:
         self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
         self.next: Nudge | None = None
         self.thread = Thread()
+        # What waits for the last messages when the process ends.
+        self.last_wait: Finalize | None = None
         # Whether a caller waits for all to be sent.
         self.is_urgent = Flag()
 
@@ -290,7 +292,9 @@ class ThreadPublisher:
             with suppress(RuntimeError):  # no thread is left: the sweeper has it
                 thread.start()
                 # Not by atexit, which the children of multiprocessing do not ask.
-                Finalize(None, self.flush, [LAST_WAIT], exitpriority=0)
+                self.last_wait = self.last_wait or Finalize(
+                    None, self.flush, [LAST_WAIT], exitpriority=0
+                )
 
     def run(self) -> None:
         """Send messages, for ever, however long each takes. This is the thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import multiprocessing.util
 import os
 import threading
 import time
@@ -406,6 +407,17 @@ def test_a_forked_process_does_not_send_what_its_parent_has_yet_to_send(held, se
     held.released.set()
     assert sender.flush(10)
     assert held.messages == [[1], [2]]
+
+
+def test_a_process_waits_for_its_messages_once_however_often_its_thread_starts(sender, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    before = len(multiprocessing.util._finalizer_registry)
+    sender.start()
+    sender.start()
+    assert len(multiprocessing.util._finalizer_registry) == before + 1
+    sender.reset()  # in a process that was forked
+    sender.start()
+    assert len(multiprocessing.util._finalizer_registry) == before + 2
 
 
 # ---- an eager Celery
