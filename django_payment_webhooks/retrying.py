@@ -29,9 +29,9 @@ from .providers.loading import find_loading_problem
 from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
 
-# MySQL's and PostgreSQL's codes of what passes by itself: a lock that another session has for too
-# long, a row that changed, a deadlock.
-LOCK_TIMEOUTS = {1205, "55P03"}
+# MySQL's and PostgreSQL's codes of what passes by itself: a lock that another session has, or has
+# for too long, a row that changed, a deadlock.
+LOCK_TIMEOUTS = {1205, 3572, "55P03"}
 TRANSIENT_ERRORS = {1020, 1213, "40001", "40P01", *LOCK_TIMEOUTS}
 # Of a client's errors these can pass: 408, 425 (RFC 8470) and 429 (RFC 6585).
 PASSING_STATUSES = {408, 425, 429}
@@ -209,9 +209,14 @@ def get_handler(event_type: str) -> Handler | None:
 
 def pause(error: DatabaseError, *_: Any) -> float:
     """Return how many seconds to pause. Raises an error that is here to stay."""
-    if not find_codes(error) & TRANSIENT_ERRORS and "is locked" not in describe(error):
+    if not is_transient(error):
         raise error
     return random.uniform(0.01, 0.1)
+
+
+def is_transient(error: DatabaseError) -> bool:
+    """Return whether an error of the database passes by itself."""
+    return bool(find_codes(error) & TRANSIENT_ERRORS) or "is locked" in describe(error)
 
 
 def pause_unless_lost(error: DatabaseError, *_: Any) -> float:

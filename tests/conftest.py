@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.commands import flush
-from django.db import connections
+from django.db import connection, connections
 from django.dispatch import Signal
 from hypothesis import settings as hypothesis_settings
 from shop.models import Dispute, LedgerEntry, Order, Refund
@@ -186,6 +186,22 @@ def run_due():
 def pass_time():
     """Let a number of seconds pass for every event that is not finished."""
     return testing.pass_time
+
+
+@pytest.fixture
+def quick_lock_wait(transactional_db):
+    """Let this connection wait for a lock for as short as its database can."""
+    statements = {
+        "mysql": "SET innodb_lock_wait_timeout = %d",
+        "postgresql": "SET lock_timeout = %d",
+        "sqlite": "PRAGMA busy_timeout = %d",
+    }
+    shortest = {"mysql": (1, 20), "postgresql": (50, 0), "sqlite": (0, 20000)}
+    with connection.cursor() as cursor:
+        short, usual = shortest[connection.vendor]
+        cursor.execute(statements[connection.vendor] % short)
+        yield
+        cursor.execute(statements[connection.vendor] % usual)
 
 
 # ---- handlers

@@ -7,12 +7,14 @@ its page sends the next request.
 from __future__ import annotations
 
 import re
+import time
+from functools import partial
 from typing import Any, Callable, NamedTuple
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import connections, router
+from django.db import Error, connections, router
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -23,12 +25,12 @@ from django.utils.translation import gettext_lazy as _
 from .. import history
 from ..models import Event
 from ..monitoring.labels import name_event
-from ..operations import permissions
-from ..operations.batches import BOUND, count_some
+from ..operations import permissions, transactions
+from ..operations.batches import BOUND, Tally, count_some, operate
 from ..operations.dry_run import DryRun, dry_run
-from ..operations.pruning import PRUNABLE, PruneError, erase_order
+from ..operations.pruning import PRUNABLE, erase_order
 from ..operations.replay import match_replayable, replay
-from ..operations.resolve import RESOLVABLE, ResolveError, resolve
+from ..operations.resolve import RESOLVABLE, resolve
 from ..providers.escaping import reveal_lines
 from ..providers.loading import find_loading_problem
 from ..providers.payloads import ParseError
@@ -46,14 +48,18 @@ BATCH = 200
 LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|(?<![\w\"`])\d+(?:\.\d+)?|\[redacted\]")
 # How many seconds a request's batch may take at a slow rate.
 PAUSE = 5
+# How many seconds it may take whatever holds it up: a web server ends requests that take longer.
+MAX_SECONDS = 10
+# How an event can end, by the names of the form's numbers.
+OUTCOMES = ("done", "left", "refused")
 
 
 class Operation(NamedTuple):
     """What an operator can do with many events.
 
     ``permission`` is what its user needs. ``run(event, by, reason)`` returns whether it was
-    possible, and may raise ``error``. ``done`` and ``left`` have a place for a number, ``refused``
-    for the name of an event. ``note`` is stored, and so in English.
+    possible. ``done`` and ``left`` have a place for a number, ``refused`` for the name of an event.
+    ``note`` is stored, and so in English.
     """
 
     title: str
@@ -62,7 +68,6 @@ class Operation(NamedTuple):
     condition: Q
     needs_reason: bool
     run: Callable[..., bool]
-    error: type[Exception]
     done: Any
     left: Any
     refused: str
@@ -79,7 +84,6 @@ REPLAY = Operation(
     condition=match_replayable(),
     needs_reason=False,
     run=replay,
-    error=ParseError,
     done=ngettext_lazy(
         "%(number)d event is due again.", "%(number)d events are due again.", "number"
     ),
@@ -104,7 +108,6 @@ RESOLVE = Operation(
     condition=Q(status__in=RESOLVABLE),
     needs_reason=True,
     run=resolve,
-    error=ResolveError,
     done=ngettext_lazy(
         "%(number)d event is marked as handled by hand.",
         "%(number)d events are marked as handled by hand.",
@@ -130,7 +133,6 @@ CLOSE = Operation(
     condition=Q(),
     needs_reason=True,
     run=history.close_conflicts,
-    error=ValueError,
     done=ngettext_lazy(
         "The conflicts of %(number)d event are closed.",
         "The conflicts of %(number)d events are closed.",
@@ -155,7 +157,6 @@ ERASE = Operation(
     condition=Q(status__in=PRUNABLE),
     needs_reason=True,
     run=erase_order,
-    error=PruneError,
     done=ngettext_lazy(
         "The order of %(number)d event is erased.",
         "The orders of %(number)d events are erased.",
@@ -172,6 +173,14 @@ ERASE = Operation(
 REFUSED = ngettext_lazy(
     "Not possible for %(number)d event in total.",
     "Not possible for %(number)d events in total.",
+    "number",
+)
+# Of what was confirmed. A request that is cut off has done a part, which nobody has counted.
+MISSED = ngettext_lazy(
+    "%(number)d event is not counted: it was not reached, or was changed by somebody else or by a "
+    "request that was cut off.",
+    "%(number)d events are not counted: they were not reached, or were changed by somebody else or "
+    "by a request that was cut off.",
     "number",
 )
 
@@ -260,7 +269,8 @@ class OperationsMixin:
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)
         progress = dict(form.cleaned_data, rate=form.cleaned_data["rate"] or "")
-        if self.operate_on_batch(request, chosen, operation, progress):
+        is_stopped = "stop" in request.POST
+        if not is_stopped and self.try_batch(request, chosen, operation, progress):
             form = OperationForm(operation, progress)
             pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
             shown = dict(progress, total=show_total(progress["total"]))
@@ -283,7 +293,7 @@ class OperationsMixin:
         left = 0 if is_across else queryset.count() - total
         if not form.is_bound:
             last = chosen.aggregate(last=Max("pk"))["last"] or 0
-            initial = {"after": 0, "until": last, "total": total, "left": left}
+            initial = {"after": 0, "until": last, "total": total + left, "left": left}
             form = OperationForm(operation, initial={**initial, "done": 0, "refused": 0})
         events = list(chosen.order_by("pk")[:MAX_SHOWN])
         prepare(event for event in events if event.error)
@@ -298,6 +308,21 @@ class OperationsMixin:
         }
         return self.show(request, "confirmation", operation.title, **facts)
 
+    def try_batch(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet,
+        operation: Operation,
+        progress: dict[str, Any],
+    ) -> bool:
+        """Operate on a batch. Returns whether there may be more; not once the database fails."""
+        try:
+            return self.operate_on_batch(request, chosen, operation, progress)
+        except Error as error:
+            text = gettext("The database failed. What was done is done; select the rest again.")
+            self.message_user(request, f"{text} {error!r}", messages.ERROR)
+            return False
+
     def operate_on_batch(
         self,
         request: HttpRequest,
@@ -309,30 +334,28 @@ class OperationsMixin:
         events = chosen.filter(pk__gt=progress["after"], pk__lte=progress["until"]).order_by("pk")
         size = find_batch(progress)
         batch = list(events[:size])
-        for event in batch:
-            progress[self.operate_on(request, event, operation, progress)] += 1
-            progress["after"] = event.pk
-        return len(batch) == size
+        tally = PageTally(partial(self.refuse, request, operation), progress)
+        run = partial(
+            run_and_log,
+            operation=operation,
+            by=request.user.get_username(),
+            reason=progress["reason"],
+            log=partial(self.log_change, request),
+        )
+        ends_at = time.monotonic() + MAX_SECONDS
+        for event in operate(batch, run, tally):
+            progress.update(after=event.pk, **tally.to_dict())
+            if time.monotonic() > ends_at:
+                break
+        return len(batch) == size or progress["after"] < max([0, *(each.pk for each in batch)])
 
-    def operate_on(
-        self, request: HttpRequest, event: Event, operation: Operation, progress: dict[str, Any]
-    ) -> str:
-        """Operate on one event, and log it. Returns how it counts: done, left or refused."""
-        reason = progress["reason"]
-        try:
-            is_done = operation.run(event, by=request.user.get_username(), reason=reason)
-        except Exception as error:
-            # Whatever is wrong with one of them, such as its provider, the others go on.
-            if progress["refused"] < MAX_REFUSED:
-                text = operation.refused.format(event=name_event(event))
-                cause = show_refusal(event, describe(error, operation))
-                self.message_user(request, format_html("{} {}", text, cause), messages.ERROR)
-            return "refused"
-        if not is_done:
-            return "left"
-        note = f"{operation.note}: {reason}" if reason else f"{operation.note}."
-        self.log_change(request, event, note)
-        return "done"
+    def refuse(
+        self, request: HttpRequest, operation: Operation, event: Event, error: Exception
+    ) -> None:
+        """Say why an event can't be operated on."""
+        text = operation.refused.format(event=name_event(event))
+        text = format_html("{} {}", text, show_refusal(event, error))
+        self.message_user(request, text, messages.ERROR)
 
     def report(self, request: HttpRequest, operation: Operation, progress: dict[str, Any]) -> None:
         """Say what was done."""
@@ -345,6 +368,10 @@ class OperationsMixin:
         if progress["refused"] > MAX_REFUSED:
             text = REFUSED % {"number": progress["refused"]}
             self.message_user(request, text, messages.ERROR)
+        missed = progress["total"] - sum(progress[name] for name in OUTCOMES)
+        if missed > 0 and progress["total"] < BOUND:
+            text = MISSED % {"number": missed}
+            self.message_user(request, text, messages.WARNING)
 
     def find_origin(self, request: HttpRequest) -> str:
         """Return the address of the page where the operation was asked for."""
@@ -359,14 +386,47 @@ def show_total(total: int, shown: int = 0) -> int:
     return BoundedCount(total - shown) if total >= BOUND else total - shown
 
 
-def show_refusal(event: Event, text: str) -> str:
+class PageTally(Tally):
+    """Counts what the requests of an operation did, and shows the first problems."""
+
+    def __init__(self, show: Callable[[Event, Exception], None], progress: dict[str, Any]) -> None:
+        super().__init__(*(progress[name] for name in OUTCOMES))
+        self.show = show
+
+    def refuse(self, event: Event, error: Exception) -> None:
+        """Count an event that could not be operated on."""
+        if self.refused < MAX_REFUSED:
+            self.show(event, error)
+        super().refuse(event, error)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the numbers by their names in the form."""
+        return {name: getattr(self, name) for name in OUTCOMES}
+
+
+@transactions.operation
+def run_and_log(
+    event: Event, operation: Operation, by: str, reason: str, log: Callable[[Event, str], Any]
+) -> bool:
+    """Operate on an event and log that, or neither. Returns whether it was possible."""
+    if not operation.run(event, by=by, reason=reason):
+        return False
+    log(event, f"{operation.note}: {reason}" if reason else f"{operation.note}.")
+    return True
+
+
+def show_refusal(event: Event, error: Exception) -> str:
     """Return why something was not possible: its provider can't be loaded, or an error says it."""
-    return find_loading_problem(event.provider) or mark_english(show_about(event, text))
+    if isinstance(error, transactions.LockedError):
+        return str(error)
+    problem = find_loading_problem(event.provider)
+    return problem or mark_english(show_about(event, describe(error)))
 
 
-def describe(error: Exception, operation: Operation) -> str:
-    """Return an error in words: in its own, if the operation knows it."""
-    return str(error) if isinstance(error, operation.error) else repr(error)
+def describe(error: Exception) -> str:
+    """Return an error in words: in its own, if it is meant for operators."""
+    is_plain = isinstance(error, (transactions.OperationError, ParseError))
+    return str(error) if is_plain else repr(error)
 
 
 def require(request: HttpRequest, permission: str) -> None:

@@ -21,6 +21,7 @@ from ..monitoring.overview import UNFINISHED
 from ..monitoring.problems import describe_next
 from ..monitoring.wording import show_number
 from ..operations import permissions
+from ..operations.transactions import LockedError
 from ..providers.escaping import reveal, reveal_lines
 from ..providers.personal import hide_personal
 
@@ -39,6 +40,7 @@ class Line(NamedTuple):
     types: list[str]
     next: str
     money: str
+    number: int
 
 
 def describe_cause(cause: FailureCause) -> Line:
@@ -51,6 +53,7 @@ def describe_cause(cause: FailureCause) -> Line:
         types=[reveal(name) for name in cause.types],
         next=describe_next(cause.next_seconds) if cause.retrying.number else "",
         money=describe_money(cause),
+        number=cause.failed.number + cause.retrying.number,
     )
 
 
@@ -127,10 +130,11 @@ class CausesMixin:
         """Acknowledge the cause that a form names, with its note."""
         if not permissions.may(request.user, permissions.RESOLVE):
             raise PermissionDenied
-        name = request.user.get_username()
+        name, seen = request.user.get_username(), request.POST.get("seen", "")
+        facts = (request.POST.get("key", ""), name, request.POST.get("note", ""))
         try:
-            is_done = acknowledge(request.POST.get("key", ""), name, request.POST.get("note", ""))
-        except ValueError as error:
+            is_done = acknowledge(*facts, seen=int(seen) if seen.isdecimal() else None)
+        except (ValueError, LockedError) as error:
             self.message_user(request, str(error), messages.ERROR)
             return
         if is_done:

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.db import connections
 from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -512,3 +513,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             **context,
         }
         return TemplateResponse(request, f"admin/payment_webhooks/event/{template}.html", context)
+
+
+# Each event is an operation of its own: were a request one transaction, none of its events would be
+# done if one met a deadlock.
+EventAdmin.changelist_view._non_atomic_requests = set(connections)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
 # Under another name: this package has a module apps, which becomes an attribute of it.
 from django.apps import apps as installed_apps
 from django.db import router
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -164,15 +164,24 @@ def close_conflicts(event: Event, by: str, reason: str) -> bool:
     return True
 
 
-def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int = 1) -> None:
+def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int = 1) -> int | None:
     """Write down what somebody did that leaves no other trace: an erasure, or a look at a payload.
 
     ``subject`` says to what, such as "order A1". It names no event by a key that an erased row
-    still has, and stays when the rows are gone.
+    still has, and stays when the rows are gone. Returns the record's primary key.
     """
-    if is_installed():
-        record = {"verb": verb, "subject": subject, "by": by[:255], "reason": reason}
-        find_rows("AuditRecord").create(at=timezone.now(), number=number, **record)
+    if not is_installed():
+        return None
+    record = {"verb": verb, "subject": subject, "by": by[:255], "reason": reason}
+    key: int = find_rows("AuditRecord").create(at=timezone.now(), number=number, **record).pk
+    return key
+
+
+def add_to_audit(key: int | None) -> bool:
+    """Count one event more in what was written down; returns whether that is there."""
+    if key is None:
+        return False
+    return bool(find_rows("AuditRecord").filter(pk=key).update(number=F("number") + 1))
 
 
 def write_look(event: Event, by: str, reason: str = "") -> None:

@@ -12,6 +12,7 @@ from ..operations.backfill.paging import RATE, Pace, Step
 from ..operations.backfill.periods import DELAY, Period, make_period
 from ..operations.backfill.sources import NoSourceError, SourceError
 from ..operations.batches import Line
+from ..operations.interrupts import Interrupted
 from .filters import MOMENT, read_moment
 from .terminal import TerminalCommand, between, describe_database
 
@@ -41,9 +42,9 @@ class ListCommand(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the work, and exit with what came of it."""
         self.line = Line(self.stderr)
+        pace = Pace(options["rate"], self.watch)
         try:
             period = make_period(*(find_seconds(options[name]) for name in ("since", "until")))
-            pace = Pace(options["rate"], self.watch)
             code = self.work(period, pace, options)
         except (ValueError, NoSourceError) as error:
             self.fail(str(error))
@@ -51,8 +52,9 @@ class ListCommand(TerminalCommand):
             self.fail(f"{error} {self.advice}")
         except Error as error:
             self.fail(describe_database(error, self.advice))
-        except KeyboardInterrupt:
-            self.fail(f"Interrupted. {self.advice}")
+        except Interrupted as interrupted:
+            text = f"Interrupted after {pace.checked} {self.noun}. {self.advice}"
+            self.fail(text, interrupted.exit_code)
         if code != NOTHING:
             sys.exit(code)
 
@@ -68,11 +70,11 @@ class ListCommand(TerminalCommand):
         else:
             self.line.draw(step.share, f"{step.checked} {self.noun}")
 
-    def fail(self, text: str) -> NoReturn:
+    def fail(self, text: str, code: int = FAILED) -> NoReturn:
         """Print what went wrong, and exit."""
         self.line.clear()
         self.stderr.write(text.strip())
-        sys.exit(FAILED)
+        sys.exit(code)
 
 
 def find_seconds(moment: datetime | None) -> float | None:

@@ -18,12 +18,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import translation
 
 from ..models import Event
+from ..operations.interrupts import Interrupted, interrupts
 
 # The exit code of what could not be done at all. argparse has the same for an option that is wrong.
 UNABLE = 2
-# As the shell reports a program that a signal has ended: SIGPIPE, and Ctrl-C.
+# As the shell reports a program that SIGPIPE has ended.
 BROKEN_PIPE = 128 + 13
-INTERRUPTED = 128 + 2
 ENGLISH = "en-us"
 PACKAGE = __package__.rpartition(".")[0]
 
@@ -47,14 +47,15 @@ class TerminalCommand(BaseCommand):
             if hasattr(stream, "reconfigure"):  # a test's need not be a file
                 stream.reconfigure(errors="backslashreplace")
         try:
-            run_and_flush(super().run_from_argv, argv)
+            with interrupts.caught():
+                run_and_flush(super().run_from_argv, argv)
         except SystemExit as end:
             # Before Django 3.1 every CommandError ends with 1.
             sys.exit(getattr(end.__context__, "returncode", end.code))
         except BrokenPipeError:
             leave_pipe()
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+        except Interrupted as interrupted:
+            sys.exit(interrupted.exit_code)
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """Run, in English as Django's own commands. Raises ``CommandError`` if the database fails.

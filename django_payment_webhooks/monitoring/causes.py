@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from django.db import connections, router
@@ -18,6 +19,7 @@ from django.utils.translation import gettext
 
 from .. import history
 from ..models import Event
+from ..operations.transactions import commit
 from ..providers.causes import is_bug
 from ..providers.redaction import redact_text
 from .newest import list_newest, match
@@ -329,20 +331,31 @@ def count_newer(record: Any) -> int:
     return number
 
 
-def acknowledge(key: str, by: str, note: str) -> bool:
+def acknowledge(key: str, by: str, note: str, seen: int | None = None) -> bool:
     """Say that somebody knows of a cause: until it changes, nothing warns of it.
 
-    It has changed once as many events again have it, or once it is back after it was gone. Returns
+    It has changed once as many events again have it, or once it is back after it was gone. Whoever
+    looked at a page knows of the ``seen`` events that it showed, not of what came since. Returns
     whether that could be written: it needs the app ``history``, and an event that has the cause.
-    Raises ``ValueError`` if the note is blank.
+    Raises ``ValueError`` if the note is blank or if twice as many events as were seen have the
+    cause, and ``LockedError`` if the database is locked.
     """
     if not note.strip():
         raise ValueError(gettext("Say what is known of the cause: the note is blank."))
     found = read_cause(key, parsed=0)
     if found is None:
         return False
-    count = found.failed.number + found.retrying.number
-    if not history.acknowledge(key, by, note, found.newest, count):
+    if seen is not None and found.failed.number + found.retrying.number > 2 * max(seen, 1):
+        text = gettext("The cause has changed: far more events have it by now. Look again.")
+        raise ValueError(text)
+    done: bool = commit(partial(write_acknowledged, found, by, note))
+    return done
+
+
+def write_acknowledged(cause: FailureCause, by: str, note: str) -> bool:
+    """Write who knows of a cause, and that for an auditor; returns whether that is known here."""
+    count = cause.failed.number + cause.retrying.number
+    if not history.acknowledge(cause.key, by, note, cause.newest, count):
         return False
-    history.write_audit("acknowledged", f"{found.title} ({count} events)", by, note)
+    history.write_audit("acknowledged", f"{cause.title} ({count} events)", by, note)
     return True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Iterator
+from collections import Counter
+from typing import Any, Callable, Iterable, Iterator
 
-from django.db import models
+from django.db import InterfaceError, OperationalError, models
 from django.db.models import Max, Min
 
 from ..models import Event
+from .interrupts import interrupts
+from .transactions import OperationError
 
 # How many events are counted before the user is asked.
 BOUND = 10000
@@ -39,6 +42,57 @@ def pace(events: Iterator[Event], rate: float | None) -> Iterator[Event]:
         if rate:
             time.sleep(max(started + count / rate - time.monotonic(), 0))
         yield event
+
+
+class Tally:
+    """How many events were operated on: done, left as they are, and refused for some problem.
+
+    ``problems`` has how many were refused for each.
+    """
+
+    def __init__(self, done: int = 0, left: int = 0, refused: int = 0) -> None:
+        self.done, self.left, self.refused = done, left, refused
+        self.problems: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """How many events were operated on."""
+        return self.done + self.left + self.refused
+
+    def count(self, is_done: bool) -> None:
+        """Count an event that was done, or was left as it is."""
+        if is_done:
+            self.done += 1
+        else:
+            self.left += 1
+
+    def refuse(self, event: Event, error: Exception) -> None:
+        """Count an event that could not be operated on."""
+        self.refused += 1
+        self.problems[describe(error)] += 1
+
+
+def operate(events: Iterable[Event], run: Callable[[Event], bool], tally: Tally) -> Iterator[Event]:
+    """Do the same with each of some events, count it, and give the event.
+
+    ``run`` returns whether it was done. What is wrong with one event, such as its provider, does
+    not keep it from the others. A database that fails ends it, and so does a signal, between two
+    events.
+    """
+    for event in events:
+        with interrupts.held():
+            try:
+                tally.count(run(event))
+            except (InterfaceError, OperationalError):
+                raise
+            except Exception as error:
+                tally.refuse(event, error)
+        yield event
+
+
+def describe(error: Exception) -> str:
+    """Return in words why an event could not be operated on."""
+    return str(error) if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
 
 
 def count_some(events: models.QuerySet) -> tuple[int, bool]:

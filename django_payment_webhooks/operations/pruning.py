@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import datetime
-from typing import Any, Sequence
+from functools import partial
+from typing import Any, Callable, Iterable
 
-from django.db import models, router, transaction
+from django.db import models
 from django.db.models.functions import Substr
 
 from .. import history
 from ..conf import settings
-from ..exceptions import Overtaken
 from ..models import Event
 from ..providers.confirmed import forget_cached, read_sent
 from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_body
 from ..providers.subject import find_by_order, find_related
+from .transactions import OperationError, commit, operation
 
 # Replayed, an ignored event may have its effect after all: until it is pruned, which is what its
 # age is for.
@@ -36,7 +37,7 @@ UNREADABLE = MARK + f"{ANYTHING}:{ANYTHING}".encode()
 ERASED = "erased"
 
 
-class PruneError(Exception):
+class PruneError(OperationError):
     """An event can't be pruned. The message says why."""
 
 
@@ -55,6 +56,7 @@ def find_unpruned(events: models.QuerySet) -> models.QuerySet:
     return events.annotate(start=start).exclude(start=MARK)
 
 
+@operation
 def prune(event: Event) -> bool:
     """Put digests in the place of a final event's body, and return whether it was done.
 
@@ -65,21 +67,37 @@ def prune(event: Event) -> bool:
     """
     if event.status not in FINAL or is_pruned(event.body):
         return False
-    body = find_pruned_body(event)
-    with transaction.atomic(using=router.db_for_write(Event)):
-        if not change(event, body=body, confirmation=None):
-            return False
-        history.forget_differences(event)
+    change(event, body=find_pruned_body(event), confirmation=None)
+    history.forget_differences(event)
     return True
 
 
-def change(event: Event, **values: Any) -> bool:
-    """Change an event's row, and return whether it was as it was read."""
-    try:
-        event.change(**values)
-    except Overtaken:
-        return False
+def change(event: Event, **values: Any) -> None:
+    """Change an event's row, and forget what was read from it before."""
+    event.change(**values)
     forget_cached(event)
+
+
+class Audit:
+    """What somebody does to many events, one after the other: written down with each of them."""
+
+    def __init__(self, verb: str, subject: str, by: str, reason: str) -> None:
+        self.facts = (verb, subject, by, reason)
+        self.key: int | None = None
+
+    def add(self) -> None:
+        """Count one event more, in the transaction of what is done to it."""
+        # The first may have been undone, and the record with it.
+        if not history.add_to_audit(self.key):
+            self.key = history.write_audit(*self.facts)
+
+
+@operation
+def run_audited(event: Event, action: Callable[[Event], bool], audit: Audit) -> bool:
+    """Do something with an event and write it down, or neither. Returns whether it was done."""
+    if not action(event):
+        return False
+    audit.add()
     return True
 
 
@@ -143,6 +161,7 @@ def read_with(event: Event, body: Any) -> tuple[Any, Any]:
 # ---- whole rows
 
 
+@operation
 def delete(event: Event) -> bool:
     """Delete a final event with its history, and return whether it was done.
 
@@ -154,11 +173,9 @@ def delete(event: Event) -> bool:
         return False
     if find_related(event).exclude(pk=event.pk).exclude(status__in=FINAL).exists():
         return False
-    with transaction.atomic(using=router.db_for_write(Event)):
-        # As in the core: the first statement locks the row, and proves that it is as it was read.
-        if not change(event, error=event.error):
-            return False
-        Event.objects.filter(pk=event.pk).delete()
+    # It proves that the row is as it was read.
+    change(event, error=event.error)
+    Event.objects.filter(pk=event.pk).delete()
     return True
 
 
@@ -170,6 +187,7 @@ def find_unfinished(order_id: str) -> dict[int, str]:
     return dict(find_by_order(order_id).exclude(status__in=FINAL).values_list("pk", "status"))
 
 
+@operation
 def erase(event: Event) -> bool:
     """Erase what identifies its order from a final event and its history.
 
@@ -183,45 +201,61 @@ def erase(event: Event) -> bool:
     """
     if event.status not in FINAL:
         return False
-    values = {
-        "body": find_pruned_body(event),
-        "confirmation": None,
-        "provider_event_id": ERASED,
-        "order_id": "",
-        "payment_id": "",
+    change(
+        event,
+        body=find_pruned_body(event),
+        confirmation=None,
+        provider_event_id=ERASED,
+        order_id="",
+        payment_id="",
         # Whoever guesses the order's id must not find the event by it. It knows no order any more:
         # it no longer counts for what requires it, and contradicts no order of another event. By
         # the payment, too, the order's other events could be found.
-        "order_key": "",
-        "payment_key": "",
-        "error": "",
-    }
-    with transaction.atomic(using=router.db_for_write(Event)):
-        if not change(event, **values):
-            return False
-        history.forget(event)
+        order_key="",
+        payment_key="",
+        error="",
+    )
+    history.forget(event)
     return True
 
 
+@operation
 def erase_order(event: Event, by: str, reason: str = "") -> bool:
     """Erase all events of an event's order, and write down who did it; returns whether it was done.
 
     Of an event without an order only the event itself. It is not done if it was before. Raises
     ``PruneError`` if one of them is not final, or has failed: that may still be replayed.
     """
-    events = list(find_events_of_order(event))
+    events = find_events_of_order(event)
     check_prunable(events)
-    number = 0
-    try:
-        for each in events:
-            number += erase(each)
-    finally:
-        if number:
-            subject = f"of the order {event.order_id!a}" if event.order_id else f"event {event.pk}"
-            history.write_audit(ERASED, subject, by, reason, number)
-            # Nobody must log by its id what was erased.
-            event.provider_event_id = ERASED
-    return bool(number)
+    subject = f"of the order {event.order_id!a}" if event.order_id else f"event {event.pk}"
+    if not erase_all(events, subject, by, reason):
+        return False
+    # Nobody must log by its id what was erased.
+    event.provider_event_id = ERASED
+    return True
+
+
+def erase_all(events: models.QuerySet, subject: str, by: str, reason: str) -> int:
+    """Erase all of some events and write down who did it, or nothing. Returns how many they were.
+
+    All at once: of an order that is erased by half, what names the payment alone can't be found any
+    more. Raises ``PruneError`` if one can't be erased.
+    """
+    number: int = commit(partial(erase_each, events, subject, by, reason))
+    return number
+
+
+def erase_each(events: models.QuerySet, subject: str, by: str, reason: str) -> int:
+    """Erase each of some events, and write it down. Returns how many they were."""
+    found = list(events.all())
+    for event in found:
+        if not erase(event):
+            text = f"Event {event.pk} has just changed. Nothing was erased: try again later."
+            raise PruneError(text)
+    if found:
+        history.write_audit(ERASED, subject, by, reason, len(found))
+    return len(found)
 
 
 def find_events_of_order(event: Event) -> models.QuerySet:
@@ -231,7 +265,7 @@ def find_events_of_order(event: Event) -> models.QuerySet:
     return Event.objects.filter(pk=event.pk).exclude(provider_event_id=ERASED)
 
 
-def check_prunable(events: Sequence[Event]) -> None:
+def check_prunable(events: Iterable[Event]) -> None:
     """Raise ``PruneError`` if one of some events is still to be done, or has failed."""
     others = [f"{each.pk} is {each.status}" for each in events if each.status not in PRUNABLE]
     if others:

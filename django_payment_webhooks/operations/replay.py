@@ -4,64 +4,50 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, Callable, Sequence
+from typing import Sequence
 
-from django.db import DatabaseError, router, transaction
+from django.db import router, transaction
 from django.db.models import Q
 
 from .. import signals
-from ..conf import get_provider, load, settings
-from ..exceptions import Overtaken
+from ..conf import get_provider
 from ..models import Event
 from ..providers.payloads import ParseError
 from ..providers.pruned import is_pruned
 from ..publisher import enqueue
 from ..receiving import receive_events
 from ..retrying import start_over
+from .transactions import operation
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
 # Of these, those can be replayed whose next attempt is still to come.
 RETRIED = {Event.RECEIVED, Event.APPLIED}
 
 
+@operation
 def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """Make an event due again, with all its attempts, and return whether that was possible.
 
     Only a failed, an ignored or a waiting event can be replayed, and one that is being retried
     unless a worker has it; and only if its body was not pruned. It can't double an effect: one
     whose effect is committed is only delivered again. A body that could not be parsed is received
-    again; that raises ``ParseError`` if it still can't be.
+    again; that raises ``ParseError`` if it still can't be. Raises ``LockedError`` if another
+    process keeps the event's row locked.
 
     ``by`` and ``reason`` say who replays it and why. The signal ``event_replayed`` passes them on;
     the event's row does not keep them.
     """
     if not is_replayable(event) or is_pruned(event.body):
         return False
-    policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
     report = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
-    try:
-        policy.run(put_back, event, report)
-    except Overtaken:
-        return False
+    # Before the signal of the status that follows from it.
+    transaction.on_commit(report, using=router.db_for_write(Event))
+    if event.type:
+        start_over(event)
+        enqueue([event])
+    else:
+        receive_again(event)
     return True
-
-
-def put_back(event: Event, report: Callable[[], Any]) -> None:
-    """Make an event due again and have that reported, or leave it as it was read."""
-    database = router.db_for_write(Event)
-    before = dict(vars(event))
-    try:
-        with transaction.atomic(using=database):
-            # Before the signal of the status that follows from it.
-            transaction.on_commit(report, using=database)
-            if event.type:
-                start_over(event)
-                enqueue([event])
-            else:
-                receive_again(event)
-    except DatabaseError:
-        event.__dict__.update(before)
-        raise
 
 
 def match_replayable() -> Q:

@@ -8,19 +8,20 @@ from typing import Any
 from django.db import IntegrityError, router, transaction
 
 from ..conf import load, settings
-from ..exceptions import Overtaken
 from ..models import Event, digest
 from ..retrying import Decision, get_handler
 from .replay import REPLAYABLE
+from .transactions import OperationError, operation
 
 RESOLVABLE = {Event.RECEIVED, Event.APPLIED, *REPLAYABLE}
 MAX_REASON = 500
 
 
-class ResolveError(Exception):
+class ResolveError(OperationError):
     """An event can't be resolved: its effect was had for another order. The message says more."""
 
 
+@operation
 def resolve(event: Event, by: str, reason: str) -> bool:
     """Mark an event as handled by hand, and return whether that was possible.
 
@@ -32,17 +33,14 @@ def resolve(event: Event, by: str, reason: str) -> bool:
     has the effect again. It becomes ``duplicate`` if another event of its order has the key
     already; raises ``ResolveError`` if an event of another order has it. What waits for it is
     released. An event that is ``processed`` or ``duplicate``, or that changed since it was read, is
-    left as it is.
+    left as it is. Raises ``LockedError`` if another process keeps its row locked.
     """
     if not reason.strip():
         raise ValueError("Say why the event is marked as handled by hand: the reason is blank.")
     if event.status not in RESOLVABLE:
         return False
     text = f"Handled by hand by {by}: {reason}"[:MAX_REASON]
-    try:
-        finish_or_find_holder(event, text)
-    except Overtaken:
-        return False
+    finish_or_find_holder(event, text)
     return True
 
 
@@ -50,7 +48,7 @@ def finish_or_find_holder(event: Event, text: str) -> None:
     """Give an event its effect's key and its end; as a duplicate if another event had the key."""
     key = event.idempotency_key or find_key(event)
     try:
-        # A savepoint, if there is a transaction around it: it must not be spoilt.
+        # A savepoint: the transaction around it must not be spoilt.
         with transaction.atomic(using=router.db_for_write(Event)):
             event.finish(Event.PROCESSED, text, idempotency_key=key)
     except IntegrityError as error:

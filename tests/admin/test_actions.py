@@ -5,13 +5,14 @@ import re
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import OperationalError, connection, transaction
 
-from django_payment_webhooks.admin import EventAdmin
+from django_payment_webhooks.admin import EventAdmin, actions
 from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.receiving import receive_events
 
-from ..doubles import handle, recorded_statements
+from ..doubles import another_connection, handle, recorded_statements
 from ..factories import EventFactory
 from .browsing import (
     LIST,
@@ -87,13 +88,13 @@ def test_what_is_on_its_way_or_done_is_left_as_it_is_and_that_is_reported(
 def test_an_event_that_is_being_replayed_by_someone_else_is_left_alone(
     operator, published, received_signals, monkeypatch
 ):
-    event, operate_on = EventFactory(status=Event.FAILED), EventAdmin.operate_on
+    event, run = EventFactory(status=Event.FAILED), actions.run_and_log
 
-    def be_overtaken(self, request, event, *args):
+    def be_overtaken(event, **facts):
         Event.objects.filter(pk=event.pk).update(status=Event.RECEIVED, version=event.version + 1)
-        return operate_on(self, request, event, *args)
+        return run(event, **facts)
 
-    monkeypatch.setattr(EventAdmin, "operate_on", be_overtaken)
+    monkeypatch.setattr(actions, "run_and_log", be_overtaken)
     ((level, _),) = messages_of(replay(operator, event))
     assert level == "warning"
     assert (row_of(event)["status"], row_of(event)["version"]) == (Event.RECEIVED, 1)
@@ -258,7 +259,10 @@ def test_many_events_are_replayed_batch_by_batch(operator, published, monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_more_than_the_list_counts_all_are_replayed_and_each_number_is_true(operator, published):
+def test_of_more_than_the_list_counts_all_are_replayed_and_each_number_is_true(
+    operator, published, monkeypatch
+):
+    monkeypatch.setattr(actions, "MAX_SECONDS", 600)  # however slow the machine is
     failed = {"status": Event.FAILED, "due_at": None, "enqueue_at": None}
     Event.objects.bulk_create(EventFactory.build_batch(1203, **failed))
     done = EventFactory(status=Event.PROCESSED, due_at=None)
@@ -432,3 +436,122 @@ def test_an_effect_that_was_had_for_another_order_is_shown_with_whose_it_is(
     assert messages_of(answer) == [("error", f"{text} already.")]
     assert row_of(event) == before
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operation_and_its_log_are_written_together_or_not_at_all(operator, monkeypatch):
+    def fail(*args):
+        raise ZeroDivisionError
+
+    event = EventFactory(status=Event.FAILED, due_at=None)
+    before = row_of(event)
+    monkeypatch.setattr(EventAdmin, "log_change", fail)
+    ((level, text),) = messages_of(replay(operator, event))
+    assert (level, "ZeroDivisionError" in text) == ("error", True)
+    assert row_of(event) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_stays_locked_is_named_and_the_others_are_done(operator, quick_lock_wait):
+    events = EventFactory.create_batch(3, status=Event.FAILED, due_at=None)
+    stuck = events if connection.vendor == "sqlite" else events[1:2]
+    with another_connection("holder") as holder, transaction.atomic(using="holder"):
+        with holder.cursor() as cursor:
+            statement = "UPDATE payment_webhooks_event SET error = 'held' WHERE id = %s"
+            cursor.execute(statement, [events[1].pk])
+        answer = replay(operator, *events)
+    reason = "can't be replayed. Another process has it locked. Nothing was changed; try again"
+    texts = [text for level, text in messages_of(answer) if level == "error"]
+    assert texts == [f"{event} {reason} later." for event in stuck]
+    statuses = [row_of(event)["status"] for event in events]
+    assert statuses.count(Event.RECEIVED) == 3 - len(stuck) == LogEntry.objects.count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_fails_stops_it_and_says_what_was_done(operator, monkeypatch):
+    events = EventFactory.create_batch(3, status=Event.FAILED, due_at=None)
+    run = actions.run_and_log
+
+    def fail_at_the_second(event, **facts):
+        if event.pk == events[1].pk:
+            raise OperationalError("The server has gone away.")
+        return run(event, **facts)
+
+    monkeypatch.setattr(actions, "run_and_log", fail_at_the_second)
+    (failed, text), done, (level, missed) = messages_of(replay(operator, *events))
+    assert (failed, done) == ("error", ("success", "1 event is due again."))
+    assert (level, missed.partition(":")[0]) == ("warning", "2 events are not counted")
+    assert text.startswith("The database failed. What was done is done; select the rest again.")
+    statuses = [row_of(event)["status"] for event in events]
+    assert statuses == [Event.RECEIVED, Event.FAILED, Event.FAILED]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_is_held_up_ends_in_time_for_the_web_server(operator, monkeypatch):
+    monkeypatch.setattr(actions, "MAX_SECONDS", 0)
+    events = EventFactory.create_batch(3, status=Event.FAILED, due_at=None)
+    page = replay(operator, *events)
+    assert '<progress max="3" value="1">' in page.content.decode()
+    assert Event.objects.filter(status=Event.RECEIVED).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_is_one_transaction_does_not_make_the_events_one(operator, monkeypatch):
+    """A deadlock would undo all of them."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    seen = []
+    run = actions.run_and_log
+
+    def look_first(event, **facts):
+        seen.append(connection.in_atomic_block)
+        return run(event, **facts)
+
+    monkeypatch.setattr(actions, "run_and_log", look_first)
+    replay(operator, EventFactory(status=Event.FAILED, due_at=None))
+    assert seen == [False]
+
+
+@pytest.fixture
+def begun(operator, monkeypatch):
+    """Begin to replay 12 events, five a request: return the fields of the next, and the events."""
+    monkeypatch.setattr(actions, "BATCH", 5)
+    events = EventFactory.create_batch(12, status=Event.FAILED, due_at=None)
+    fields = {"action": "replay_events", "_selected_action": [each.pk for each in events]}
+    fields["index"] = 0
+    asked = operator.post(LIST, fields)
+    fields.update(asked.context["form"].initial, confirmed=1)
+    fields.update(operator.post(LIST, fields).context["form"].data)
+    return fields, events
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_stops_it_is_told_what_was_done_and_stopping_it_twice_does_nothing(operator, begun):
+    fields, events = begun
+    texts = [
+        ("success", "5 events are due again."),
+        (
+            "warning",
+            "7 events are not counted: they were not reached, or were changed by somebody else or "
+            "by a request that was cut off.",
+        ),
+    ]
+    for _ in range(2):
+        assert messages_of(operator.post(LIST, dict(fields, stop=1), follow=True)) == texts
+        assert Event.objects.filter(status=Event.RECEIVED).count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_did_meanwhile_is_not_done_again_and_not_counted(operator, begun):
+    """A colleague who replays the same, or this operator by a request that was cut off."""
+    fields, events = begun
+    operator.post(LIST, fields)
+    while True:
+        answer = operator.post(LIST, fields, follow=True)
+        if answer.redirect_chain:
+            break
+        fields.update(answer.context["form"].data)
+    (done, text), (level, missed) = messages_of(answer)
+    assert (done, text) == ("success", "7 events are due again.")
+    assert (level, missed.partition(":")[0]) == ("warning", "5 events are not counted")
+    assert Event.objects.filter(status=Event.RECEIVED, version=1).count() == 12
+    assert LogEntry.objects.count() == 12

@@ -96,6 +96,18 @@ def test_a_cause_is_acknowledged_with_a_note(operator, broken):
     assert [level for level, _ in messages_of(answer)] == ["error"]
 
 
+def test_a_cause_that_has_grown_since_it_was_looked_at_is_not_acknowledged(operator, broken):
+    assert '<input type="hidden" name="seen" value="4">' in read(operator, LIST, causes="1")
+    form = {"key": BUG, "note": "Four orders.", "seen": 4}
+    EventFactory.create_batch(5, cause_key=BUG, **FINAL)
+    answer = operator.post(f"{LIST}?causes=1", form, follow=True)
+    text = "The cause has changed: far more events have it by now. Look again."
+    assert messages_of(answer) == [("error", text)]
+    assert (Cause.objects.get(key=BUG).note, AuditRecord.objects.count()) == ("", 0)
+    operator.post(f"{LIST}?causes=1", dict(form, seen=9))
+    assert Cause.objects.get(key=BUG).note == "Four orders."
+
+
 @pytest.mark.skipif(not HAS_VIEW_PERMISSION, reason="Django 2.1 brought the permission to view.")
 def test_a_reader_sees_the_causes_and_acknowledges_none(reader, broken):
     html = read(reader, LIST, causes="1")

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from shop.handlers import MarkOrderPaid
 
+from django_payment_webhooks.admin import actions
 from django_payment_webhooks.admin.actions import BATCH
 from django_payment_webhooks.models import Event
 
@@ -122,8 +123,9 @@ def test_an_event_is_marked_as_handled_by_hand_only_with_a_reason(
 
 
 def test_many_events_are_replayed_by_one_click_in_many_requests(
-    page, theme, take_picture, published
+    page, theme, take_picture, published, monkeypatch
 ):
+    monkeypatch.setattr(actions, "MAX_SECONDS", 600)  # however slow the machine is
     EventFactory.create_batch(2 * BATCH + 10, status=Event.FAILED, due_at=None, enqueue_at=None)
     requests = []
     page.on("request", lambda request: request.method == "POST" and requests.append(request))
@@ -139,6 +141,41 @@ def test_many_events_are_replayed_by_one_click_in_many_requests(
     assert not Event.objects.filter(status=Event.FAILED).exists()
     assert len(requests) == 1 + 3
     assert LogEntry.objects.count() == 2 * BATCH + 10
+
+
+def test_a_replay_that_is_stopped_reports_what_was_done_although_a_request_was_lost(
+    page, monkeypatch, published
+):
+    monkeypatch.setattr(actions, "BATCH", 5)
+    EventFactory.create_batch(20, status=Event.FAILED, due_at=None, enqueue_at=None)
+    lost = []
+
+    def answer_or_not(route):
+        """Lose the second batch's answer, as a web server does that is restarted; then be stopped.
+
+        The first is the page's own form, which confirms.
+        """
+        is_batch = route.request.resource_type == "fetch"
+        if is_batch and not lost:
+            lost.append(route)
+            route.abort()
+        elif is_batch and len(lost) == 1:
+            lost.append(route)
+            page.evaluate("document.querySelector('[name=stop]').click()")
+            route.continue_()
+        else:
+            route.continue_()
+
+    page.route("**/event/**", answer_or_not)
+    page.goto(LIST + "?status__exact=failed")
+    page.check("#action-toggle")
+    choose(page, "Replay the selected events")
+    page.click("button[name=confirmed]")
+    page.wait_for_selector("#pw-lost:not([hidden])")
+    page.wait_for_selector("text=events are due again")
+    assert "10 events are due again." in page.inner_text("body")
+    assert "10 events are not counted" in page.inner_text("body")
+    assert Event.objects.filter(status=Event.FAILED).count() == 10
 
 
 def test_a_dry_run_shows_what_would_be_changed_and_changes_nothing(

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import re
+import signal
+import time
 from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,13 +17,15 @@ from django.core.management import (
     call_command,
     load_command_class,
 )
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone, translation
 
+from django_payment_webhooks.history.models import AuditRecord
 from django_payment_webhooks.management import commands
 from django_payment_webhooks.models import Event, EventManager
 
+from ..doubles import another_connection
 from ..factories import EventFactory
 from .shapes import check_shape
 from .terminals import Terminal
@@ -209,3 +214,115 @@ def test_a_terminal_shows_how_far_it_has_come_and_nothing_else_does(name, args):
 
     assert run(Terminal()).endswith("1 events\r\x1b[K")
     assert run(io.StringIO()) == ""
+
+
+# ---- what stops it in between
+
+
+def stop_at_the_second(monkeypatch, number, times=1):
+    """Have a signal come while the second event is under way."""
+    change, changed = Event.change, []
+
+    def change_and_stop(self, *args, **values):
+        change(self, *args, **values)
+        changed.append(self.pk)
+        if len(changed) == 2:
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+                time.sleep(0)  # Python looks for signals
+
+    monkeypatch.setattr(Event, "change", change_and_stop)
+
+
+@pytest.fixture
+def several():
+    """Return the rows of four events that failed long ago, as they are."""
+    then = timezone.now() - timezone.timedelta(days=40)
+    failed = {"status": Event.FAILED, "received_at": then, "finished_at": then, "due_at": None}
+    EventFactory.create_batch(4, **failed)
+    return list(Event.objects.order_by("pk").values())
+
+
+def run_from_terminal(name, *args):
+    """Run a command as manage.py does."""
+    command = load_command_class("django_payment_webhooks", name)
+    command.run_from_argv(["manage.py", name, *args])
+
+
+def count_changed(before):
+    """Return how many events are not as they were."""
+    after = list(Event.objects.order_by("pk").values())
+    return [row != earlier for row, earlier in zip(after, before)].count(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, *args in GOING_THROUGH])
+def test_a_signal_ends_it_after_the_event_that_is_under_way(
+    name, args, number, several, monkeypatch, capsys
+):
+    stop_at_the_second(monkeypatch, number)
+    with pytest.raises(SystemExit) as exit:
+        load_command_class("django_payment_webhooks", name).run_from_argv(
+            ["manage.py", name, *args]
+        )
+    assert exit.value.code == 128 + number
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 events ")
+    assert "Interrupted. What" in printed.err
+    assert "again for the rest." in printed.err
+    assert count_changed(several) == 2
+    assert {each.number for each in AuditRecord.objects.all()} <= {2}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, *args in GOING_THROUGH])
+def test_a_second_signal_does_not_wait_and_undoes_the_event_that_is_under_way(
+    name, args, several, monkeypatch, capsys
+):
+    stop_at_the_second(monkeypatch, signal.SIGINT, times=2)
+    with pytest.raises(SystemExit):
+        load_command_class("django_payment_webhooks", name).run_from_argv(
+            ["manage.py", name, *args]
+        )
+    assert capsys.readouterr().out.startswith("1 event ")
+    assert count_changed(several) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, *args in GOING_THROUGH])
+def test_a_database_that_fails_in_between_ends_it_with_what_was_done(
+    name, args, several, monkeypatch
+):
+    change, changed = Event.change, []
+
+    def fail_at_the_second(self, *args, **values):
+        changed.append(self.pk)
+        if len(changed) == 2:
+            raise OperationalError("The server has gone away.")
+        change(self, *args, **values)
+
+    monkeypatch.setattr(Event, "change", fail_at_the_second)
+    printed = io.StringIO()
+    with pytest.raises(CommandError, match="again for the rest. .*gone away"):
+        call_command(name, *args, stdout=printed)
+    assert printed.getvalue().startswith("1 event ")
+    assert count_changed(several) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, *args in GOING_THROUGH])
+def test_an_event_that_stays_locked_is_a_problem_and_the_others_are_done(
+    name, args, several, quick_lock_wait
+):
+    stuck = 4 if connection.vendor == "sqlite" else 1
+    printed = io.StringIO()
+    with another_connection("holder") as holder, transaction.atomic(using="holder"):
+        with holder.cursor() as cursor:
+            statement = "UPDATE payment_webhooks_event SET error = 'held' WHERE id = %s"
+            cursor.execute(statement, [several[1]["id"]])
+        with pytest.raises(CommandError, match=f"^{stuck} events?: Another process has"):
+            call_command(name, *args, stdout=printed)
+        transaction.set_rollback(True, using="holder")
+    assert printed.getvalue().startswith("0" if stuck == 4 else "3")
+    assert count_changed(several) == 4 - stuck

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from django_payment_webhooks.conf import get_provider
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.operations.backfill import runs
 from django_payment_webhooks.operations.backfill.models import Run
+from django_payment_webhooks.operations.interrupts import Interrupted
 from django_payment_webhooks.providers.escaping import escape_cell
 from django_payment_webhooks.receiving import receive_events
 
@@ -108,14 +110,16 @@ def test_a_pause_is_explained(listed, pauses):
     assert 7 in pauses
 
 
-def test_ctrl_c_exits_with_2_and_says_how_to_go_on(listed, monkeypatch):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_how_to_go_on(listed, monkeypatch, number, code):
     def interrupt(*args):
-        raise KeyboardInterrupt
+        raise Interrupted(number)
 
     monkeypatch.setattr(runs, "receive_events", interrupt)
     stopped = Result("backfill")
-    assert stopped.code == 2
-    assert stopped.err.startswith("Interrupted. What was received stays received. Run the same")
+    assert stopped.code == code
+    text = "Interrupted after 0 events. What was received stays received. Run the same command"
+    assert stopped.err.startswith(text)
 
 
 def test_a_database_that_fails_exits_with_2(listed, monkeypatch):

@@ -26,7 +26,7 @@ from ..operations.final_events import CANARY, columns, everything, old, read
 from .terminals import Terminal
 
 pytestmark = pytest.mark.django_db(transaction=True)
-COMMAND = "django_payment_webhooks.management.commands.prune_payment_webhooks"
+OPERATING = "django_payment_webhooks.management.operating"
 
 
 def run(*args, **options):
@@ -111,7 +111,7 @@ def test_what_is_replayed_meanwhile_is_left(monkeypatch):
         assert replay(read(event))
         return found
 
-    monkeypatch.setattr(f"{COMMAND}.iterate", replay_first)
+    monkeypatch.setattr(f"{OPERATING}.iterate", replay_first)
     assert run("--days", "30") == "0 events pruned, 1 left as they are\n"
     assert read(event).status == "received"
 
@@ -362,7 +362,7 @@ def test_what_was_done_before_it_was_interrupted_is_written_down(monkeypatch):
         yield from list(iterate(events, batch))[:1]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"{COMMAND}.iterate", stop_at_the_second)
+    monkeypatch.setattr(f"{OPERATING}.iterate", stop_at_the_second)
     old()
     old()
     with pytest.raises(KeyboardInterrupt):

@@ -80,11 +80,12 @@ def test_what_the_encoding_does_not_have_is_written_out(start):
     assert process.communicate(timeout=30) == (b"no order \\u2026\n", b"")
 
 
-def test_ctrl_c_ends_it_without_a_traceback(start):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_end_it_without_a_traceback(start, number, code):
     process = start("0")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.communicate(timeout=30) == (b"", b"")
-    assert process.returncode == terminal.INTERRUPTED
+    assert process.returncode == code
 
 
 QUESTION = """

@@ -2,29 +2,32 @@
 
 import datetime
 import json
-import threading
 
 import pytest
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from django_payment_webhooks import history
 from django_payment_webhooks.conf import get_provider
-from django_payment_webhooks.history.models import Entry
+from django_payment_webhooks.exceptions import Overtaken
+from django_payment_webhooks.history.models import AuditRecord, Entry
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.batches import iterate
 from django_payment_webhooks.operations.dry_run import dry_run
 from django_payment_webhooks.operations.pruning import (
+    Audit,
     PruneError,
     delete,
     erase,
+    erase_order,
     find_final,
     find_unpruned,
     prune,
+    run_audited,
 )
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.operations.resolve import resolve
+from django_payment_webhooks.operations.transactions import LockedError
 from django_payment_webhooks.providers import Provider
 from django_payment_webhooks.publisher import process
 from django_payment_webhooks.receiving import receive_events
@@ -217,10 +220,8 @@ def test_an_event_that_is_replayed_while_it_is_pruned_is_replayed_or_pruned_neve
         assert (row.status == Event.RECEIVED) is not bytes(row.body).startswith(b"pruned:")
 
 
-def test_a_worker_that_has_the_row_locked_wins_over_a_deletion():
-    if not connection.features.has_select_for_update:
-        pytest.skip("This database can't lock single rows.")
-    event, results = old(status=Event.FAILED), []
+def test_a_worker_that_has_the_row_locked_wins_over_a_deletion(quick_lock_wait):
+    event = old(status=Event.FAILED)
     with another_connection() as other:
         other.set_autocommit(False)
         with other.cursor() as cursor:
@@ -228,19 +229,49 @@ def test_a_worker_that_has_the_row_locked_wins_over_a_deletion():
             cursor.execute(
                 "UPDATE payment_webhooks_event SET %s WHERE id = %d" % (values, event.pk)
             )
-
-        def delete_meanwhile():
-            results.append(delete(event))
-            connection.close()
-
-        thread = threading.Thread(target=delete_meanwhile)
-        thread.start()
-        thread.join(0.2)
-        assert results == []
+        with pytest.raises(LockedError):
+            delete(event)
         other.commit()
-        thread.join(10)
-    assert results == [False]
+    assert delete(event) is False
     assert read(event).status == "received"
+
+
+def test_an_erasure_and_its_record_are_written_together_or_not_at_all(paid, monkeypatch):
+    def fail(*args):
+        raise ZeroDivisionError
+
+    before = columns(paid)
+    monkeypatch.setattr(history, "write_audit", fail)
+    with pytest.raises(ZeroDivisionError):
+        erase_order(paid, "alice", "a request")
+    with pytest.raises(ZeroDivisionError):
+        run_audited(paid, prune, Audit("pruned", "all", "alice", ""))
+    assert columns(paid) == before
+    monkeypatch.undo()
+    audit = Audit("pruned", "all", "alice", "")
+    assert run_audited(paid, prune, audit)
+    assert not run_audited(read(paid), prune, audit)
+    assert erase_order(read(paid), "alice", "a request")
+    facts = AuditRecord.objects.order_by("pk").values_list("verb", "number")
+    assert list(facts) == [("pruned", 1), ("erased", 1)]
+
+
+def test_an_order_is_erased_wholly_or_not_at_all(paid, monkeypatch):
+    """What names the payment alone could not be found any more by an order that is erased."""
+    other = old(order_id="A1")
+    before = [columns(paid), columns(other)]
+
+    def overtake_the_second(event):
+        if event.pk == other.pk:
+            raise Overtaken
+        forget(event)
+
+    forget = history.forget
+    monkeypatch.setattr(history, "forget", overtake_the_second)
+    with pytest.raises(PruneError, match=f"Event {other.pk} has just changed. Nothing was erased"):
+        erase_order(read(paid), "alice")
+    assert [columns(paid), columns(other)] == before
+    assert not AuditRecord.objects.exists()
 
 
 # ---- bodies that can't be parsed, providers that are gone, providers of another kind

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any, Callable, NamedTuple
 
 from django.core.management.base import CommandError
@@ -14,29 +14,25 @@ from django.utils import timezone
 
 from ... import history
 from ...models import Event
-from ...operations.batches import Progress, count_some, iterate
+from ...operations.batches import Tally, count_some
 from ...operations.pruning import (
     RESEND_DAYS,
-    PruneError,
+    Audit,
     delete,
     erase,
+    erase_all,
     find_final,
     find_unfinished,
     find_unpruned,
     prune,
+    run_audited,
 )
+from ...operations.transactions import OperationError
 from ...providers.escaping import escape
 from ...providers.subject import find_by_order
 from ..filters import add_batch, check_order
-from ..terminal import (
-    TerminalCommand,
-    add_by,
-    add_no_input,
-    between,
-    count_events,
-    read_text,
-    unable,
-)
+from ..operating import OperatingCommand, list_problems
+from ..terminal import add_by, add_no_input, between, count_events, read_text, unable
 
 logger = logging.getLogger("django_payment_webhooks")
 
@@ -72,7 +68,7 @@ class Work(NamedTuple):
     subject: str
 
 
-class Command(TerminalCommand):
+class Command(OperatingCommand):
     """Prune, delete or erase final events."""
 
     help = (
@@ -116,12 +112,12 @@ class Command(TerminalCommand):
         check(options)
         work = find_work(options)
         if options["dry_run"]:
-            counts = Counter({work.action.done: work.events.count(), "left": 0})
-            self.report(work, counts, Counter(), options)
-            return
-        self.ask(work, options)
-        counts, problems = self.run(work, options)
-        self.report(work, counts, problems, options)
+            tally = Tally(done=work.events.count())
+        else:
+            self.ask(work, options)
+            tally = self.erase(work, options) if work.action is ERASE else self.run(work, options)
+            log_done(work, tally, options)
+        self.report(work, tally, options)
 
     def ask(self, work: Work, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
@@ -134,46 +130,37 @@ class Command(TerminalCommand):
             refusal = f"Nothing was {work.action.done}."
             self.confirm(f"{question} It can't be undone.", refusal, options)
 
-    def run(self, work: Work, options: dict[str, Any]) -> tuple[Counter, Counter]:
-        """Do the same with each event. Returns how many they were, and the problems.
+    def run(self, work: Work, options: dict[str, Any]) -> Tally:
+        """Do the same with each event, and write down of each who did it."""
+        audit = Audit(work.action.done, work.subject, options["by"], options["reason"])
+        run = partial(run_audited, action=work.action.run, audit=audit)
+        return self.operate(work.events, run, options)
 
-        Whatever ends it, what was done until then is written down.
-        """
-        counts = Counter({work.action.done: 0, "left": 0})
-        problems: Counter[str] = Counter()
-        progress = Progress(self.stderr, work.events)
+    def erase(self, work: Work, options: dict[str, Any]) -> Tally:
+        """Erase all events of an order, and write down who did it, or do neither."""
+        tally = Tally()
         try:
-            for event in iterate(work.events, options["batch"]):
-                try:
-                    is_done = work.action.run(event)
-                except PruneError as error:
-                    is_done = False
-                    problems[str(error)] += 1
-                counts[work.action.done if is_done else "left"] += 1
-                progress.show(event.pk, counts[work.action.done])
-        finally:
-            progress.clear()
-            write_audit(work, counts, options)
-        return counts, problems
+            tally.done = erase_all(work.events, work.subject, options["by"], options["reason"])
+        except OperationError as error:
+            raise CommandError(f"Nothing was erased. {error}") from error
+        except KeyboardInterrupt as interrupt:
+            self.stopped_by = interrupt
+        return tally
 
-    def report(
-        self, work: Work, counts: Counter, problems: Counter, options: dict[str, Any]
-    ) -> None:
+    def report(self, work: Work, tally: Tally, options: dict[str, Any]) -> None:
         """Print the result. Raises ``CommandError`` if something could not be done."""
-        done = work.action.done
+        done, left = work.action.done, tally.left + tally.refused
         if options["json"]:
-            found = {**counts, "dry_run": options["dry_run"], "problems": problems}
-            self.stdout.write(json.dumps(found))
+            found = {done: tally.done, "left": left, "dry_run": options["dry_run"]}
+            self.stdout.write(json.dumps({**found, "problems": tally.problems}))
         elif options["verbosity"]:
             would = "would be " if options["dry_run"] else ""
-            left = f", {counts['left']} left as they are" if counts["left"] else ""
-            text = f"{count_events(counts[done])} {would}{done}{left}"
-            if options["erase_order"] is not None and not sum(counts.values()):
+            text = f"{count_events(tally.done)} {would}{done}"
+            text += f", {left} left as they are" if left else ""
+            if work.action is ERASE and not tally.total and not self.stopped_by:
                 text = f"No event is of the order {options['erase_order']!a}."
             self.stdout.write(text)
-        if problems:
-            lines = [f"{count_events(count)}: {text}" for text, count in problems.items()]
-            raise CommandError("\n".join(lines))
+        self.finish(list_problems(tally))
 
     def show_audit(self) -> None:
         """Print what was written down of earlier runs."""
@@ -247,12 +234,11 @@ def find_events_to_erase(options: dict[str, Any]) -> QuerySet:
     return events
 
 
-def write_audit(work: Work, counts: Counter, options: dict[str, Any]) -> None:
-    """Write down who did it, in the history and in the log.
+def log_done(work: Work, tally: Tally, options: dict[str, Any]) -> None:
+    """Write into the log who did it.
 
     With the order's id: it is the host's own, and an auditor asks by it.
     """
-    verb, number, by = work.action.done, counts[work.action.done], options["by"]
-    if number:
-        logger.info("%s %s %s by %s", count_events(number), work.subject, verb, escape(by))
-        history.write_audit(verb, work.subject, by, options["reason"], number)
+    if tally.done:
+        events, by = count_events(tally.done), escape(options["by"])
+        logger.info("%s %s %s by %s", events, work.subject, work.action.done, by)

@@ -6,12 +6,9 @@ import json
 from collections import Counter
 from typing import Any, Iterator
 
-from django.core.management.base import CommandError
-from django.db import Error
 from django.db.models import QuerySet
 
 from ...models import Event
-from ...operations.batches import Progress, iterate, pace
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...providers.escaping import escape
@@ -29,13 +26,14 @@ from ..filters import (
     describe_nothing,
     is_named,
 )
-from ..terminal import TerminalCommand, add_by, between, count_events
+from ..operating import OperatingCommand
+from ..terminal import add_by, between, count_events
 
 # After how many events the messages get time to be sent.
 FLUSH_EVERY = 500
 
 
-class Command(TerminalCommand):
+class Command(OperatingCommand):
     """Replay the events that are chosen."""
 
     after_failure = "What was replayed is replayed; run it again for the rest."
@@ -75,42 +73,24 @@ class Command(TerminalCommand):
         result.update(not_found=choice.missing, dry_run=options["dry_run"])
         self.report(result, options)
 
-    def iterate(self, events: QuerySet, options: dict[str, Any]) -> Iterator[Event]:
-        """Give the chosen events, and show how far it has come."""
-        progress = Progress(self.stderr, events)
-        paced = pace(iterate(events, options["batch"]), options["rate"])
-        for count, event in enumerate(paced, 1):
-            yield event
-            progress.show(event.pk, count)
-            if count == options["limit"]:
-                break
-        progress.clear()
-
     def replay(self, events: QuerySet, options: dict[str, Any]) -> dict[str, Any]:
         """Replay events. Returns how many were replayed and left, and the problems."""
-        counts = Counter(replayed=0, left=0)
-        problems: Counter[str] = Counter()
-        is_sending = True
-        for event in self.iterate(events, options):
-            try:
-                is_done = replay(event, options["by"], options["reason"])
-            except Error:
-                raise
-            except Exception as error:
-                # Its body still can't be parsed, or its provider can't be loaded.
-                problems[f"{type(error).__name__}: {error}"] += 1
-                is_done = False
-            counts["replayed" if is_done else "left"] += 1
-            if is_sending and counts["replayed"] % FLUSH_EVERY == 0:
-                is_sending = flush()
-        if is_sending:
-            flush()
-        return {**counts, "problems": problems}
+        give_time = Flusher()
+
+        def run(event: Event) -> bool:
+            is_done = replay(event, options["by"], options["reason"])
+            give_time(is_done)
+            return is_done
+
+        tally = self.operate(events, run, options)
+        give_time.flush()
+        left = tally.left + tally.refused
+        return {"replayed": tally.done, "left": left, "problems": tally.problems}
 
     def dry_run(self, events: QuerySet, options: dict[str, Any]) -> dict[str, Any]:
         """Run events dry. Returns how many would get which outcome."""
         outcomes: Counter[str] = Counter()
-        for event in self.iterate(events, options):
+        for event in self.walk(events, options):
             run = dry_run(event)
             outcomes[run.outcome] += 1
             if options["verbosity"] > 1 and not options["json"]:
@@ -121,14 +101,33 @@ class Command(TerminalCommand):
 
     def report(self, result: dict[str, Any], options: dict[str, Any]) -> None:
         """Print the result. Raises ``CommandError`` if not every event could be replayed."""
-        nothing = "" if is_any(result) or is_named(options) else describe_nothing(options)
+        is_told = is_any(result) or is_named(options) or self.stopped_by
+        nothing = "" if is_told else describe_nothing(options)
         if options["json"]:
             self.stdout.write(json.dumps(result))
         elif options["verbosity"]:
             self.stdout.write(nothing or describe(result))
-        wrong = list(list_wrong(result))
-        if wrong:
-            raise CommandError("\n".join(wrong))
+        self.finish(list(list_wrong(result)))
+
+
+class Flusher:
+    """Gives the messages of many events time to be sent."""
+
+    def __init__(self) -> None:
+        self.unsent = 0
+        # Once the broker fails the sweeper has the rest.
+        self.is_sending = True
+
+    def __call__(self, is_enqueued: bool) -> None:
+        """Count an event, and wait for the messages of many."""
+        self.unsent += is_enqueued
+        if self.unsent >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait, for a bounded time, until all messages are sent."""
+        self.unsent = 0
+        self.is_sending = self.is_sending and flush()
 
 
 def is_any(result: dict[str, Any]) -> bool:
@@ -155,5 +154,5 @@ def list_wrong(result: dict[str, Any]) -> Iterator[str]:
     if result.get("left", 0) > sum(problems.values()):
         yield (
             "Only failed, ignored and waiting events, and retrying ones that no worker has, can be "
-            "replayed, and only if their bodies are not pruned."
+            "replayed, and only if their bodies are not pruned; and none that has just changed."
         )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from functools import partial
 from typing import Any
 
-from django.core.management.base import CommandError
-from django.db import Error
 from django.db.models import QuerySet
 
-from ...operations.batches import Progress, count_some, iterate
+from ...operations.batches import Tally, count_some
 from ...operations.resolve import RESOLVABLE, resolve
 from ..filters import (
     add_batch,
@@ -23,12 +21,13 @@ from ..filters import (
     describe_nothing,
     is_named,
 )
-from ..terminal import TerminalCommand, add_by, add_no_input, count_events, unable
+from ..operating import OperatingCommand, list_problems
+from ..terminal import add_by, add_no_input, count_events, unable
 
 REFUSAL = "Nothing was marked."
 
 
-class Command(TerminalCommand):
+class Command(OperatingCommand):
     """Mark events as handled by hand."""
 
     help = (
@@ -59,14 +58,12 @@ class Command(TerminalCommand):
             raise unable("Say what was done by hand, and why: --reason TEXT.")
         choice = choose(options)
         if options["dry_run"]:
-            counts = Counter(resolved=count_all(choice.events, options["limit"]))
-            problems: Counter[str] = Counter()
+            tally = Tally(done=count_all(choice.events, options["limit"]))
         else:
             self.ask(choice.events, options)
-            counts, problems = self.resolve(choice.events, options)
-        result = {"resolved": 0, "left": 0, **counts, "problems": problems}
-        result.update(not_found=choice.missing, dry_run=options["dry_run"])
-        self.report(result, options)
+            mark = partial(resolve, by=options["by"], reason=options["reason"])
+            tally = self.operate(choice.events, mark, options)
+        self.report(tally, choice.missing, options)
 
     def ask(self, events: QuerySet, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
@@ -82,44 +79,28 @@ class Command(TerminalCommand):
             question += f"{'its' if number == 1 else 'their'} effect any more. It can't be undone."
             self.confirm(question, REFUSAL, options)
 
-    def resolve(self, events: QuerySet, options: dict[str, Any]) -> tuple[Counter, Counter]:
-        """Mark events. Returns how many were marked and left, and the problems."""
-        counts = Counter(resolved=0, left=0)
-        problems: Counter[str] = Counter()
-        progress = Progress(self.stderr, events)
-        for count, event in enumerate(iterate(events, options["batch"]), 1):
-            try:
-                is_done = resolve(event, options["by"], options["reason"])
-            except Error:
-                raise
-            except Exception as error:
-                # Its effect was had for another order, or its provider can't be loaded.
-                problems[f"{type(error).__name__}: {error}"] += 1
-                is_done = False
-            counts["resolved" if is_done else "left"] += 1
-            progress.show(event.pk, count)
-            if count == options["limit"]:
-                break
-        progress.clear()
-        return counts, problems
-
-    def report(self, result: dict[str, Any], options: dict[str, Any]) -> None:
+    def report(self, tally: Tally, missing: list[str], options: dict[str, Any]) -> None:
         """Print the result. Raises ``CommandError`` if not every event could be marked."""
-        is_any = result["resolved"] or result["left"] or is_named(options)
-        nothing = "" if is_any else describe_nothing(options)
+        is_told = tally.total or is_named(options) or self.stopped_by
+        nothing = "" if is_told else describe_nothing(options)
+        left = tally.left + tally.refused
         would = "would be " if options["dry_run"] else ""
-        text = f"{count_events(result['resolved'])} {would}marked as handled by hand"
-        text += f", {result['left']} left as they are" if result["left"] else ""
+        text = f"{count_events(tally.done)} {would}marked as handled by hand"
+        text += f", {left} left as they are" if left else ""
         if options["json"]:
-            self.stdout.write(json.dumps(result))
+            found = {"resolved": tally.done, "left": left, "problems": tally.problems}
+            found.update(not_found=missing, dry_run=options["dry_run"])
+            self.stdout.write(json.dumps(found))
         elif options["verbosity"]:
             self.stdout.write(nothing or text)
-        wrong = [describe_missing(name) for name in result["not_found"]]
-        wrong += [f"{count_events(count)}: {why}" for why, count in result["problems"].items()]
-        if result["left"] > sum(result["problems"].values()):
-            wrong.append("Events that are processed or duplicates have had their effect already.")
-        if wrong:
-            raise CommandError("\n".join(wrong))
+        wrong = [describe_missing(name) for name in missing]
+        wrong += list_problems(tally)
+        if tally.left:
+            wrong.append(
+                "Events that are processed or duplicates have had their effect already. Others "
+                "have just been changed."
+            )
+        self.finish(wrong)
 
 
 def count_all(events: QuerySet, limit: int | None) -> int:

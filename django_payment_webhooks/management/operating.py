@@ -1,0 +1,65 @@
+"""What the commands have in common that do the same with each of many events."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import Any, Callable, Iterator, Sequence
+
+from django.core.management.base import CommandError
+from django.db import Error
+from django.db.models import QuerySet
+
+from ..models import Event
+from ..operations.batches import Progress, Tally, iterate, operate, pace
+from .terminal import TerminalCommand, count_events
+
+
+class OperatingCommand(TerminalCommand):
+    """Goes through events. Whatever stops it in between, it reports what it has done."""
+
+    stopped_by: BaseException | None = None
+
+    def walk(self, events: QuerySet, options: dict[str, Any]) -> Iterator[Event]:
+        """Give the events that are chosen, the oldest first, and show how far it has come."""
+        progress = Progress(self.stderr, events)
+        paced = pace(iterate(events, options["batch"]), options.get("rate"))
+        try:
+            for count, event in enumerate(islice(paced, options.get("limit")), 1):
+                yield event
+                progress.show(event.pk, count)
+        finally:
+            progress.clear()
+
+    def operate(
+        self, events: QuerySet, run: Callable[[Event], bool], options: dict[str, Any]
+    ) -> Tally:
+        """Do the same with each event that is chosen, and return what became of them."""
+        tally = Tally()
+        with closing(self.walk(events, options)) as chosen:
+            try:
+                for _ in operate(chosen, run, tally):
+                    pass
+            except (Error, KeyboardInterrupt) as error:
+                self.stopped_by = error
+        return tally
+
+    def finish(self, wrong: Sequence[str]) -> None:
+        """End, once the result is printed, with what could not be done, or what has stopped it.
+
+        Raises ``CommandError``, or what has stopped it.
+        """
+        if self.stopped_by is None:
+            if wrong:
+                raise CommandError("\n".join(wrong))
+            return
+        for line in wrong:
+            self.stderr.write(line)
+        if isinstance(self.stopped_by, KeyboardInterrupt):
+            self.stderr.write(f"Interrupted. {self.after_failure}")
+        raise self.stopped_by
+
+
+def list_problems(tally: Tally) -> list[str]:
+    """Return a line for each problem for which events were refused."""
+    return [f"{count_events(count)}: {text}" for text, count in tally.problems.items()]

@@ -1,0 +1,83 @@
+"""An operation on one event: done or not done, whatever else is at work on the same rows."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import Any, Callable
+
+from django.db import DatabaseError, connections, router, transaction
+from django.utils.translation import gettext
+
+from ..conf import load, settings
+from ..exceptions import Overtaken
+from ..models import Event
+from ..retrying import is_transient
+
+
+class OperationError(Exception):
+    """An operation is refused, and nothing was changed. The message says why, to an operator."""
+
+
+class LockedError(OperationError):
+    """Another process has locked what is to be changed, and kept it locked."""
+
+
+def operation(function: Callable[..., bool]) -> Callable[..., bool]:
+    """Have a function that changes one event, its first argument, do that wholly or not at all.
+
+    It runs in a transaction, and at once again while the database is locked for a moment. It
+    returns whether it was done: not if another process changed the event since it was read. If it
+    raises, the event is as it was read. Raises ``LockedError`` if the row stays locked.
+    """
+
+    @wraps(function)
+    def run(event: Event, *args: Any, **kwargs: Any) -> bool:
+        try:
+            done: bool = commit(partial(run_once, function, event, *args, **kwargs))
+        except Overtaken:
+            return False
+        return done
+
+    return run
+
+
+def commit(change: Callable[[], Any]) -> Any:
+    """Call a function in a transaction, and return what it returns.
+
+    It is called again at once, a few times, while the database is locked for a moment. Raises
+    ``LockedError`` if it stays so. Within another transaction it is called once: only whoever began
+    that can begin it again.
+    """
+    database = router.db_for_write(Event)
+    change = transaction.atomic(using=database)(change)
+    if connections[database].in_atomic_block:
+        return change()
+    try:
+        return load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).run(change)
+    except DatabaseError as error:
+        if not is_transient(error):
+            raise
+        text = gettext("Another process has it locked. Nothing was changed; try again later.")
+        raise LockedError(text) from error
+
+
+def run_once(function: Callable[..., bool], event: Event, *args: Any, **kwargs: Any) -> bool:
+    """Change an event whose row is locked, or leave it as it was read."""
+    before = dict(vars(event))
+    try:
+        lock(event)
+        return function(event, *args, **kwargs)
+    except BaseException:
+        vars(event).clear()
+        vars(event).update(before)
+        raise
+
+
+def lock(event: Event) -> None:
+    """Lock an event's row. Whoever has it may keep it for hours: where it can be, that is an error.
+
+    Not on SQLite: what has read there may be refused to write.
+    """
+    if connections[router.db_for_write(Event)].features.has_select_for_update_nowait:
+        rows = Event.objects.select_for_update(nowait=True).filter(pk=event.pk)
+        list(rows.values_list("pk"))
