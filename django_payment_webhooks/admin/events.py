@@ -140,6 +140,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     search_fields = ["order_id"]
     ordering = ["-id"]
     change_list_template = "admin/payment_webhooks/event/change_list.html"
+    # Django has a list around the links above the events, unfold has none.
+    tool_tag = "li" if ModelAdmin is admin.ModelAdmin else "div"
     trouble = ["shown_status", "whole_error", "cause"]
     identity = [
         ("shown_type", "shown_money"),
