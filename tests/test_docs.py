@@ -50,6 +50,7 @@ from django_payment_webhooks.history.models import (
     AuditRecord,
     Cause,
     Conflict,
+    CountedHour,
     Entry,
     Rejection,
     Sweep,
@@ -966,7 +967,8 @@ def test_every_table_column_and_verb_of_the_history_is_listed():
     page = read("reference", "history.md")
     shown = {cells[0] for cells in rows("reference", "history.md")}
     tables = {
-        model._meta.db_table for model in (AuditRecord, Cause, Conflict, Entry, Rejection, Sweep)
+        model._meta.db_table
+        for model in (AuditRecord, Cause, Conflict, CountedHour, Entry, Rejection, Sweep)
     }
     columns = {field.name for model in (Cause, Entry) for field in model._meta.fields} - {"id"}
     assert shown == tables | columns

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..models import Event
-    from .models import AuditRecord, Cause, Conflict, Entry
+    from .models import AuditRecord, Cause, Conflict, CountedHour, Entry
 
 APP_LABEL = "payment_webhooks_history"
 CONFLICTED = "conflicted"
@@ -72,6 +72,13 @@ def read_last_sweep() -> datetime | None:
         return None
     moment: datetime | None = find_rows("Sweep").values_list("finished_at", flat=True).first()
     return moment
+
+
+def read_counted_hours(since: datetime) -> list[CountedHour]:
+    """Return what was received within the hours since a moment, of those that were counted."""
+    if not is_installed():
+        return []
+    return list(find_rows("CountedHour").filter(start__gte=since, is_exact=True))
 
 
 def read_traceback(event: Event) -> str:

@@ -22,3 +22,4 @@ class HistoryConfig(AppConfig):
         """
         super().import_models(*args)
         import_module(f"{self.name}.receivers")
+        import_module(f"{self.name}.hours")

@@ -131,6 +131,32 @@ class Sweep(models.Model):
         return f"{self.enqueued} enqueued"
 
 
+class CountedHour(models.Model):
+    """What was received within an hour that is over.
+
+    The primary keys of its events are between ``first`` and ``last``, as are those of ``strays``, a
+    list in JSON: events of the hours around it. All of these together are ``number``, of which the
+    most had the status ``usual`` when they were counted. ``latest`` is JSON, too: when the last
+    event of each provider was received, in seconds since 1970.
+    """
+
+    start = models.DateTimeField(primary_key=True)
+    number = models.PositiveIntegerField(default=0)
+    first = models.BigIntegerField(default=0)
+    last = models.BigIntegerField(default=0)
+    usual = models.CharField(max_length=9, default=Event.PROCESSED)
+    strays = models.TextField(default="[]")
+    latest = models.TextField(default="{}")
+    #: Whether that is all of them. If too many are strays, the hour's events are counted each time.
+    is_exact = models.BooleanField(default=True)
+
+    class Meta:
+        app_label = APP_LABEL
+
+    def __str__(self) -> str:
+        return f"{self.number} from {self.start:%F %T}"
+
+
 class AuditRecord(models.Model):
     """What somebody did that leaves no other trace: who erased an order, who read a payload.
 

@@ -7,10 +7,10 @@ the events of the last hours by the time of their receipt.
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, IntegerField, Max, Min, Value, When
+from django.db.models import Case, Count, IntegerField, Min, Value, When
 from django.utils import timezone
 
 from .. import history
@@ -18,7 +18,8 @@ from ..conf import settings
 from ..models import Event
 from ..operations import backfill
 from ..publisher import process
-from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes
+from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes, read_times
+from .hours import Hour, count_hour, find_ages, read_received
 from .newest import list_newest, sort_newest
 from .probes import Probe
 
@@ -81,14 +82,6 @@ class Backlog(NamedTuple):
     retrying: RetryingCount
 
 
-class Hour(NamedTuple):
-    """How many events were received within an hour, and how many have which status now."""
-
-    start: datetime
-    received: int
-    statuses: dict[str, int]
-
-
 class Overview(NamedTuple):
     """How all events are.
 
@@ -149,13 +142,13 @@ def read_overview(hours: int = 24) -> Overview:
     now = timezone.now()
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     starts = [this_hour - timedelta(hours=ago) for ago in reversed(range(hours))]
-    groups = [read_groups(start) for start in starts]
+    received = read_received(starts)
     swept_at = history.read_last_sweep()
     return Overview(
         backlog=read_backlog(),
         causes=read_causes(parsed=MAX_PARSED),
-        hours=[count_hour(start, found) for start, found in zip(starts, groups)],
-        providers=find_ages(groups, now),
+        hours=[count_hour(start, found) for start, found in zip(starts, received)],
+        providers=find_ages(received, now),
         rejected=history.read_rejections(starts[0]),
         sweeper=(now - swept_at).total_seconds() if swept_at else None,
         broker=is_broker_reachable(),
@@ -169,19 +162,25 @@ def read_overview(hours: int = 24) -> Overview:
 
 def read_backlog() -> Backlog:
     """Return what there is to do."""
-    now = timezone.now()
-    statuses = {status: read_status(status, now) for status in Event.TRANSITIONS}
-    return Backlog(statuses, read_due(), read_waiting_past_half(), read_retrying())
+    return Backlog(read_statuses(), read_due(), read_waiting_past_half(), read_retrying())
 
 
-def read_status(status: str, now: datetime) -> StatusCount:
-    """Return how many events have a status, and how old the oldest is."""
-    events = sort_newest(Event.objects.all(), status)
-    count = events.values("pk")[: BOUND + 1].count()
-    first = list_newest(Event.objects.all(), [status], 1, oldest=True)
-    oldest = Event.objects.filter(pk__in=first).values_list("received_at", flat=True).first()
-    age = (now - oldest).total_seconds() if oldest else None
-    return StatusCount(min(count, BOUND), count > BOUND, age)
+def read_statuses() -> dict[str, StatusCount]:
+    """Return for each status how many events have it, and how old the oldest is."""
+    now, events = timezone.now(), Event.objects.all()
+    oldest = {
+        status: key
+        for status in Event.TRANSITIONS
+        for key in list_newest(events, [status], 1, oldest=True)
+    }
+    times = read_times(list(oldest.values()))
+    found = {}
+    for status in Event.TRANSITIONS:
+        number = sort_newest(events, status).values("pk")[: BOUND + 1].count()
+        received_at = times.get(oldest.get(status, 0))
+        age = (now - received_at).total_seconds() if received_at else None
+        found[status] = StatusCount(min(number, BOUND), number > BOUND, age)
+    return found
 
 
 def read_due() -> DueCount:
@@ -234,45 +233,6 @@ def count_if(**conditions: Any) -> Count:
 def find_age(moment: float | None, now: float) -> float:
     """Return how many seconds ago something was, 0.0 if it never was or is still to come."""
     return max(now - moment, 0.0) if moment else 0.0
-
-
-# ---- the last hours
-
-
-class Group(NamedTuple):
-    """Events that have a status and a provider in common, and were received within an hour."""
-
-    status: str
-    provider: str
-    number: int
-    latest: datetime
-
-
-def read_groups(start: datetime) -> list[Group]:
-    """Return what was received within an hour."""
-    within = Event.objects.filter(
-        received_at__gte=start, received_at__lt=start + timedelta(hours=1)
-    )
-    groups = within.values_list("status", "provider").annotate(Count("pk"), Max("received_at"))
-    return [Group(*group) for group in groups.order_by("status", "provider")]
-
-
-def count_hour(start: datetime, groups: list[Group]) -> Hour:
-    """Return how many events of an hour have which status."""
-    statuses: dict[str, int] = {}
-    for group in groups:
-        statuses[group.status] = statuses.get(group.status, 0) + group.number
-    return Hour(start, sum(statuses.values()), statuses)
-
-
-def find_ages(hours: list[list[Group]], now: datetime) -> dict[str, float | None]:
-    """Return how many seconds ago the last event of each provider came."""
-    ages: dict[str, float | None] = dict.fromkeys(settings.PAYMENT_WEBHOOKS_PROVIDERS)
-    latest = sorted((group.latest, group.provider) for groups in hours for group in groups)
-    for moment, provider in latest:
-        if provider in ages:
-            ages[provider] = (now - moment).total_seconds()
-    return ages
 
 
 # ---- the broker

@@ -39,8 +39,12 @@ ACTORS = """
 import hashlib, hmac, time
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from django_payment_webhooks import publisher
+from django_payment_webhooks.history import hours
+from django_payment_webhooks.history.models import CountedHour
 from django_payment_webhooks.models import Event
+from django_payment_webhooks.monitoring.overview import read_overview
 from shop.models import Order
 from tenants import NAMES, Schemas
 
@@ -93,6 +97,21 @@ for name in NAMES:
         Order.objects.update(payments=0)
 call_command(*"payment_webhooks_in_tenant blue replay_payment_webhooks --status failed".split())
 found["a replay in blue"] = wait_for(3)
+
+hours.KEPT = 6 * hours.HOUR
+earlier = timezone.now() - 3 * hours.HOUR
+for name in NAMES:
+    with Schemas().enter(name):
+        Event.objects.update(received_at=earlier)
+        CountedHour.objects.all().delete()
+        while hours.count_next_hour():
+            pass
+found["counted hours"] = {}
+for name in NAMES:
+    with Schemas().enter(name):
+        counted = CountedHour.objects.get(start__lte=earlier, start__gt=earlier - hours.HOUR)
+        seen = [hour.statuses for hour in read_overview(6).hours if hour.received]
+        found["counted hours"][name] = [counted.number, seen]
 tell(found)
 """
 
@@ -149,4 +168,8 @@ def test_events_of_each_tenant_are_processed_in_its_own_schema(host):
     assert found["a replay in blue"] == {
         "red": [[first, [2, "evt_2", "failed"]], [0, 0]],
         "blue": [[first, second], [0, 1]],
+    }
+    assert found["counted hours"] == {
+        "red": [2, [{"processed": 1, "failed": 1}]],
+        "blue": [2, [{"processed": 2}]],
     }

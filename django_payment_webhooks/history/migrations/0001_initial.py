@@ -20,6 +20,19 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="CountedHour",
+            fields=[
+                ("start", models.DateTimeField(primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField(default=0)),
+                ("first", models.BigIntegerField(default=0)),
+                ("last", models.BigIntegerField(default=0)),
+                ("usual", models.CharField(default="processed", max_length=9)),
+                ("strays", models.TextField(default="[]")),
+                ("latest", models.TextField(default="{}")),
+                ("is_exact", models.BooleanField(default=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Entry",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),

@@ -1,0 +1,47 @@
+"""What was received within an hour, read from its events, whether or not a history is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Count, Max, Min, QuerySet
+
+from ..models import Event
+
+HOUR = timedelta(hours=1)
+
+
+class Group(NamedTuple):
+    """Events of an hour that have a status and a provider in common.
+
+    ``latest`` is when the last of them was received, in seconds since 1970; ``first`` and ``last``
+    are the least and the greatest of their primary keys.
+    """
+
+    status: str
+    provider: str
+    number: int
+    latest: float
+    first: int
+    last: int
+
+
+def find_received(start: datetime) -> QuerySet:
+    """Return the events of an hour."""
+    return Event.objects.filter(received_at__gte=start, received_at__lt=start + HOUR)
+
+
+def read_groups(start: datetime) -> list[Group]:
+    """Return the events of an hour by what they have in common."""
+    events = find_received(start).order_by().values_list("status", "provider")
+    groups = events.annotate(Count("pk"), Max("received_at"), Min("pk"), Max("pk"))
+    return [
+        Group(status, provider, number, latest.timestamp(), first, last)
+        for status, provider, number, latest, first, last in groups
+    ]
+
+
+def find_latest(groups: list[Group]) -> dict[str, float]:
+    """Return when the last event of each provider was received, in seconds since 1970."""
+    return {group.provider: group.latest for group in sorted(groups, key=lambda each: each.latest)}
