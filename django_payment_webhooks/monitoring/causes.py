@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from django.db import connections, router
-from django.db.models import Min
 from django.utils.translation import gettext
 
 from .. import history
@@ -28,9 +27,11 @@ from .newest import list_newest, match
 MAX_COUNTED = 10000
 # Of how many events of a cause, the newest, it is known what they are about.
 MAX_READ = 100
+# Of how many events, of all causes and statuses together.
+MAX_ROWS = 600
 # Of how many events, of all causes together, the money is read: each must be parsed.
 MAX_PARSED = 200
-# In how many failed events, the newest, causes are looked for first.
+# In how many failed events, the newest, causes are looked for first if there are too many causes.
 MAX_NEWEST = 1000
 MAX_CAUSES = 20
 MAX_TITLE = 200
@@ -39,6 +40,8 @@ UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
 STATUSES = (Event.FAILED, *UNFINISHED)
 COLUMNS = ("pk", "type", "provider", "received_at", "due_at", "error")
 
+# Which cause that events of a status have is the next.
+NEXT = "SELECT MIN(cause_key) FROM {table} WHERE status = %s AND cause_key > %s"
 # How many events of a status have a cause, up to a bound, and which is the oldest.
 COUNT = """
 SELECT {index}, (
@@ -150,13 +153,11 @@ def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def find_keys(limit: int) -> list[str]:
     """Return the keys of causes: first those of events that are being retried, then the newest."""
-    keys: dict[str, None] = {}
-    for status in UNFINISHED:
-        keys.update(dict.fromkeys(leap(status, limit)))
-    keys.update(dict.fromkeys(find_newest_keys(limit)))
-    if len(keys) < limit:  # an old cause can stand behind a million events of another one
-        keys.update(dict.fromkeys(leap(Event.FAILED, limit)))
-    return list(keys)[:limit]
+    retried = [key for status in UNFINISHED for key in leap(status, limit)]
+    failed = list(leap(Event.FAILED, limit + 1))
+    if len({*retried, *failed}) > limit:
+        failed = [*find_newest_keys(limit), *failed]
+    return list(dict.fromkeys([*retried, *failed]))[:limit]
 
 
 def find_newest_keys(limit: int) -> list[str]:
@@ -172,10 +173,9 @@ def leap(status: str, limit: int) -> Iterator[str]:
 
     Each is found by one step in the index, however many events the one before has.
     """
-    key = ""
+    key, question = "", NEXT.format(table=Event._meta.db_table)
     for _ in range(limit):
-        others = Event.objects.filter(status=status, cause_key__gt=key)
-        key = others.aggregate(next=Min("cause_key"))["next"]
+        ((key,),) = ask(question, [status, key])
         if key is None:
             return
         yield key
@@ -183,30 +183,49 @@ def leap(status: str, limit: int) -> Iterator[str]:
 
 def read_shares(keys: Sequence[str]) -> dict[str, list[Share]]:
     """Return the events of each cause by their statuses; no cause that no event has."""
+    counts = [count for count in count_all(keys) if count.number]
+    newest = find_newest_events(counts)
+    rows = read_rows([key for found in newest for key in found])
     shares: dict[str, list[Share]] = {}
-    for key, status, number, oldest in count_all(keys):
-        if number:
-            share = Share(status, number, oldest, read_newest(key, status))
-            shares.setdefault(key, []).append(share)
+    for (key, status, number, oldest), found in zip(counts, newest):
+        known = [rows[each] for each in found if each in rows]
+        shares.setdefault(key, []).append(Share(status, number, oldest, known))
     # An event that was replayed since it was counted leaves a cause without any.
     return {key: found for key, found in shares.items() if any(share.rows for share in found)}
 
 
-def count_all(keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Give for each cause and each status how many events there are, and the oldest of them."""
+class Count(NamedTuple):
+    """How many events of a status have a cause, up to a bound, and the oldest of them."""
+
+    key: str
+    status: str
+    number: int
+    oldest: int
+
+
+def count_all(keys: Sequence[str]) -> Iterator[Count]:
+    """Give for each cause and each status how many events there are."""
     facts = {"table": Event._meta.db_table, "limit": MAX_COUNTED + 1}
     counts = [COUNT.format(index=index, **facts) for index in range(len(STATUSES))]
     for key in keys:
         values = [value for status in STATUSES for value in [status, key] * 2]
         for index, number, oldest in ask(" UNION ALL ".join(counts), values):
-            yield key, STATUSES[index], number, oldest
+            yield Count(key, STATUSES[index], number, oldest)
 
 
-def read_newest(key: str, status: str) -> list[dict[str, Any]]:
-    """Return the newest events of a cause that have a status, without their bodies."""
-    of_cause = Event.objects.filter(**match("cause_key", key))
-    newest = list_newest(of_cause, [status], MAX_READ, by_cause=True)
-    return list(Event.objects.filter(pk__in=newest).order_by("-pk").values(*COLUMNS))
+def find_newest_events(counts: Sequence[Count]) -> list[list[int]]:
+    """Return the newest events of each cause and status, fewer of each if these are many."""
+    most = min(MAX_READ, max(MAX_ROWS // max(len(counts), 1), 1))
+    events = Event.objects.all()
+    return [
+        list_newest(events.filter(**match("cause_key", key)), [status], most, by_cause=True)
+        for key, status, *_ in counts
+    ]
+
+
+def read_rows(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return what is known of events without their bodies, by their primary keys."""
+    return {row["pk"]: row for row in Event.objects.filter(pk__in=keys).values(*COLUMNS)}
 
 
 def read_times(keys: Sequence[int]) -> dict[int, datetime]:

@@ -50,6 +50,11 @@ def known(key=BUG, **fields):
     return Cause.objects.create(key=key, first_seen=ago(9000), **dict(values, **fields))
 
 
+def read_shares():
+    """Return the events of both causes as they are read."""
+    return causes.read_shares([BUG, REFUSED])
+
+
 def test_where_nothing_has_failed_there_is_no_cause():
     EventFactory(status=Event.PROCESSED, **FINAL)
     assert read_causes() == []
@@ -106,6 +111,16 @@ def test_a_cause_is_counted_up_to_a_bound(monkeypatch):
     assert read_causes()[0].failed == (2, True)
     monkeypatch.setattr(causes, "MAX_COUNTED", 3)
     assert read_causes()[0].failed == (3, False)
+
+
+def test_of_many_causes_fewer_events_are_read_each(monkeypatch):
+    monkeypatch.setattr(causes, "MAX_ROWS", 4)
+    fail(5)
+    assert len(read_shares()[REFUSED][0].rows) == 4
+    retry(5)
+    shares = read_shares()
+    assert [len(shares[key][0].rows) for key in (REFUSED, BUG)] == [2, 2]
+    assert [cause.failed.number + cause.retrying.number for cause in read_causes()] == [5, 5]
 
 
 def test_money_that_was_not_or_can_not_be_read_is_reported():

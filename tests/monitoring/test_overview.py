@@ -130,7 +130,7 @@ def test_every_question_is_bounded_and_none_reads_the_whole_table():
     with recorded_statements() as statements:
         read_overview(hours=3)
     events = [sql for sql in statements if Event._meta.db_table in sql]
-    assert len(events) == 7 * 2 + 1 + 1 + 1 + 5 + 3
+    assert len(events) == 7 * 2 + 1 + 1 + 1 + 4 + 3
     for sql in events:
         is_one_step = "MIN(" in sql and "cause_key" in sql.split(" WHERE ")[1]
         assert is_one_step or " LIMIT " in sql or "received_at" in sql.split(" WHERE ")[1]
