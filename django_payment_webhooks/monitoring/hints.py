@@ -13,16 +13,18 @@ from ..conf import settings
 from ..models import Event
 from ..retrying import NO_HANDLER
 from .newest import sort_newest
-from .overview import BOUND, Overview
+from .overview import Overview
 
 # How many types a hint names, and how many events must have come before there is one.
 MAX_NAMED = 3
 MIN_EVENTS = 10
+# How many ignored events, the newest, are read: each stands on another page of the database.
+MAX_READ = 1000
 
 
 def find_hints(overview: Overview) -> Iterator[str]:
     """Give what the events of the last hours suggest."""
-    unhandled = count_unhandled(len(overview.hours))
+    unhandled = count_unhandled(overview)
     known = Counter({key: n for key, n in unhandled.items() if has_handler(*key)})
     if known:
         yield describe_known(known)
@@ -51,19 +53,22 @@ def describe_known(counts: Counter[tuple[str, str]]) -> str:
     return text.format(number=number, types=describe(counts))
 
 
-def count_unhandled(hours: int) -> Counter[tuple[str, str]]:
+def count_unhandled(overview: Overview) -> Counter[tuple[str, str]]:
     """Return how many events were ignored for want of a handler, by type and provider.
 
-    Of the newest ignored events a bounded number is looked at.
+    Of the ignored events the newest are read. If there are more, these stand for all of them.
     """
-    since = timezone.now() - timedelta(hours=hours)
+    since = timezone.now() - timedelta(hours=len(overview.hours))
     ignored = sort_newest(Event.objects.all(), Event.IGNORED)
-    rows = ignored.values_list("type", "provider", "error", "received_at")[:BOUND]
-    return Counter(
-        (event_type, provider)
-        for event_type, provider, error, received_at in rows
-        if error == NO_HANDLER and received_at >= since
+    rows = list(ignored.values_list("type", "provider", "error", "received_at")[:MAX_READ])
+    recent = [row for row in rows if row[-1] >= since]
+    found = Counter(
+        (event_type, provider) for event_type, provider, error, _ in recent if error == NO_HANDLER
     )
+    if len(recent) < MAX_READ:
+        return found
+    total = sum(hour.statuses.get(Event.IGNORED, 0) for hour in overview.hours)
+    return Counter({key: number * total // MAX_READ for key, number in found.items()})
 
 
 def has_handler(event_type: str, _: str) -> bool:

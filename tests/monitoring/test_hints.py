@@ -48,6 +48,15 @@ def test_most_events_of_the_day_are_ignored():
     assert texts() == []
 
 
+def test_of_many_ignored_events_the_newest_stand_for_all(monkeypatch):
+    monkeypatch.setattr(hints, "MAX_READ", 10)
+    handled(1)
+    ignored(15, "payment.paid")
+    ignored(8, "payment.open")
+    (text,) = texts()
+    assert "no handler: 22 of 24 (mollie payment.open: 18, mollie payment.paid: 4). " in text
+
+
 def test_few_events_say_nothing():
     ignored(9, "payment.paid")
     assert texts() == []
@@ -89,7 +98,7 @@ def test_a_broker_whose_client_is_missing_is_one_problem(monkeypatch):
         raise ImportError("No module named 'redis'")
 
     monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
-    monkeypatch.setattr(type(process.app), "connection_for_write", fail)
+    monkeypatch.setattr(process.app, "connection_for_write", fail)
     (text,) = texts()
     assert text.startswith("The broker's client can't be loaded: No module named 'redis'.")
     assert text.endswith("(payment_webhooks.E027)")
