@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,28 @@ class ProcessorTime:
         used = Counter(self._read())
         used.subtract(self.before)
         return used
+
+
+def read_own_seconds() -> float:
+    """Return the processor time of this process, and of the database's one for its connection.
+
+    That of a database on another machine, and of the helpers of a parallel query, is missing.
+    """
+    return time.process_time() + read_connection_seconds()
+
+
+def read_connection_seconds() -> float:
+    """Return the processor time of the database's process, or thread, for the connection."""
+    questions = {
+        "postgresql": "SELECT pg_backend_pid()",
+        "mysql": "SELECT tid FROM information_schema.processlist WHERE id = connection_id()",
+    }
+    if connection.vendor not in questions:
+        return 0.0
+    number = query(questions[connection.vendor])
+    for path in glob.glob(f"/proc/*/task/{number}/schedstat"):
+        return int(read(path).split()[0]) / 1e9
+    return 0.0
 
 
 def forget_peaks(process: Any) -> None:

@@ -10,8 +10,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any, ContextManager
 
 import django
 import redis
@@ -144,9 +145,10 @@ def create_orders(prefix: str, count: int) -> None:
 
 
 @contextmanager
-def set_stage(**overrides: str) -> Iterator[Stage]:
+def set_stage(database: str = "", **overrides: str) -> Iterator[Stage]:
     """Start the servers, and make the tables. Everything is gone at the end.
 
+    ``database`` is the URL of one to use instead of a new PostgreSQL, and to leave as it is then.
     ``overrides`` are environment variables of the shop.
     """
     # A program that is ended ends what it has started.
@@ -155,13 +157,18 @@ def set_stage(**overrides: str) -> Iterator[Stage]:
     # PostgreSQL runs as another user if this is root.
     os.chmod(folder, 0o711)
     try:
-        with start_postgres(folder) as postgres, start_redis(folder) as broker:
+        with find_database(folder, database) as postgres, start_redis(folder) as broker:
             services = {"DATABASE_URL": postgres.url, "CELERY_BROKER_URL": broker.url}
             env = read_environment(folder, **services, **overrides)
             set_up(env)
             yield Stage(env, postgres, broker)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_database(folder: str, url: str) -> ContextManager[Any]:
+    """Return what has the ``url`` of a database: a new PostgreSQL if none is given."""
+    return nullcontext(SimpleNamespace(url=url)) if url else start_postgres(folder)
 
 
 def read_environment(folder: str, **overrides: str) -> dict[str, str]:
