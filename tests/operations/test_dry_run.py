@@ -78,7 +78,7 @@ def test_an_event_that_could_be_applied_shows_what_it_would_change(order, trial,
 
 def test_a_handler_that_delivers_nothing_says_nothing_of_it(settings, trial):
     handle(settings)
-    assert trial(EventFactory()) == ("applied", "Its effects would be committed.", [])
+    assert trial(EventFactory())[:3] == ("applied", "Its effects would be committed.", [])
 
 
 def test_deliver_is_never_called(settings, trial):
@@ -101,7 +101,7 @@ def test_what_would_be_done_on_commit_is_not_done(settings, trial):
 
 def test_an_event_that_lacks_what_it_requires_would_wait(order, trial):
     event = EventFactory(type="refund.created", data={"refund_id": "re_1"})
-    assert trial(event) == ("waiting", "It waits for charge.succeeded.", [])
+    assert trial(event)[:3] == ("waiting", "It waits for charge.succeeded.", [])
 
 
 def test_a_waiting_event_whose_time_has_come_would_be_applied(order, trial, run_due):
@@ -115,7 +115,7 @@ def test_a_waiting_event_whose_time_has_come_would_be_applied(order, trial, run_
 
 
 def test_an_event_without_a_handler_would_be_ignored(trial):
-    assert trial(EventFactory(type="customer.updated")) == (
+    assert trial(EventFactory(type="customer.updated"))[:3] == (
         "ignored",
         "There is no handler for its type.",
         [],
@@ -126,7 +126,7 @@ def test_an_event_whose_effect_another_had_would_be_a_duplicate(order, trial, ru
     first = EventFactory(data={"charge_id": "ch_1"})
     run_due()
     second = EventFactory(data={"charge_id": "ch_1"}, **FAILED)
-    assert trial(second) == (
+    assert trial(second)[:3] == (
         "duplicate",
         f"{first} had this effect already.",
         [],
@@ -137,7 +137,7 @@ def test_a_conflict_is_explained_and_not_signalled(order, trial, run_due):
     first = EventFactory(data={"charge_id": "ch_1"})
     run_due()
     difference = 'charge_id was "ch_1", here it is "ch_2".'
-    assert trial(EventFactory(data={"charge_id": "ch_2"}, **FAILED)) == (
+    assert trial(EventFactory(data={"charge_id": "ch_2"}, **FAILED))[:3] == (
         "duplicate",
         f"{first} had this effect already. {difference}",
         [],
@@ -150,20 +150,20 @@ def test_an_event_whose_effect_another_order_had_would_fail(settings, trial):
         order_id="A7", status=Event.PROCESSED, idempotency_key=digest("the same"), due_at=None
     )
     text = f"{holder}, of order A7, had this effect already."
-    assert trial(EventFactory(**FAILED)) == ("failed", text, [])
+    assert trial(EventFactory(**FAILED))[:3] == ("failed", text, [])
 
 
 @pytest.mark.parametrize("method", ["prepare", "is_ready", "apply"])
 def test_an_event_of_which_nothing_is_to_be_done_would_be_ignored(settings, trial, method):
     handle(settings, **{method: raising(NothingToDo("The session is not paid."))})
-    assert trial(EventFactory(**FAILED)) == ("ignored", "The session is not paid.", [])
+    assert trial(EventFactory(**FAILED))[:3] == ("ignored", "The session is not paid.", [])
 
 
 def test_an_error_at_an_event_that_waits_would_be_repeated(order, settings, trial, run_due):
     refund = EventFactory(type="refund.created", data={"refund_id": "re_1"})
     run_due()
     handle(settings, "refund.created", apply=raising(ValueError("broken")))
-    assert trial(refund) == ("retried", repr(ValueError("broken")), [])
+    assert trial(refund)[:3] == ("retried", repr(ValueError("broken")), [])
 
 
 def test_an_event_past_its_deadline_would_fail(order, trial, run_due, pass_time):
@@ -171,11 +171,11 @@ def test_an_event_past_its_deadline_would_fail(order, trial, run_due, pass_time)
     run_due()
     pass_time(4 * 86400)
     text = "It waits for charge.succeeded. That did not come in time."
-    assert trial(refund) == ("failed", text, [])
+    assert trial(refund)[:3] == ("failed", text, [])
     run_due()
     assert Event.objects.get().status == "failed"
     # Replayed, it would wait again, from the beginning.
-    assert trial(refund) == ("waiting", "It waits for charge.succeeded.", [])
+    assert trial(refund)[:3] == ("waiting", "It waits for charge.succeeded.", [])
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_dry_run_says_what_the_worker_then_does(settings, trial, event_type, v
 @pytest.mark.parametrize("method", ["prepare", "is_ready", "apply", "idempotency_key"])
 def test_an_error_is_shown_with_what_would_follow(settings, trial, method, error, outcome):
     handle(settings, **{method: raising(error)})
-    assert trial(EventFactory(**FAILED)) == (outcome, repr(error), [])
+    assert trial(EventFactory(**FAILED))[:3] == (outcome, repr(error), [])
 
 
 def test_what_was_written_before_an_error_is_not_shown_as_an_effect(settings, trial):
@@ -228,7 +228,7 @@ def test_what_was_written_before_an_error_is_not_shown_as_an_effect(settings, tr
         raise ValueError("broken")
 
     handle(settings, apply=apply)
-    assert trial(EventFactory()) == ("retried", repr(ValueError("broken")), [])
+    assert trial(EventFactory())[:3] == ("retried", repr(ValueError("broken")), [])
 
 
 def test_an_error_in_the_last_attempt_is_final_but_a_replayed_event_has_all_attempts(
@@ -245,14 +245,14 @@ def test_an_error_in_the_last_attempt_is_final_but_a_replayed_event_has_all_atte
 
 def test_a_handler_that_can_not_be_imported_is_an_error_of_the_attempt(settings, trial):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "no.such.handler"}
-    outcome, explanation, _ = trial(EventFactory(**FAILED))
+    outcome, explanation, *_ = trial(EventFactory(**FAILED))
     assert outcome == "retried"
     assert "ModuleNotFoundError" in explanation
 
 
 @pytest.mark.parametrize("status", [Event.PROCESSED, Event.DUPLICATE])
 def test_an_event_that_is_done_stays_so(trial, status):
-    assert trial(EventFactory(status=status)) == (
+    assert trial(EventFactory(status=status))[:3] == (
         status,
         "It is finished: nothing would happen.",
         [],
@@ -264,7 +264,7 @@ def test_of_a_committed_effect_only_the_delivery_is_left(settings, trial, status
     handle(settings, apply=raising(AssertionError("It was applied again.")))
     run = trial(EventFactory(status=status, idempotency_key=digest("k")))
     text = "Its effects are committed. Only its delivery would be repeated."
-    assert run == ("applied", text, [])
+    assert run[:3] == ("applied", text, [])
 
 
 def test_a_row_that_is_gone_raises(settings):
@@ -280,7 +280,7 @@ def test_a_row_that_is_gone_raises(settings):
 def test_an_event_that_a_worker_has_is_left_to_it(order, trial):
     event = EventFactory()
     Event.objects.get().reschedule(300, attempts=1)
-    assert trial(event) == ("taken", "A worker is processing it.", [])
+    assert trial(event)[:3] == ("taken", "A worker is processing it.", [])
 
 
 def test_an_event_between_two_attempts_is_run_dry(order, trial):
@@ -306,7 +306,7 @@ def test_a_worker_that_comes_first_while_the_handler_prepares_wins(settings, rec
         Event.objects.get(pk=event.pk).reschedule(0)
 
     handle(settings, prepare=prepare)
-    assert dry_run(EventFactory()) == ("taken", "A worker has taken it in the meantime.", [])
+    assert dry_run(EventFactory())[:3] == ("taken", "A worker has taken it in the meantime.", [])
 
 
 # ---- within a transaction
@@ -363,7 +363,7 @@ def unparsed():
 
 
 def test_a_body_that_still_can_not_be_parsed_says_why(unparsed, trial):
-    outcome, explanation, statements = trial(unparsed)
+    outcome, explanation, statements, _ = trial(unparsed)
     assert (outcome, statements) == ("failed", [])
     assert explanation.startswith("It still can't be parsed. event_id is missing")
 
@@ -371,11 +371,11 @@ def test_a_body_that_still_can_not_be_parsed_says_why(unparsed, trial):
 def test_a_body_that_can_be_parsed_by_now_says_what_would_be_stored(unparsed, trial, settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {"default": {"FIELDS": {"provider_event_id": "uid"}}}
     text = "It can be parsed now. charge.succeeded evt_1 of order A1 would be stored."
-    assert trial(unparsed) == ("processed", text, [])
+    assert trial(unparsed)[:3] == ("processed", text, [])
     EventFactory(provider_event_id="evt_1")
     assert trial(unparsed).explanation.endswith("charge.succeeded evt_1 has already been stored.")
 
 
 def test_a_provider_that_is_gone_is_said(unparsed, trial, settings):
     settings.PAYMENT_WEBHOOKS_PROVIDERS = {}
-    assert trial(unparsed) == ("failed", "Its provider can't parse it: KeyError('default')", [])
+    assert trial(unparsed)[:3] == ("failed", "Its provider can't parse it: KeyError('default')", [])
