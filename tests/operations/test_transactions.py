@@ -16,7 +16,7 @@ from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.operations.resolve import resolve
 from django_payment_webhooks.operations.transactions import LockedError, operation
 
-from ..doubles import another_connection
+from ..doubles import another_connection, recorded_statements
 from .final_events import columns, old, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,6 +90,14 @@ def test_a_row_that_stays_locked_is_an_error_in_words_and_nothing_is_changed(nam
         run(event)
     assert (columns(event), vars(event)) == (before, fields)
     assert run(event) is True
+
+
+def test_a_locked_row_is_not_waited_for_where_the_database_can_say_so():
+    event = old(status=Event.FAILED)
+    with recorded_statements() as statements:
+        assert replay(event)
+    can = connection.features.has_select_for_update_nowait
+    assert ["NOWAIT" in statement for statement in statements].count(True) == can
 
 
 def test_a_cause_that_is_locked_for_a_moment_is_acknowledged(quick_lock_wait, monkeypatch):
