@@ -251,8 +251,7 @@ def erase_each(events: models.QuerySet, subject: str, by: str, reason: str) -> i
     found = list(events.all())
     for event in found:
         if not erase(event):
-            text = f"Event {event.pk} has just changed. Nothing was erased: try again later."
-            raise PruneError(text)
+            raise PruneError(f"Event {event.pk} has just changed. Try again later.")
     if found:
         history.write_audit(ERASED, subject, by, reason, len(found))
     return len(found)

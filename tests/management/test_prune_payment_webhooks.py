@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_payment_webhooks import history
+from django_payment_webhooks.exceptions import Overtaken
 from django_payment_webhooks.history.models import AuditRecord, Entry
 from django_payment_webhooks.history.timeline import read_order_timeline, read_timeline
 from django_payment_webhooks.models import Event, digest
@@ -201,6 +202,20 @@ def test_nothing_that_identifies_an_erased_order_is_left(story):
     assert Event.objects.count() == 4
     assert Entry.objects.filter(by="alice", verb="replayed", text="").exists()
     assert run("--erase-order", "A1", "--no-input") == "No event is of the order 'A1'.\n"
+
+
+def test_an_order_is_erased_wholly_or_not_at_all(story, monkeypatch):
+    def overtake_the_second(event):
+        if event.pk == story[1].pk:
+            raise Overtaken
+
+    before = list(Event.objects.order_by("pk").values())
+    monkeypatch.setattr(history, "forget", overtake_the_second)
+    text = f"^Nothing was erased. Event {story[1].pk} has just changed. Try again later.$"
+    with pytest.raises(CommandError, match=text):
+        run("--erase-order", "A1", "--no-input")
+    assert list(Event.objects.order_by("pk").values()) == before
+    assert not AuditRecord.objects.exists()
 
 
 def test_an_erased_order_still_deduplicates(

@@ -268,7 +268,7 @@ def test_an_order_is_erased_wholly_or_not_at_all(paid, monkeypatch):
 
     forget = history.forget
     monkeypatch.setattr(history, "forget", overtake_the_second)
-    with pytest.raises(PruneError, match=f"Event {other.pk} has just changed. Nothing was erased"):
+    with pytest.raises(PruneError, match=f"^Event {other.pk} has just changed."):
         erase_order(read(paid), "alice")
     assert [columns(paid), columns(other)] == before
     assert not AuditRecord.objects.exists()
