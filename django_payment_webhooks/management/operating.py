@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from itertools import islice
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Generator, Sequence
 
 from django.core.management.base import CommandError
 from django.db import Error
@@ -20,7 +20,7 @@ class OperatingCommand(TerminalCommand):
 
     stopped_by: BaseException | None = None
 
-    def walk(self, events: QuerySet, options: dict[str, Any]) -> Iterator[Event]:
+    def walk(self, events: QuerySet, options: dict[str, Any]) -> Generator[Event, None, None]:
         """Give the events that are chosen, the oldest first, and show how far it has come."""
         progress = Progress(self.stderr, events)
         paced = pace(iterate(events, options["batch"]), options.get("rate"))

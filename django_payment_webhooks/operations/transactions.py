@@ -68,8 +68,8 @@ def run_once(function: Callable[..., bool], event: Event, *args: Any, **kwargs: 
         lock(event)
         return function(event, *args, **kwargs)
     except BaseException:
-        vars(event).clear()
-        vars(event).update(before)
+        event.__dict__.clear()
+        event.__dict__.update(before)
         raise
 
 
