@@ -16,6 +16,7 @@ from .exceptions import WebhookRefused
 from .models import Event
 from .providers.causes import is_bug
 from .providers.comparison import name_differences
+from .providers.personal import hide_personal
 from .publisher import events_missing
 
 logger = logging.getLogger("django_payment_webhooks")
@@ -114,7 +115,9 @@ def log_event(
 def find_error(verb: str, event: Event, error: Exception | None) -> str:
     """Return what went wrong: as the row has it, which knows nothing of an overtaken attempt."""
     is_known = event.error and verb != "overtaken"
-    return event.error if error is None or is_known else describe(error)
+    text = event.error if error is None or is_known else describe(error)
+    # Whatever else there is to say of an event is the app's own.
+    return text if error is None else hide_personal(event, text)
 
 
 def find_level(verb: str, event: Event) -> int:

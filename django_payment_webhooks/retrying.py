@@ -22,7 +22,7 @@ from .conf import get_provider, settings
 from .exceptions import NothingToDo, NotReady, Overtaken, PermanentFailure
 from .handlers import Handler
 from .models import Event, digest
-from .providers.causes import find_cause
+from .providers.causes import describe_origin, name_cause
 from .providers.comparison import find_difference
 from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
 from .providers.loading import find_loading_problem
@@ -350,7 +350,7 @@ def decide_retry(event: Event, error: Exception) -> Decision:
 def describe(error: Exception) -> str:
     """Return an error in words that every database can store."""
     try:
-        return storable(repr(error))
+        return storable(f"{error!r}{describe_origin(error)}")
     except Exception:
         return f"{type(error).__name__}, which can't be described"
 
@@ -391,7 +391,7 @@ def carry_out(event: Event, decision: Decision, error: Exception) -> None:
     """Change the event's row as it was decided. Raises ``Overtaken``."""
     waits = isinstance(error, NotReady) and decision.status == Event.WAITING
     has_failed = decision.status == Event.FAILED or not (waits or decision.delay is None)
-    key = find_cause(error, decision.reason).key if has_failed else None
+    key = name_cause(event, decision.reason, error) if has_failed else None
     if decision.delay is None:
         raised = error if has_failed else None
         event.finish(decision.status, decision.reason, key, raised=raised)

@@ -7,11 +7,14 @@ from shop.handlers import RecordRefund
 
 from django_payment_webhooks.conf import settings as conf
 from django_payment_webhooks.exceptions import NothingToDo, PermanentFailure
+from django_payment_webhooks.history.models import Cause
 from django_payment_webhooks.models import Event
 from django_payment_webhooks.monitoring import overview
-from django_payment_webhooks.monitoring.overview import read_retrying
+from django_payment_webhooks.monitoring.overview import read_overview, read_retrying
+from django_payment_webhooks.monitoring.problems import find_critical_problems
 from django_payment_webhooks.operations.replay import replay
 from django_payment_webhooks.operations.resolve import resolve
+from django_payment_webhooks.providers.causes import is_bug
 from django_payment_webhooks.publisher import process
 
 from .doubles import handle
@@ -105,6 +108,43 @@ def test_an_event_that_is_replayed_or_resolved_has_no_cause_any_more(end, attemp
     event = attempt(PermanentFailure("Order 17 is gone."))
     assert end(event)
     assert read(event).cause_key is None
+
+
+def crash(*_):
+    """Fail as code does that has a mistake."""
+    raise UnboundLocalError("price")
+
+
+@pytest.mark.parametrize("verb", ["prepare", "idempotency_key", "is_ready", "apply", "deliver"])
+def test_a_bug_is_critical_at_its_first_attempt_wherever_it_is(verb, settings, history):
+    handle(settings, **{verb: crash})
+    event = EventFactory(order_id="", order_key="")
+    process([event.pk])
+    assert read(event).attempts == 1
+    (found,) = find_critical_problems(read_overview(1))
+    assert found.about == read(event).cause_key
+    assert "1 event is being retried (UnboundLocalError: price in tests.test_causes.crash), " in (
+        found.text
+    )
+
+
+def test_a_handlers_module_that_can_not_be_imported_is_a_bug(settings):
+    settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": "shop.no_such_module.Handler"}
+    event = EventFactory()
+    process([event.pk])
+    assert is_bug(read(event).error)
+    texts = [found.text for found in find_critical_problems(read_overview(1))]
+    assert any("1 event is being retried (ModuleNotFoundError: " in text for text in texts)
+
+
+def test_no_cause_has_what_its_event_says_of_people(attempt, history):
+    event = EventFactory(data={"customer_name": "ann van smith"}, order_id="", order_key="")
+    attempt(ValueError("no customer ann van smith"), event)
+    assert Cause.objects.get().text == "no customer …"
+    assert Cause.objects.get().pk == read(event).cause_key
+    other = EventFactory(data={"customer_name": "max"}, order_id="", order_key="")
+    attempt(ValueError("no customer max"), other)
+    assert read(other).cause_key == read(event).cause_key
 
 
 # ---- what is to be tried again

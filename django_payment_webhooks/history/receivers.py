@@ -19,7 +19,7 @@ from ..conf import settings
 from ..models import Event
 from ..providers.causes import find_cause
 from ..providers.comparison import find_difference, list_changes
-from ..providers.personal import hide_personal
+from ..providers.personal import find_personal, hide_personal
 from ..publisher import enter_tenant, get_tenants
 from . import CLOSED, CONFLICTED
 from .models import Cause, Conflict, Entry, Rejection, Sweep
@@ -105,7 +105,7 @@ def write_cause(event: Event, error: Exception | None) -> None:
     """Write what an event's attempt failed of, if nobody has: a cause is written once."""
     if Cause.objects.filter(pk=event.cause_key).exists():
         return
-    found = find_cause(error, event.error, event.provider)
+    found = find_cause(error, event.error, event.provider, find_personal(event) or ())
     with suppress(IntegrityError), transaction.atomic(using=router.db_for_write(Cause)):
         Cause.objects.create(
             key=event.cause_key,

@@ -22,7 +22,8 @@ from ..conf import settings
 from ..models import Event, digest
 from ..monitoring.causes import UNFINISHED, read_cause, read_causes
 from ..monitoring.newest import match
-from ..providers.causes import equalize
+from ..providers.causes import is_bug
+from ..providers.equalizing import equalize
 from ..providers.escaping import escape
 from ..providers.redaction import redact_text
 from ..providers.spelling import MAX_NAMED, ask_whether, suggest
@@ -336,7 +337,7 @@ def show_errors(errors: Sequence[str]) -> list[str]:
     """Return some errors for a terminal, one of each cause, without what is personal."""
     different: dict[str, str] = {}
     for error in errors:
-        different.setdefault(equalize(error), error)
+        different.setdefault(equalize(error, is_bug(error)), error)
     shown = list(different.values())[:MAX_NAMED]
     return [escape(redact_text(error))[:MAX_SHOWN] for error in shown]
 

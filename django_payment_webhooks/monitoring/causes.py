@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from .. import history
 from ..models import Event
 from ..operations.transactions import commit
-from ..providers.causes import is_bug
+from ..providers.causes import describe_reason, is_bug, read_name
 from ..providers.redaction import redact_text
 from .newest import list_newest, match
 
@@ -62,7 +62,8 @@ class CauseCount(NamedTuple):
 class FailureCause(NamedTuple):
     """What is broken.
 
-    ``key`` is what the events have as ``cause_key``; ``title`` says it in words, redacted.
+    ``key`` is what the events have as ``cause_key``; ``title`` says it in words, of the
+    error's text the fixed part alone, and ``exception`` is the error's type, empty without.
     ``failed`` events have ended; those that are ``retrying`` are to be tried again, the first of
     them in ``next_seconds``, 0.0 if now. ``first`` and ``last`` are when the oldest and the newest
     event were received, and ``retrying_since`` when the oldest that is not given up was.
@@ -76,6 +77,7 @@ class FailureCause(NamedTuple):
 
     key: str
     title: str
+    exception: str
     failed: CauseCount
     retrying: CauseCount
     next_seconds: float | None
@@ -280,12 +282,14 @@ def summarize(
 ) -> FailureCause:
     """Return what is known of a cause."""
     rows = sort_rows(shares)
+    error = rows[0]["error"]
     retrying = [share for share in shares if share.status in UNFINISHED]
     failed = [share for share in shares if share.status == Event.FAILED]
     total = sum(share.number for share in shares)
     return FailureCause(
         key=key,
-        title=name_cause(record or rows[0]["error"]),
+        title=name_cause(record or describe_reason(error)),
+        exception=record.exception.rpartition(".")[2] if record else read_name(error),
         failed=add_counts(failed),
         retrying=add_counts(retrying),
         next_seconds=find_next(retrying),
@@ -297,7 +301,7 @@ def summarize(
         money=dict(sorted(sums.by_currency.items())),
         is_partial=sums.number < total,
         newest=rows[0]["pk"],
-        is_bug=is_bug(rows[0]["error"]),
+        is_bug=is_bug(error),
         is_acknowledged=record is not None and is_acknowledged(record, shares),
         record=record,
     )

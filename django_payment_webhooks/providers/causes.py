@@ -1,7 +1,7 @@
 """What failed attempts have in common: the error's type, the place where it was raised, its text.
 
-Two errors that differ only in ids, numbers and quoted values have the same cause, before and after
-a deployment.
+Of the text only the fixed part: two errors that differ in ids, numbers, names and quoted values
+have the same cause, before and after a deployment.
 """
 
 from __future__ import annotations
@@ -11,40 +11,26 @@ import re
 import sysconfig
 import traceback
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
-from ..models import digest
+from ..models import Event, digest
+from .equalizing import PLACEHOLDER, equalize, find_words
+from .personal import find_personal, hide_each
 
-# What of a text differs from event to event, each before what would match a part of it.
-QUOTED = r"'[^']*'|\"[^\"]*\""
-ADDRESS = r"[^\s@<>(),;:]+@[^\s@<>(),;:]+"
-NUMBERED = r"[\w.+-]*\d[\w.+-]*"
-VARIABLE = re.compile(f"{QUOTED}|{ADDRESS}|{NUMBERED}")
-PLACEHOLDER = "…"
-# A name in code, quoted by a KeyError or an AttributeError.
-NAME = re.compile(r"(['\"])[A-Za-z_]+\1")
-# The repr of an error with one text. A long one was cut, and has no end.
-WRAPPED = re.compile(r"\w+\((?P<quote>['\"])(?P<text>.*?)(?P=quote)?\)?", re.DOTALL)
-# An error of these types is surely a bug: to try again is pointless until the code is fixed.
-BUGS = {
-    "AssertionError",
-    "AttributeError",
-    "FieldDoesNotExist",
-    "FieldError",
-    "ImportError",
-    "ImproperlyConfigured",
-    "IndentationError",
-    "IndexError",
-    "KeyError",
-    "ModuleNotFoundError",
-    "MultiValueDictKeyError",
-    "NameError",
-    "NotImplementedError",
-    "RecursionError",
-    "SyntaxError",
-    "TypeError",
+# Nobody catches an error of these types to say what it means: it is a bug whatever follows it.
+NEVER_EXPECTED = {
+    *("AppRegistryNotReady", "AttributeError", "FieldDoesNotExist", "FieldError", "ImportError"),
+    *("ImproperlyConfigured", "IndentationError", "ModuleNotFoundError", "NameError"),
+    *("NoReverseMatch", "NotImplementedError", "RecursionError", "SynchronousOnlyOperation"),
+    *("SyntaxError", "TabError", "TemplateDoesNotExist", "TemplateSyntaxError"),
     "UnboundLocalError",
 }
+# An error of these types is surely a bug: to try again is pointless until the code is fixed.
+BUGS = NEVER_EXPECTED | {
+    *("AssertionError", "IndexError", "KeyError", "LookupError", "MultiValueDictKeyError"),
+    *("ProgrammingError", "TransactionManagementError", "TypeError", "ZeroDivisionError"),
+}
+RAISED_FROM_BUG = re.compile(rf" from (?=(?:{'|'.join(sorted(NEVER_EXPECTED))})\()")
 FOREIGN_FOLDERS = ("site-packages", "dist-packages")
 OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIBRARIES = (OWN_FOLDER, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
@@ -65,20 +51,51 @@ class Cause(NamedTuple):
     text: str
 
 
-def find_cause(error: Exception | None, reason: str, provider: str = "") -> Cause:
+def find_cause(
+    error: Exception | None, reason: str, provider: str = "", personal: Sequence[str] = ()
+) -> Cause:
     """Return the cause of a failed attempt: its error, and the reason that the event's row has.
 
-    Without an error the body could not be parsed, by this provider.
+    Without an error the body could not be parsed, by this provider. ``personal`` has what the
+    event says of people: none of it is in the cause.
     """
     exception = find_name(error) if error is not None else ""
     place = find_place(error) if error is not None else provider
-    text = equalize(reason)
+    words = find_words(error) if error is not None else ()
+    told = RAISED_FROM_BUG.split(hide_each(reason, personal, PLACEHOLDER))
+    text = " from ".join(equalize(each, is_bug(each), words) for each in told)
     return Cause(digest(exception, place, text), exception, place, text)
+
+
+def name_cause(event: Event, reason: str, error: Exception) -> str:
+    """Return the key of the cause that an event's attempt has failed for."""
+    return find_cause(error, reason, personal=find_personal(event) or ()).key
 
 
 def is_bug(reason: str) -> bool:
     """Return whether an error, as an event's row has it, is surely a bug of the host's code."""
-    return reason.partition("(")[0] in BUGS
+    return reason.partition("(")[0] in BUGS or bool(RAISED_FROM_BUG.search(reason))
+
+
+def describe_origin(error: Exception) -> str:
+    """Return from which bug an error was raised, to follow its ``repr``; "" if from none.
+
+    ``raise ShippingFailed from error`` hides what is to be fixed.
+    """
+    origin = error.__cause__
+    return f" from {origin!r}" if type(origin).__name__ in NEVER_EXPECTED else ""
+
+
+def describe_reason(reason: str) -> str:
+    """Return what an error, as an event's row has it, says that is the same for each event."""
+    text = equalize(reason, is_bug(reason))
+    return ": ".join(filter(None, [read_name(reason), text]))
+
+
+def read_name(reason: str) -> str:
+    """Return the name of an error's type, as an event's row has it; "" if there was no error."""
+    name, is_wrapped, _ = reason.partition("(")
+    return name if is_wrapped and name.isidentifier() else ""
 
 
 def find_name(error: Exception) -> str:
@@ -110,16 +127,3 @@ def is_own(frame: FrameType) -> bool:
     if any(folder in path for folder in FOREIGN_FOLDERS):
         return False
     return not any(path.startswith(folder + os.sep) for folder in LIBRARIES if folder)
-
-
-def equalize(text: str) -> str:
-    """Return a text with everything replaced that differs from event to event."""
-    wrapped = WRAPPED.fullmatch(text)
-    inner = wrapped.group("text") if wrapped else text
-    keeps_names = is_bug(text)
-
-    def replace(found: re.Match[str]) -> str:
-        is_name = keeps_names and NAME.fullmatch(found.group())
-        return found.group() if is_name else PLACEHOLDER
-
-    return " ".join(VARIABLE.sub(replace, inner).split())

@@ -49,12 +49,18 @@ def list_known(event: Event) -> list[str]:
     return [name for name in ids if name]
 
 
-def hide_each(text: str, values: Sequence[str]) -> str:
+def hide_each(text: str, values: Sequence[str], instead: str = REDACTED) -> str:
     """Return a text without some values, wherever they stand as words of their own."""
     if not values:
         return text
-    found = "|".join(re.escape(value) for value in values)
-    return re.sub(rf"(?<!\w)(?:{found})(?!\w)", REDACTED, text, flags=re.IGNORECASE)
+    found = "|".join(match_word(value) for value in values)
+    return re.sub(found, lambda _: instead, text, flags=re.IGNORECASE)
+
+
+def match_word(value: str) -> str:
+    """Return the pattern of a word. Scripts without capital letters may not divide words."""
+    is_divided = value.upper() != value.lower() or value.isdecimal()
+    return rf"(?<!\w){re.escape(value)}(?!\w)" if is_divided else re.escape(value)
 
 
 # ---- the values

@@ -81,7 +81,7 @@ def test_without_a_history_a_cause_is_called_by_the_error_of_its_newest_event(se
     retry(error="KeyError('old')")
     retry()
     (found,) = read_causes()
-    assert (found.title, found.is_bug, found.record) == ("KeyError('warehouse_id')", True, None)
+    assert (found.title, found.is_bug, found.record) == ("KeyError: warehouse_id", True, None)
     assert acknowledge(BUG, "ada", "Known.") is False
 
 

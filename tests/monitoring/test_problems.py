@@ -182,7 +182,7 @@ def test_what_is_retried_is_a_problem_once_it_lasts(seconds, critical):
     retry(1, 10)
     found = find_problems(read_overview())
     assert [problem.is_critical for problem in found] == critical
-    assert all("2 events are being retried (TimeoutError()" in each.text for each in found)
+    assert all("2 events are being retried (TimeoutError)" in each.text for each in found)
 
 
 def test_an_outage_is_reported_within_ten_minutes_with_the_default_settings():
@@ -195,7 +195,7 @@ def test_each_cause_of_failed_events_is_named_and_what_has_none_is_counted():
     EventFactory.create_batch(2, cause_key="b" * 32, error="PermanentFailure('no')", **failed)
     EventFactory(**failed)
     assert [problem.text for problem in find_problems(read_overview())] == [
-        "2 events have failed (PermanentFailure('no')), the oldest was received 2 hours ago. Fix "
+        "2 events have failed (PermanentFailure: no), the oldest was received 2 hours ago. Fix "
         "the cause, then replay or resolve them.",
         "1 event has failed for another cause, the oldest failed event was received 2 hours ago. "
         "Fix the cause, then replay or resolve it.",

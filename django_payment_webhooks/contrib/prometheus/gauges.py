@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Collection, Iterator
 
@@ -22,7 +21,6 @@ FOUND_HOURS = 24
 MAX_CAUSES = 20
 # What all gauges of a cause have. None has a value from outside: text is none of them.
 CAUSE_LABELS = ("cause", "exception", "place", "providers", "types", "acknowledged")
-EXCEPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?=\()")
 
 
 def read_gauges() -> list[Metric]:
@@ -103,21 +101,12 @@ def list_labels(cause: FailureCause) -> list[str]:
     known_providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
     return [
         cause.key,
-        find_exception(cause),
+        cause.exception,
         cause.record.place if cause.record else "",
         join_known(cause.providers, known_providers, "unknown"),
         join_known(cause.types, settings.PAYMENT_WEBHOOKS_HANDLERS, "other"),
         write_flag(cause.is_acknowledged),
     ]
-
-
-def find_exception(cause: FailureCause) -> str:
-    """Return the name of an error's type; "" if there was none, as of a body without sense."""
-    if cause.record:
-        name: str = cause.record.exception.rpartition(".")[2]
-        return name
-    found = EXCEPTION.match(cause.title)
-    return found.group() if found else ""
 
 
 def join_known(names: Collection[str], known: Collection[str], other: str) -> str:
