@@ -55,10 +55,10 @@ SOURCE = """(
 ) AS copies"""
 #: What the history has of the causes, and of conflicts: every thousandth event, half of them open.
 CAUSES = """
-INSERT INTO payment_webhooks_history_cause ("key", exception, place, text, first_seen,
+INSERT INTO payment_webhooks_history_cause ("key", exception, place, text, first_seen, last_seen,
     acknowledged_by, acknowledged_count, note)
 SELECT md5('cause' || n), 'KeyError', 'shop.handlers:ship', 'warehouse ' || n, CURRENT_TIMESTAMP,
-    '', 0, '' FROM {numbers}"""
+    CURRENT_TIMESTAMP, '', 0, '' FROM {numbers}"""
 CONFLICTS = """
 INSERT INTO payment_webhooks_history_conflict (event_id, other_id, at, difference, closed_at,
     closed_by, note)

@@ -122,7 +122,7 @@ def test_a_bug_is_critical_at_its_first_attempt_wherever_it_is(verb, settings, h
     process([event.pk])
     assert read(event).attempts == 1
     (found,) = find_critical_problems(read_overview(1))
-    assert found.about == read(event).cause_key
+    assert (found.about, found.cause) == ("retrying", read(event).cause_key)
     assert "1 event is being retried (UnboundLocalError: price in tests.test_causes.crash), " in (
         found.text
     )

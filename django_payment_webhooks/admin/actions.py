@@ -18,6 +18,7 @@ from django.db import Error, connections, router
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -274,7 +275,8 @@ class OperationsMixin:
             form = OperationForm(operation, progress)
             pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
             shown = dict(progress, total=show_total(progress["total"]))
-            facts = {"form": form, "progress": shown, "pause": pause, **read_choice(request)}
+            facts = {"form": form, "progress": shown, "pause": pause, "as_of": timezone.now()}
+            facts.update(read_choice(request))
             return self.show(request, "progress", operation.title, **facts)
         self.report(request, operation, progress)
         return HttpResponseRedirect(self.find_origin(request))

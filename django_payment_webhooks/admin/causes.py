@@ -6,26 +6,46 @@ from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import history
 from ..models import Event
-from ..monitoring.causes import FailureCause, acknowledge, name_cause, read_causes
+from ..monitoring.causes import (
+    MAX_CAUSES,
+    MAX_PARSED,
+    FailureCause,
+    acknowledge,
+    count_keys,
+    list_keys,
+    name_cause,
+    read_named,
+    search_causes,
+)
 from ..monitoring.labels import find_label
 from ..monitoring.newest import match
-from ..monitoring.overview import UNFINISHED
-from ..monitoring.problems import describe_next
+from ..monitoring.overview import UNFINISHED, Overview, match_due, match_late
+from ..monitoring.problems import DUE, LATE, RETRYING, describe_next
 from ..monitoring.wording import show_number
 from ..operations import permissions
 from ..operations.transactions import LockedError
 from ..providers.escaping import reveal, reveal_lines
 from ..providers.personal import hide_personal
+from .filters import BoundedCount, read_page
 
-RETRYING = "retrying"
+
+def match_retrying() -> Q:
+    """Return the condition for events that are to be tried again after a failed attempt."""
+    return Q(status__in=UNFINISHED, cause_key__isnull=False)
+
+
+#: What events can be beside their statuses, and the condition for it.
+STATES = {RETRYING: match_retrying, DUE: match_due, LATE: match_late}
 # How many causes the overview shows.
 MAX_TOP = 5
 
@@ -41,6 +61,30 @@ class Line(NamedTuple):
     next: str
     money: str
     number: int
+
+
+class Found(NamedTuple):
+    """The causes on a page, how many there are on all pages, and the pages before and after it."""
+
+    causes: list[FailureCause]
+    number: int
+    before: int | None
+    after: int | None
+
+
+def find_causes(text: str, page: int) -> Found:
+    """Return the causes on a page, of all, or of those that a text finds."""
+    start, end = MAX_CAUSES * (page - 1), MAX_CAUSES * page
+    if text:
+        matching = search_causes(text)
+        causes, number = matching[start:end], len(matching)
+    else:
+        keys = list_keys()
+        number, is_bounded = count_keys(keys)
+        causes = read_named(keys[:number][start:end], MAX_PARSED)
+        number = BoundedCount(number) if is_bounded else number
+    # In an address pages are counted from 0.
+    return Found(causes, number, page - 2 if page > 1 else None, page if end < number else None)
 
 
 def describe_cause(cause: FailureCause) -> Line:
@@ -64,25 +108,32 @@ def describe_money(cause: FailureCause) -> str:
     return pgettext("money", "at least {sums}").format(sums=sums) if is_more else sums
 
 
+def count_more(overview: Overview) -> BoundedCount | int:
+    """Return how many causes the overview does not show."""
+    number, is_bounded = overview.cause_number
+    more = number - min(len(overview.causes), MAX_TOP)
+    return BoundedCount(more) if is_bounded else more
+
+
 def list_top(causes: list[FailureCause]) -> list[Line]:
     """Return what the overview shows of the causes of the most events."""
     return [describe_cause(cause) for cause in causes[:MAX_TOP]]
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """The statuses, and beside them what is being retried, which has one of three statuses."""
+    """The statuses, and beside them what is retried, due, or waits for long."""
 
     title = _("status")
     parameter_name = "status__exact"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [(name, find_label(name)) for name in (*Event.TRANSITIONS, RETRYING)]
+        return [(name, find_label(name)) for name in (*Event.TRANSITIONS, *STATES)]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
         """Return the events of the choice."""
-        if self.value() == RETRYING:
-            return queryset.filter(status__in=UNFINISHED, cause_key__isnull=False)
+        if self.value() in STATES:
+            return queryset.filter(STATES[self.value()]())
         return queryset.filter(**match("status", self.value())) if self.value() else queryset
 
 
@@ -115,12 +166,17 @@ class CausesMixin:
         """Show the page of the causes, or acknowledge one."""
         if request.method == "POST":
             self.acknowledge(request)
-            return HttpResponseRedirect(f"{request.path}?causes=1")
+            return HttpResponseRedirect(request.get_full_path())
+        text = request.GET.get("text", "").replace("\0", "").strip()
+        found = find_causes(text, read_page(request.GET.get("p", "")))
         return self.show(
             request,
             "causes",
             gettext("Causes"),
-            lines=[describe_cause(cause) for cause in read_causes()],
+            as_of=timezone.now(),
+            text=text,
+            found=found,
+            lines=[describe_cause(cause) for cause in found.causes],
             may_replay=permissions.may(request.user, permissions.REPLAY),
             may_acknowledge=permissions.may(request.user, permissions.RESOLVE),
             has_history=history.is_installed(),

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
 from django.utils.timesince import timesince
@@ -242,7 +243,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             return self.show(request, "overview", gettext("Overview"), **context)
         if "causes" in request.GET and may_view(request):
             return self.causes_view(request)
-        answer = super().changelist_view(request, extra_context)
+        context = {**(extra_context or {}), "as_of": timezone.now()}
+        answer = super().changelist_view(request, context)
         shown = getattr(answer, "context_data", {}).get("cl")
         prepare(event for event in (shown.result_list if shown else ()) if event.error)
         return answer

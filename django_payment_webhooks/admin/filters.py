@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Iterable, Sequence
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -16,7 +16,9 @@ from .. import history
 from ..conf import settings
 from ..models import Event
 from ..monitoring.causes import STATUSES as CAUSED
+from ..monitoring.causes import UNFINISHED
 from ..monitoring.newest import MAX_KEYS, list_newest
+from ..monitoring.problems import RETRYING
 from ..providers.subject import (
     find_by_event,
     find_by_order,
@@ -80,12 +82,21 @@ class IndexedList(ChangeList):
         """Return those events that may be on a page and are counted, if the index tells them."""
         bound = find_bound(page, self.list_per_page)
         status, cause = self.params.get("status__exact"), self.params.get("cause")
-        statuses = [status] if status else CAUSED if cause else []
+        statuses = find_statuses(status, cause)
         if not {*statuses} & {*Event.TRANSITIONS} or self.query or bound > MAX_KEYS:
             return events
         is_oldest_first = not events.query.order_by[0].startswith("-")
         keys = list_newest(events, statuses, bound + 1, bool(cause), is_oldest_first)
         return events.filter(pk__in=keys)
+
+
+def find_statuses(status: str | None, cause: str | None) -> Sequence[str]:
+    """Return the statuses of events of which one, or a cause, was chosen."""
+    if cause and status == RETRYING:
+        return UNFINISHED
+    if status:
+        return [status]
+    return CAUSED if cause else []
 
 
 def read_by_index(base: type) -> type:

@@ -8,12 +8,18 @@ from urllib.parse import urlencode
 from django.utils import timezone
 
 from .. import history
-from ..models import Event
 from ..monitoring.overview import read_overview
-from ..monitoring.problems import CONFLICT, describe_next, describe_peace, find_problems
+from ..monitoring.problems import (
+    CAUSES,
+    CONFLICT,
+    Problem,
+    describe_next,
+    describe_peace,
+    find_problems,
+)
 from ..monitoring.wording import describe_ago, describe_time
 from ..providers.escaping import reveal
-from .causes import RETRYING, list_top
+from .causes import count_more, list_top
 from .drawing import Bar, Plot, draw_hours
 
 DEFAULT_HOURS = 24
@@ -35,14 +41,15 @@ def describe_age(seconds: float | None) -> str | None:
     return None if seconds is None else describe_ago(seconds)
 
 
-def find_address(about: str) -> str:
+def find_address(problem: Problem) -> str:
     """Return the address of the events that a problem speaks of, "" if it speaks of none."""
-    if not about:
-        return ""
-    if about == CONFLICT:
+    if problem.about == CONFLICT:
         return "?conflict=open"
-    is_status = about in {*Event.TRANSITIONS, RETRYING}
-    return f"?status__exact={about}" if is_status else f"?cause={about}"
+    if problem.about == CAUSES:
+        return "?causes=1"
+    filters = {"cause": problem.cause, "status__exact": problem.about}
+    found = urlencode({name: value for name, value in filters.items() if value})
+    return f"?{found}" if found else ""
 
 
 def find_bar_address(bar: Bar, **filters: str) -> str:
@@ -77,11 +84,12 @@ def read_context(hours: int, refreshes: bool = False) -> dict[str, Any]:
         "refresh": REFRESH if refreshes else 0,
         "every": REFRESH,
         "problems": [
-            (each._replace(text=reveal(each.text)), find_address(each.about))
+            (each._replace(text=reveal(each.text)), find_address(each))
             for each in find_problems(overview)
         ],
         "peace": describe_peace(overview),
         "lines": list_top(overview.causes),
+        "more": count_more(overview),
         "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),
         "retrying_next": describe_next(backlog.retrying.next_seconds),
         "statuses": statuses,

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from functools import reduce
 from importlib import import_module
+from operator import or_
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
 
 # Under another name: this package has a module apps, which becomes an attribute of it.
 from django.apps import apps as installed_apps
 from django.db import router
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 APP_LABEL = "payment_webhooks_history"
 CONFLICTED = "conflicted"
 CLOSED = "closed"
-# How many open conflicts are counted.
+# How many events with open conflicts are counted.
 MAX_OPEN = 10_000
 
 
@@ -98,6 +100,30 @@ def read_causes(keys: Sequence[str]) -> dict[str, Cause]:
     return found
 
 
+def find_causes(text: str, limit: int) -> list[str]:
+    """Return the keys of causes that have a text in what they are called, the newest first."""
+    if not is_installed():
+        return []
+    names = ("exception", "place", "text")
+    condition = reduce(or_, (Q(**{f"{name}__icontains": text}) for name in names))
+    found = find_rows("Cause").filter(condition).order_by("-first_seen")
+    return list(found.values_list("pk", flat=True)[:limit])
+
+
+def list_old_causes(before: datetime) -> list[str]:
+    """Return the keys of the causes that were neither seen nor acknowledged since a moment."""
+    if not is_installed():
+        return []
+    is_old = Q(acknowledged_at__isnull=True) | Q(acknowledged_at__lt=before)
+    found = find_rows("Cause").filter(is_old, last_seen__lt=before)
+    return list(found.values_list("pk", flat=True))
+
+
+def forget_cause(key: str, before: datetime) -> bool:
+    """Forget a cause that was not seen since a moment, and return whether it was done."""
+    return bool(find_rows("Cause").filter(pk=key, last_seen__lt=before).delete()[0])
+
+
 def acknowledge(key: str, by: str, note: str, newest: int, count: int) -> bool:
     """Write who knows of a cause, with a note; returns whether the cause is known here.
 
@@ -135,8 +161,10 @@ def forget_differences(event: Event) -> None:
 
 
 def count_open_conflicts() -> int:
-    """Return how many conflicts nobody has closed, up to a bound."""
-    return len(list_open("pk")[:MAX_OPEN]) if is_installed() else 0
+    """Return how many events have conflicts that nobody has closed, up to one too many."""
+    if not is_installed():
+        return 0
+    return len(list_open("event_id").distinct()[: MAX_OPEN + 1])
 
 
 def count_open_by_provider() -> Counter[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from django.db import models
+from django.utils import timezone
 
 from ..models import Event
 from . import APP_LABEL
@@ -75,9 +76,10 @@ class Conflict(models.Model):
 class Cause(models.Model):
     """What failed attempts have in common, written when the first of them fails.
 
-    Workers never change it: an outage must not have all of them wait for one row. Somebody who
-    acknowledges it does: that holds for the ``acknowledged_count`` events that had the cause, of
-    which ``acknowledged_id`` was the newest, and for as many again.
+    Workers change nothing but when it was last seen, and that once a day: an outage must not have
+    all of them wait for one row. Somebody who acknowledges it does: that holds for the
+    ``acknowledged_count`` events that had the cause, of which ``acknowledged_id`` was the newest,
+    and for as many again.
     """
 
     key = models.CharField(max_length=32, primary_key=True)
@@ -85,6 +87,7 @@ class Cause(models.Model):
     place = models.CharField(max_length=255, blank=True)
     text = models.TextField(blank=True)
     first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField(default=timezone.now)
     acknowledged_by = models.CharField(max_length=255, blank=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_id = models.BigIntegerField(null=True)

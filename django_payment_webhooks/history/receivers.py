@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from threading import Lock, Timer
 from typing import Any, Iterator
 
@@ -36,6 +37,8 @@ STATUSES = {
 }
 VERBS = (*STATUSES, CONFLICTED, "released", "retried", "replayed", CLOSED)
 UNKNOWN_PROVIDER = ""
+# How exactly it is known when a cause was last seen.
+SEEN_AGAIN = timedelta(days=1)
 
 
 class HistoryConf(AppConf):
@@ -102,8 +105,13 @@ def forget_traceback(event: Event) -> None:
 
 
 def write_cause(event: Event, error: Exception | None) -> None:
-    """Write what an event's attempt failed of, if nobody has: a cause is written once."""
-    if Cause.objects.filter(pk=event.cause_key).exists():
+    """Write what an event's attempt failed of, if nobody has, or else that it is still seen."""
+    now = timezone.now()
+    known = Cause.objects.filter(pk=event.cause_key)
+    seen = known.values_list("last_seen", flat=True).first()
+    if seen is not None:
+        if now - seen > SEEN_AGAIN:
+            known.filter(last_seen=seen).update(last_seen=now)
         return
     found = find_cause(error, event.error, event.provider, find_personal(event) or ())
     with suppress(IntegrityError), transaction.atomic(using=router.db_for_write(Cause)):
@@ -112,7 +120,8 @@ def write_cause(event: Event, error: Exception | None) -> None:
             exception=found.exception[:255],
             place=found.place[:255],
             text=hide_personal(event, found.text),
-            first_seen=timezone.now(),
+            first_seen=now,
+            last_seen=now,
         )
 
 

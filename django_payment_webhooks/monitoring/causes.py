@@ -34,6 +34,8 @@ MAX_PARSED = 200
 # In how many failed events, the newest, causes are looked for first if there are too many causes.
 MAX_NEWEST = 1000
 MAX_CAUSES = 20
+# How many causes are known of. Of what is more it is only said that there is more.
+MAX_LISTED = 200
 MAX_TITLE = 200
 
 UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
@@ -53,7 +55,10 @@ SELECT {index}, (
 
 
 class CauseCount(NamedTuple):
-    """How many events have a cause. ``is_bounded`` is whether there are more."""
+    """How many events have a cause, or how many causes there are.
+
+    ``is_bounded`` is whether there are more.
+    """
 
     number: int
     is_bounded: bool
@@ -129,6 +134,33 @@ def read_cause(key: str, parsed: int = MAX_PARSED) -> FailureCause | None:
     for found in read_named([key], parsed):
         return found
     return None
+
+
+def list_keys() -> list[str]:
+    """Return the keys of all causes, in the order of :func:`read_causes`, up to one too many."""
+    return find_keys(MAX_LISTED + 1)
+
+
+def count_keys(keys: Sequence[str]) -> CauseCount:
+    """Return how many causes were listed, and whether there are more."""
+    return CauseCount(min(len(keys), MAX_LISTED), len(keys) > MAX_LISTED)
+
+
+def search_causes(text: str) -> list[FailureCause]:
+    """Return the causes that have a text in their titles, or events of such a type or provider.
+
+    Those that are listed, and those whose names the history finds.
+    """
+    keys = dict.fromkeys([*list_keys(), *history.find_causes(text, MAX_LISTED)])
+    wanted = text.casefold()
+    return [
+        cause
+        for cause in read_named(list(keys), parsed=0)
+        if any(
+            wanted in name.casefold()
+            for name in (cause.key, cause.title, *cause.types, *cause.providers)
+        )
+    ]
 
 
 def read_named(keys: Sequence[str], parsed: int) -> list[FailureCause]:

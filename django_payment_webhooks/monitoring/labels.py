@@ -32,6 +32,7 @@ LABELS = {
     "lost": pgettext_lazy("status", "lost"),
     "taken": pgettext_lazy("status", "taken"),
     "due": pgettext_lazy("status", "due"),
+    "late": pgettext_lazy("status", "waiting for long"),
 }
 FIELDS = {
     "provider": _("provider"),

@@ -10,7 +10,7 @@ import time
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, IntegerField, Min, Value, When
+from django.db.models import Case, Count, IntegerField, Min, Q, Value, When
 from django.utils import timezone
 
 from .. import history
@@ -18,7 +18,17 @@ from ..conf import settings
 from ..models import Event
 from ..operations import backfill
 from ..publisher import process
-from .causes import MAX_COUNTED, UNFINISHED, FailureCause, read_causes, read_times
+from .causes import (
+    MAX_CAUSES,
+    MAX_COUNTED,
+    UNFINISHED,
+    CauseCount,
+    FailureCause,
+    count_keys,
+    list_keys,
+    read_named,
+    read_times,
+)
 from .hours import Hour, count_hour, find_ages, read_received
 from .newest import list_newest, sort_newest
 from .probes import Probe
@@ -85,7 +95,8 @@ class Backlog(NamedTuple):
 class Overview(NamedTuple):
     """How all events are.
 
-    ``causes`` has a ``FailureCause`` for each cause of failed and of retried events that is known.
+    ``causes`` has a ``FailureCause`` for each cause of failed and of retried events that is known,
+    up to a number of them; ``cause_number`` is how many there are.
     ``hours`` has an :class:`Hour` for each of the last hours, the present one last. ``providers``
     has for every provider of the settings how many seconds ago its last event came, None if none
     came within these hours. ``rejected`` says how many webhooks were rejected, each with its
@@ -93,11 +104,13 @@ class Overview(NamedTuple):
     sweep was. Without the app ``history`` they are empty and None. ``broker`` is whether the broker
     can be reached. ``missed`` says what backfills found that ended within these hours, each with
     its ``provider``, ``missed`` and ``checked``; without the app ``backfill`` it is empty.
-    ``conflicts`` is how many conflicts are open, counted up to a bound; 0 without ``history``.
+    ``conflicts`` is how many events have an open conflict, counted up to a bound; 0 without
+    ``history``.
     """
 
     backlog: Backlog
     causes: list[FailureCause]
+    cause_number: CauseCount
     hours: list[Hour]
     providers: dict[str, float | None]
     rejected: list[history.RejectionCount]
@@ -118,6 +131,7 @@ class Overview(NamedTuple):
             "waiting_past_half": self.backlog.waiting_past_half,
             "retrying": count_to_dict(self.backlog.retrying),
             "causes": [cause.to_dict() for cause in self.causes],
+            "cause_number": count_to_dict(self.cause_number),
             "hours": [hour._asdict() for hour in self.hours],
             "providers": self.providers,
             "rejected": [count_to_dict(rejection) for rejection in self.rejected],
@@ -129,7 +143,7 @@ class Overview(NamedTuple):
 
 
 def count_to_dict(
-    found: StatusCount | DueCount | RetryingCount | history.RejectionCount,
+    found: StatusCount | DueCount | RetryingCount | CauseCount | history.RejectionCount,
 ) -> dict[str, Any]:
     """Return a count as plain JSON; the record has no field ``count``, as tuples are counted so."""
     values = dict(found._asdict())
@@ -137,16 +151,21 @@ def count_to_dict(
     return values
 
 
-def read_overview(hours: int = 24) -> Overview:
-    """Return the backlog, what came within the last hours, and whether the machinery works."""
+def read_overview(hours: int = 24, causes: int = MAX_CAUSES) -> Overview:
+    """Return the backlog, what came within the last hours, and whether the machinery works.
+
+    ``causes`` is how many causes are read.
+    """
     now = timezone.now()
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     starts = [this_hour - timedelta(hours=ago) for ago in reversed(range(hours))]
     received = read_received(starts)
+    keys = list_keys()
     swept_at = history.read_last_sweep()
     return Overview(
         backlog=read_backlog(),
-        causes=read_causes(parsed=MAX_PARSED),
+        causes=read_named(keys[:causes], MAX_PARSED),
+        cause_number=count_keys(keys),
         hours=[count_hour(start, found) for start, found in zip(starts, received)],
         providers=find_ages(received, now),
         rejected=history.read_rejections(starts[0]),
@@ -223,6 +242,17 @@ def read_waiting_past_half() -> int:
     waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
     past: int = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]
     return past
+
+
+def match_due() -> Q:
+    """Return the condition for events that a worker may take now."""
+    return Q(enqueue_at__isnull=False, due_at__lte=time.time())
+
+
+def match_late() -> Q:
+    """Return the condition for events that have waited for more than half of their time."""
+    half = time.time() - settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2
+    return Q(status=Event.WAITING, waiting_since__lt=half)
 
 
 def count_if(**conditions: Any) -> Count:

@@ -19,12 +19,12 @@ from ..operations.backfill import Finding
 from .causes import FailureCause
 from .hints import find_hints
 from .overview import BOUND, DueCount, Overview
-from .wording import describe_ago, describe_in, describe_time, show_number
+from .wording import describe_ago, describe_in, describe_time, show_conflicts, show_number
 
 # How many causes are named one by one, in each of three sorts.
 MAX_NAMED = 5
-# What events with an open conflict are called in a problem: see :class:`Problem`.
-CONFLICT = "conflict"
+# What a problem can speak of beside a status: see :class:`Problem`.
+CONFLICT, RETRYING, DUE, LATE, CAUSES = "conflict", "retrying", "due", "late", "causes"
 
 
 class OverviewConf(AppConf):
@@ -46,13 +46,15 @@ class OverviewConf(AppConf):
 class Problem(NamedTuple):
     """Something that is wrong. A critical one can't wait until morning: events do not get on.
 
-    ``about`` says which events it speaks of: the key of their cause, their status, ``retrying`` or
-    ``conflict``. It is empty if it speaks of none, and of those that are due.
+    ``about`` says which events it speaks of: their status, ``retrying``, ``due``, ``late`` if they
+    wait for long, or ``conflict``; ``causes`` if it speaks of causes; empty if of none of them.
+    ``cause`` is the key of the cause that they have.
     """
 
     text: str
     is_critical: bool = False
     about: str = ""
+    cause: str = ""
 
 
 def find_problems(overview: Overview) -> list[Problem]:
@@ -69,7 +71,7 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
     yield from map(Problem, find_removed_providers())
     due = overview.backlog.due
     if due.oldest_seconds > settings.PAYMENT_WEBHOOKS_HEALTH_DUE_AGE:
-        yield Problem(describe_due(due))
+        yield Problem(describe_due(due), about=DUE)
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_SWEEP_AGE
     if overview.sweeper is not None and overview.sweeper > limit:
         text = gettext(
@@ -84,7 +86,7 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
         )
         yield Problem(text.format(ago=describe_ago(due.unswept_seconds)))
     retried = [cause for cause in find_retried(overview) if is_critical(cause)]
-    yield from name_each(retried, describe_retried)
+    yield from name_each(retried, describe_retried, RETRYING)
 
 
 def describe_due(due: DueCount) -> str:
@@ -146,9 +148,10 @@ def find_other_problems(overview: Overview) -> Iterator[Problem]:
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
     retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
     old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]
-    yield from name_each(old, describe_retried)
+    yield from name_each(old, describe_retried, RETRYING)
     failed = [cause for cause in overview.causes if cause.failed.number]
-    yield from name_each([cause for cause in failed if not cause.is_acknowledged], describe_failed)
+    unknown = [cause for cause in failed if not cause.is_acknowledged]
+    yield from name_each(unknown, describe_failed, Event.FAILED)
     yield from find_failed_beside(overview, failed)
     yield from find_unfinished(overview)
     waiting = overview.backlog.waiting_past_half
@@ -160,11 +163,11 @@ def find_other_problems(overview: Overview) -> Iterator[Problem]:
             "require has not arrived.",
             waiting,
         )
-        yield Problem(text.format(number=waiting), about=Event.WAITING)
+        yield Problem(text.format(number=waiting), about=LATE)
     for finding in overview.missed:
         yield Problem(describe_missed(finding, len(overview.hours)))
     for hint in find_hints(overview):
-        yield Problem(hint, about=Event.IGNORED)
+        yield Problem(hint)
 
 
 def has_broker_client() -> bool:
@@ -175,13 +178,15 @@ def has_broker_client() -> bool:
 def describe_conflicts(number: int) -> str:
     """Return how many conflicts nobody has closed, and what to do."""
     text = ngettext(
-        "{number} open conflict: the same event or effect came again and says something else. "
-        "Money may have been taken twice. Compare the two, then close the conflict in the admin.",
-        "{number} open conflicts: the same event or effect came again and says something else. "
-        "Money may have been taken twice. Compare them, then close the conflicts in the admin.",
+        "{number} event has an open conflict: the same event or effect came again and says "
+        "something else. Money may have been taken twice. Compare the two, then close the conflict "
+        "in the admin.",
+        "{number} events have open conflicts: the same event or effect came again and says "
+        "something else. Money may have been taken twice. Compare them, then close the conflicts "
+        "in the admin.",
         number,
     )
-    return text.format(number=number)
+    return text.format(number=show_conflicts(number))
 
 
 def describe_missed(finding: Finding, hours: int) -> str:
@@ -213,19 +218,19 @@ def is_critical(cause: FailureCause) -> bool:
 
 
 def name_each(
-    causes: Sequence[FailureCause], describe: Callable[[FailureCause], str]
+    causes: Sequence[FailureCause], describe: Callable[[FailureCause], str], about: str
 ) -> Iterator[Problem]:
     """Give a sentence for each cause, up to a bound."""
     for cause in causes[:MAX_NAMED]:
-        yield Problem(describe(cause), about=cause.key)
+        yield Problem(describe(cause), about=about, cause=cause.key)
     more = len(causes) - MAX_NAMED
     if more > 0:
         text = ngettext(
-            "{number} more cause of such events: see the overview.",
-            "{number} more causes of such events: see the overview.",
+            "{number} more cause of such events: see the causes.",
+            "{number} more causes of such events: see the causes.",
             more,
         )
-        yield Problem(text.format(number=more))
+        yield Problem(text.format(number=more), about=CAUSES)
 
 
 def describe_retried(cause: FailureCause) -> str:
@@ -271,9 +276,9 @@ def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> It
     number = failed.number - sum(cause.failed.number for cause in causes)
     if number <= 0 or failed.oldest_seconds is None:
         return
-    text = describe_others(number) if causes else describe_unknown(number)
-    shown = show_number(failed._replace(number=number))
-    text = text.format(number=shown, ago=describe_ago(failed.oldest_seconds))
+    # All of them: those beside the causes are no list of their own.
+    text = describe_others(failed.number) if causes else describe_unknown(number)
+    text = text.format(number=show_number(failed), ago=describe_ago(failed.oldest_seconds))
     yield Problem(text, about=Event.FAILED)
 
 
@@ -289,12 +294,12 @@ def describe_unknown(number: int) -> str:
 
 
 def describe_others(number: int) -> str:
-    """Return what there is to say of failed events whose causes were not named."""
+    """Return what there is to say of failed events that have more causes than were named."""
     return ngettext(
-        "{number} event has failed for another cause, the oldest failed event was received {ago}. "
-        "Fix the cause, then replay or resolve it.",
-        "{number} events have failed for other causes, the oldest failed event was received {ago}. "
-        "Fix the causes, then replay or resolve them.",
+        "{number} event has failed in all, not only for the causes that are listed; the oldest was "
+        "received {ago}. Fix the causes, then replay or resolve it.",
+        "{number} events have failed in all, not only for the causes that are listed; the oldest "
+        "was received {ago}. Fix the causes, then replay or resolve them.",
         number,
     )
 

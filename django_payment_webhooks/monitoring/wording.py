@@ -12,6 +12,8 @@ from django.utils import dateformat
 from django.utils.timezone import template_localtime
 from django.utils.translation import ngettext_lazy
 
+from ..history import MAX_OPEN
+
 SIZES = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
 TIMES = {
     "day": ngettext_lazy("%(number)d day", "%(number)d days", "number"),
@@ -62,3 +64,8 @@ def show_moment(moment: datetime | None) -> str:
 def show_number(found: Any) -> str:
     """Return how many events were counted: "10000+" if there are more."""
     return f"{found.number}+" if found.is_bounded else str(found.number)
+
+
+def show_conflicts(number: int) -> str:
+    """Return how many events have open conflicts: "10000+" if there are more than were counted."""
+    return f"{MAX_OPEN}+" if number > MAX_OPEN else str(number)

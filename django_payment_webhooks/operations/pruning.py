@@ -101,6 +101,23 @@ def run_audited(event: Event, action: Callable[[Event], bool], audit: Audit) -> 
     return True
 
 
+# ---- causes
+
+
+def list_forgotten_causes(before: datetime) -> list[str]:
+    """Return the causes that no event has, and that were neither seen nor acknowledged since then.
+
+    These are their keys.
+    """
+    return [key for key in history.list_old_causes(before) if not has_events(key)]
+
+
+def has_events(cause: str) -> bool:
+    """Return whether events have a cause."""
+    statuses = [status for status in Event.TRANSITIONS if status not in PRUNABLE]
+    return Event.objects.filter(status__in=statuses, cause_key=cause).exists()
+
+
 # ---- what takes the place of a body
 
 

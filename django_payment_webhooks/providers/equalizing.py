@@ -35,7 +35,9 @@ MIN_SENTENCE = 3
 # Of how many functions, the innermost, the words are known.
 MAX_FRAMES = 20
 # Words that begin with a capital letter and name no person: "404 Client Error: Not Found".
-TECHNICAL = {word for status in HTTPStatus for word in status.phrase.split()} | {"Client", "Server"}
+TECHNICAL = {word for status in HTTPStatus for word in status.phrase.split()}
+# Of phrases that Python has renamed, and around them.
+TECHNICAL |= {"Client", "Content", "Entity", "Payload", "Requested", "Server"}
 
 
 # ---- what is wrapped: KeyError('warehouse_id')
@@ -117,7 +119,7 @@ def equalize(text: str, keeps_names: bool = False, fixed: Collection[str] = froz
     ``keeps_names`` is whether what it quotes are names in code, as with a bug. ``fixed`` are the
     words that the code has which raised it: see :func:`find_words`.
     """
-    wrapped = WRAPPED.fullmatch(text)
+    wrapped = WRAPPED.fullmatch(text.strip())
     code = ""
     if wrapped:
         code, text = unwrap(wrapped.group("name"), wrapped.group("arguments"))
@@ -205,7 +207,7 @@ class Equalizer:
         if ALONE.match(self.text, found.end()):
             return self.text[: found.start()].endswith((": ", ">"))
         following = NEXT_WORD.match(self.text, found.end())
-        return bool(following) and is_capitalized(following.group(1))
+        return following is not None and is_capitalized(following.group(1))
 
 
 def is_capitalized(word: str) -> bool:

@@ -196,4 +196,4 @@ def test_each_cause_has_a_line_with_the_key_that_other_commands_take(order):
     values = {"cause_key": "a" * 32, "error": "KeyError('x')\n", "status": Event.FAILED}
     EventFactory(due_at=None, enqueue_at=None, **values)
     _, printed = run()
-    assert "a" * 32 + ": 1 failed, 0 retrying: KeyError('x')\\n" in printed.splitlines()
+    assert "a" * 32 + ": 1 failed, 0 retrying: KeyError: x" in printed.splitlines()

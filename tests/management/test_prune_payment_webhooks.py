@@ -94,6 +94,7 @@ def test_scripts_get_json():
         "left": 0,
         "dry_run": True,
         "problems": {},
+        "causes": 0,
     }
     assert json.loads(run("--days", "30", "--json"))["pruned"] == 1
 

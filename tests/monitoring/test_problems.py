@@ -91,7 +91,7 @@ def test_failed_events_and_events_that_wait_in_vain_are_no_emergency(settings):
     waiting = "1 waiting event has waited for more than half of its time: what it requires has not "
     assert find_problems(read_overview()) == [
         Problem(failed + "or resolve it.", False, Event.FAILED),
-        Problem(waiting + "arrived.", False, Event.WAITING),
+        Problem(waiting + "arrived.", False, "late"),
     ]
 
 
@@ -163,12 +163,13 @@ def known(**fields):
 
 def test_a_bug_is_critical_at_the_first_attempt():
     known()
-    retry(52, error="KeyError('warehouse_id')")
+    retry(52, 130, error="KeyError('warehouse_id')")
     assert find_problems(read_overview()) == [
         Problem(
             "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply), the "
-            "oldest was received 10 seconds ago. Next attempt in 3 minutes.",
+            "oldest was received 2 minutes ago. Next attempt in 3 minutes.",
             True,
+            "retrying",
             "a" * 32,
         )
     ]
@@ -197,8 +198,8 @@ def test_each_cause_of_failed_events_is_named_and_what_has_none_is_counted():
     assert [problem.text for problem in find_problems(read_overview())] == [
         "2 events have failed (PermanentFailure: no), the oldest was received 2 hours ago. Fix "
         "the cause, then replay or resolve them.",
-        "1 event has failed for another cause, the oldest failed event was received 2 hours ago. "
-        "Fix the cause, then replay or resolve it.",
+        "3 events have failed in all, not only for the causes that are listed; the oldest was "
+        "received 2 hours ago. Fix the causes, then replay or resolve them.",
     ]
 
 
@@ -208,7 +209,7 @@ def test_of_many_causes_some_are_named(monkeypatch):
         retry(1, error="KeyError('x')", cause_key=letter * 32)
     found = find_problems(read_overview())
     assert [problem.is_critical for problem in found] == [True] * 3
-    assert found[-1].text == "2 more causes of such events: see the overview."
+    assert found[-1].text == "2 more causes of such events: see the causes."
 
 
 def test_what_is_acknowledged_is_no_problem_but_nothing_is_not_said_to_be_wrong():

@@ -1,6 +1,7 @@
 """The tables of the history."""
 
 from django.db import migrations, models
+from django.utils import timezone
 
 
 class Migration(migrations.Migration):
@@ -116,6 +117,7 @@ class Migration(migrations.Migration):
                 ("place", models.CharField(blank=True, max_length=255)),
                 ("text", models.TextField(blank=True)),
                 ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField(default=timezone.now)),
                 ("acknowledged_by", models.CharField(blank=True, max_length=255)),
                 ("acknowledged_at", models.DateTimeField(null=True)),
                 ("acknowledged_id", models.BigIntegerField(null=True)),

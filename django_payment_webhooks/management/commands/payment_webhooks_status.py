@@ -11,10 +11,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 
 from ... import history
-from ...monitoring.causes import FailureCause
+from ...monitoring.causes import MAX_CAUSES, MAX_LISTED, CauseCount, FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
 from ...monitoring.problems import Problem, describe_peace, find_problems, has_broker_client
-from ...monitoring.wording import describe_ago, describe_in, describe_time, show_number
+from ...monitoring.wording import (
+    describe_ago,
+    describe_in,
+    describe_time,
+    show_conflicts,
+    show_number,
+)
 from ...providers.escaping import reveal
 from ..terminal import TerminalCommand, between, describe_database
 
@@ -38,6 +44,8 @@ class Command(TerminalCommand):
         add = parser.add_argument
         hours, text = between(1, MAX_HOURS), "look back N hours (default: 24)"
         add("--hours", type=hours, default=24, metavar="N", help=text)
+        causes, text = between(1, MAX_LISTED), "show N causes of failures (default: %(default)s)"
+        add("--causes", type=causes, default=MAX_CAUSES, metavar="N", help=text)
         text = "leave out what can wait until morning: exit with 0 if nothing else is wrong"
         add("--only-critical", action="store_true", help=text)
         add("--json", action="store_true", help="print all of it as JSON, the ages in seconds")
@@ -45,7 +53,7 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the overview, and exit with what it comes to."""
         try:
-            overview = read_overview(options["hours"])
+            overview = read_overview(options["hours"], options["causes"])
         except Error as error:
             text = describe_database(error)
             if options["json"]:
@@ -82,10 +90,17 @@ class Command(TerminalCommand):
                 self.stdout.write(self.style.ERROR(f"CRITICAL: {reveal(problem.text)}"))
             else:
                 self.stdout.write(self.style.WARNING(f"WARNING: {reveal(problem.text)}"))
+            if problem.cause:
+                self.stdout.write(f"  {describe_listing(problem)}")
         if options["verbosity"] and not problems:
             peace = describe_peace(overview)
             text = "Nothing is critical." if options["only_critical"] else peace
             self.stdout.write(self.style.SUCCESS(text))
+
+
+def describe_listing(problem: Problem) -> str:
+    """Return the command that lists the events that a problem speaks of."""
+    return f"manage.py list_payment_webhooks --cause {problem.cause} --status {problem.about}"
 
 
 def find_exit_code(problems: Sequence[Problem]) -> int:
@@ -101,6 +116,7 @@ def describe(overview: Overview) -> Iterator[str]:
     yield ""
     if overview.causes:
         yield from describe_causes(overview.causes)
+        yield from describe_more(overview)
         yield ""
     yield from describe_hours(overview)
     yield from describe_machinery(overview)
@@ -116,7 +132,7 @@ def describe_backlog(overview: Overview) -> Iterator[str]:
         yield f"{name:12}{show_number(found):>10}   {age}".rstrip()
     yield describe_retrying(backlog.retrying)
     if history.is_installed():
-        yield f"{'conflicts':12}{overview.conflicts:>10}   open".rstrip()
+        yield f"{'conflicts':12}{show_conflicts(overview.conflicts):>10}   open".rstrip()
 
 
 def describe_retrying(found: RetryingCount) -> str:
@@ -135,6 +151,16 @@ def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
         retrying = f"{show_number(cause.retrying)} retrying"
         note = f" (acknowledged by {cause.record.acknowledged_by})" if cause.is_acknowledged else ""
         yield f"{cause.key}: {failed}, {retrying}: {reveal(cause.title)}{note}"
+
+
+def describe_more(overview: Overview) -> Iterator[str]:
+    """Give a line about the causes that are not shown, if there are any."""
+    number, is_bounded = overview.cause_number
+    more = number - len(overview.causes)
+    if more > 0:
+        causes = "cause" if more == 1 and not is_bounded else "causes"
+        shown = show_number(CauseCount(more, is_bounded))
+        yield f"… and {shown} more {causes}: --causes {number} shows them."
 
 
 def describe_hours(overview: Overview) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Callable, NamedTuple
 
@@ -24,6 +24,7 @@ from ...operations.pruning import (
     find_final,
     find_unfinished,
     find_unpruned,
+    list_forgotten_causes,
     prune,
     run_audited,
 )
@@ -112,12 +113,13 @@ class Command(OperatingCommand):
         check(options)
         work = find_work(options)
         if options["dry_run"]:
-            tally = Tally(done=work.events.count())
+            tally, causes = Tally(done=work.events.count()), len(find_causes(options))
         else:
             self.ask(work, options)
             tally = self.erase(work, options) if work.action is ERASE else self.run(work, options)
             log_done(work, tally, options)
-        self.report(work, tally, options)
+            causes = 0 if self.stopped_by else forget_causes(options)
+        self.report(work, tally, causes, options)
 
     def ask(self, work: Work, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
@@ -147,16 +149,20 @@ class Command(OperatingCommand):
             self.stopped_by = interrupt
         return tally
 
-    def report(self, work: Work, tally: Tally, options: dict[str, Any]) -> None:
+    def report(self, work: Work, tally: Tally, causes: int, options: dict[str, Any]) -> None:
         """Print the result. Raises ``CommandError`` if something could not be done."""
         done, left = work.action.done, tally.left + tally.refused
         if options["json"]:
-            found = {done: tally.done, "left": left, "dry_run": options["dry_run"]}
+            found = {done: tally.done, "left": left, "causes": causes}
+            found["dry_run"] = options["dry_run"]
             self.stdout.write(json.dumps({**found, "problems": tally.problems}))
         elif options["verbosity"]:
             would = "would be " if options["dry_run"] else ""
             text = f"{count_events(tally.done)} {would}{done}"
             text += f", {left} left as they are" if left else ""
+            if causes:
+                word = "cause" if causes == 1 else "causes"
+                text += f", {causes} {word} {would}forgotten that no event has any more"
             if work.action is ERASE and not tally.total and not self.stopped_by:
                 text = f"No event is of the order {options['erase_order']!a}."
             self.stdout.write(text)
@@ -205,12 +211,29 @@ def check(options: dict[str, Any]) -> None:
         )
 
 
+def find_moment(options: dict[str, Any]) -> datetime:
+    """Return before which moment everything that is touched was last changed."""
+    moment: datetime = timezone.now() - timedelta(days=options["days"])
+    return moment
+
+
+def find_causes(options: dict[str, Any]) -> list[str]:
+    """Return the keys of the causes to be forgotten; of an order there are none."""
+    is_erasure = options["erase_order"] is not None
+    return [] if is_erasure else list_forgotten_causes(find_moment(options))
+
+
+def forget_causes(options: dict[str, Any]) -> int:
+    """Forget the causes that are no longer needed, and return how many."""
+    return sum(history.forget_cause(key, find_moment(options)) for key in find_causes(options))
+
+
 def find_work(options: dict[str, Any]) -> Work:
     """Return what the options ask for."""
     if options["erase_order"] is not None:
         events = find_events_to_erase(options)
         return Work(ERASE, events, f"of the order {options['erase_order']!a}")
-    events = find_final(timezone.now() - timedelta(days=options["days"]), options["include_failed"])
+    events = find_final(find_moment(options), options["include_failed"])
     subject = f"that became final more than {options['days']} days ago"
     if options["delete"]:
         return Work(DELETE, events, subject)
