@@ -27,7 +27,7 @@ from ..providers.equalizing import equalize
 from ..providers.escaping import escape
 from ..providers.redaction import redact_text
 from ..providers.spelling import MAX_NAMED, ask_whether, suggest
-from ..providers.subject import find_by_order, find_by_payment, list_accounts
+from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_accounts
 from .terminal import between, mix_words, read_text, unable
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
@@ -293,14 +293,8 @@ def describe_missing(name: str) -> str:
     text = f"{escape(name)} was not found."
     if name.isdecimal() and Event.objects.filter(pk=min(int(name), MAX_KEY)).exists():
         return f"{text} {ask_whether([f'--key {name}'])}"
-    near = find_similar(name, "provider_event_id", find_by_id)
+    near = find_similar(name, "provider_event_id", find_by_event)
     return f"{text} {ask_whether(near)}" if near else text
-
-
-def find_by_id(name: str) -> QuerySet:
-    """Return the events that their providers call so."""
-    keys = [digest(account, name) for account in list_accounts()]
-    return Event.objects.filter(dedup_key__in=keys)
 
 
 def find_similar(name: str, column: str, find: Callable[[str], QuerySet]) -> list[str]:
