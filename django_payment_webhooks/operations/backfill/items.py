@@ -9,6 +9,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from ...conf import get_provider
 from ...models import Event
 from ...providers.confirmed import read_sent
+from ...providers.headers import find_meta_name
 from ...providers.payloads import dump_json
 from ...receiving import BaseProvider
 from .paging import Recent
@@ -66,7 +67,7 @@ def sort_items(provider: BaseProvider, items: Sequence[Any], recent: Recent) -> 
 def read_item(provider: BaseProvider, item: Any) -> Item:
     """Return what an item of a source is for its provider."""
     raw = item if isinstance(item, RawEvent) else RawEvent(item)
-    meta = {f"HTTP_{name.upper().replace('-', '_')}": raw.headers[name] for name in raw.headers}
+    meta = {find_meta_name(name): value for name, value in raw.headers.items()}
     body = write_body(raw.body)
     return Item(meta, body, provider.parse(meta, body))
 
