@@ -22,16 +22,8 @@ from ..publisher import ThreadPublisher, process
 from ..retrying import describe
 
 PREFIX = "payment_webhooks."
-#: What an attempt can come to, and what is sent then.
-OUTCOMES = {
-    "waiting": signals.event_waiting,
-    "applied": signals.event_applied,
-    "processed": signals.event_processed,
-    "duplicate": signals.event_duplicate,
-    "ignored": signals.event_ignored,
-    "failed": signals.event_failed,
-    "retried": signals.event_retried,
-}
+#: What an attempt can come to. The signal that is sent then has the same name.
+OUTCOMES = ("waiting", "applied", "processed", "duplicate", "ignored", "failed", "retried")
 
 
 class TracingPublisher(ThreadPublisher):
@@ -77,7 +69,9 @@ def describe_each(outcome: str) -> None:
     """Describe each event in the span of the task that brought it so far."""
 
     @receiver(
-        OUTCOMES[outcome], weak=False, dispatch_uid=f"payment_webhooks.tracing.event_{outcome}"
+        getattr(signals, f"event_{outcome}"),
+        weak=False,
+        dispatch_uid=f"payment_webhooks.tracing.event_{outcome}",
     )
     def describe_event(event: Event, error: Exception | None = None, **_: Any) -> None:
         span = trace.get_current_span()

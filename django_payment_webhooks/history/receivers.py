@@ -26,15 +26,8 @@ from . import CLOSED, CONFLICTED
 from .models import Cause, Conflict, Entry, Rejection, Sweep
 from .tracebacks import describe_traceback
 
-#: The signals of a status that leave an entry, by its verb; the receipt leaves none.
-STATUSES = {
-    Event.WAITING: signals.event_waiting,
-    Event.APPLIED: signals.event_applied,
-    Event.PROCESSED: signals.event_processed,
-    Event.DUPLICATE: signals.event_duplicate,
-    Event.IGNORED: signals.event_ignored,
-    Event.FAILED: signals.event_failed,
-}
+#: The statuses that leave an entry; the receipt leaves none.
+STATUSES = [status for status in Event.TRANSITIONS if status != Event.RECEIVED]
 VERBS = (*STATUSES, CONFLICTED, "released", "retried", "replayed", CLOSED)
 UNKNOWN_PROVIDER = ""
 # How exactly it is known when a cause was last seen.
@@ -80,7 +73,11 @@ def write_entry(
 def write_each(status: str) -> None:
     """Write an entry each time that an event gets a status, with the reason that its row has."""
 
-    @receiver(STATUSES[status], weak=False, dispatch_uid=f"payment_webhooks.history.event_{status}")
+    @receiver(
+        getattr(signals, f"event_{status}"),
+        weak=False,
+        dispatch_uid=f"payment_webhooks.history.event_{status}",
+    )
     def write_status(event: Event, error: Exception | None = None, **_: Any) -> None:
         if status == Event.FAILED:
             write_failure(status, event, error)

@@ -24,15 +24,8 @@ from ...providers.signatures import fingerprint, number_keys
 from ...publisher import events_missing
 from . import find_fault
 
-#: How an attempt can end, and what is sent then.
-OUTCOMES = {
-    "processed": signals.event_processed,
-    "duplicate": signals.event_duplicate,
-    "ignored": signals.event_ignored,
-    "waiting": signals.event_waiting,
-    "retried": signals.event_retried,
-    "failed": signals.event_failed,
-}
+#: How an attempt can end. The signal that is sent then has the same name.
+OUTCOMES = ("processed", "duplicate", "ignored", "waiting", "retried", "failed")
 REASONS = {
     "address",
     "content_encoding",
@@ -177,7 +170,7 @@ def count_error(request: HttpRequest, **_: Any) -> None:
 def count_each(outcome: str) -> None:
     """Count each attempt that ends so."""
 
-    @counts(OUTCOMES[outcome], f"event_{outcome}")
+    @counts(getattr(signals, f"event_{outcome}"), f"event_{outcome}")
     def count(event: Event, **_: Any) -> None:
         attempts.labels(bound_provider(event.provider), bound_type(event), outcome).inc()
 
