@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import Any, Callable
+from typing import Any
 
 from ...operations.backfill.paging import Pace
 from ...operations.backfill.periods import Period
@@ -60,7 +60,7 @@ class Command(ListCommand):
 
     def write_csv(self, found: Reconciliation) -> None:
         """Print a table, the names of its columns first."""
-        table = csv.writer(Rows(self.write))
+        table = csv.writer(self)
         table.writerow(Difference._fields)
         for difference in found:
             table.writerow([escape_cell(cell) for cell in difference])
@@ -85,13 +85,6 @@ class Command(ListCommand):
         """Write without a new line and without a colour."""
         self.line.clear()
         self.stdout.write(text, lambda plain: plain, ending="")
-
-
-class Rows:
-    """What the module csv writes its rows to."""
-
-    def __init__(self, write: Callable[[str], Any]) -> None:
-        self.write = write
 
 
 def describe(difference: Difference) -> str:
