@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from itertools import islice
-from typing import Any, Callable, Generator, Sequence
+from typing import Any, Callable, Generator, Mapping, Sequence
 
 from django.core.management.base import CommandError
 from django.db import Error
@@ -60,6 +60,6 @@ class OperatingCommand(TerminalCommand):
         raise self.stopped_by
 
 
-def list_problems(tally: Tally) -> list[str]:
+def list_problems(problems: Mapping[str, int]) -> list[str]:
     """Return a line for each problem for which events were refused."""
-    return [f"{count_events(count)}: {text}" for text, count in tally.problems.items()]
+    return [f"{count_events(count)}: {text}" for text, count in problems.items()]

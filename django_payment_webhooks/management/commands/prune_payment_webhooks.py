@@ -166,7 +166,7 @@ class Command(OperatingCommand):
             if work.action is ERASE and not tally.total and not self.stopped_by:
                 text = f"No event is of the order {options['erase_order']!a}."
             self.stdout.write(text)
-        self.finish(list_problems(tally))
+        self.finish(list_problems(tally.problems))
 
     def show_audit(self) -> None:
         """Print what was written down of earlier runs."""

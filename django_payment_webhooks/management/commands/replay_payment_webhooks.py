@@ -26,7 +26,7 @@ from ..filters import (
     describe_nothing,
     is_named,
 )
-from ..operating import OperatingCommand
+from ..operating import OperatingCommand, list_problems
 from ..terminal import add_by, between, count_events
 
 # After how many events the messages get time to be sent.
@@ -149,8 +149,7 @@ def list_wrong(result: dict[str, Any]) -> Iterator[str]:
     for name in result["not_found"]:
         yield describe_missing(name)
     problems = result.get("problems", {})
-    for text, count in problems.items():
-        yield f"{count_events(count)}: {text}"
+    yield from list_problems(problems)
     if result.get("left", 0) > sum(problems.values()):
         yield (
             "Only failed, ignored and waiting events, and retrying ones that no worker has, can be "

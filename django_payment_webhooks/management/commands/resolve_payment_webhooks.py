@@ -94,7 +94,7 @@ class Command(OperatingCommand):
         elif options["verbosity"]:
             self.stdout.write(nothing or text)
         wrong = [describe_missing(name) for name in missing]
-        wrong += list_problems(tally)
+        wrong += list_problems(tally.problems)
         if tally.left:
             wrong.append(
                 "Events that are processed or duplicates have had their effect already. Others "
