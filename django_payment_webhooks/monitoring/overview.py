@@ -35,6 +35,8 @@ from .probes import Probe
 
 # How many rows of a status are counted. Of what is more it is only said that there is more.
 BOUND = MAX_COUNTED
+# How many rows are read where no index has what is asked: each may be on another page.
+MAX_READ = 2000
 # Of how many events the overview reads the money.
 MAX_PARSED = 100
 
@@ -68,8 +70,8 @@ class RetryingCount(NamedTuple):
     """How many unfinished events have a failed attempt behind them, which is to be repeated.
 
     ``oldest_seconds`` is how long ago the oldest was received, ``next_seconds`` in how many seconds
-    the next attempt is due, 0.0 if it is now; both are None if there is none. If the number is
-    bounded, they are those of the events that were counted.
+    the next attempt is due, 0.0 if it is now; both are None if there is none. If there are many,
+    they are those of some of the events.
     """
 
     number: int
@@ -206,7 +208,7 @@ def read_due() -> DueCount:
     """Return how many events are due, and for how long: of those that the sweeper has next."""
     now = time.time()
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
-    some = unfinished.values("due_at", "enqueue_at")[: BOUND + 1]
+    some = unfinished.values("due_at", "enqueue_at")[: MAX_READ + 1]
     found = some.aggregate(
         all=Count("enqueue_at"),
         due=count_if(due_at__lte=now),
@@ -214,8 +216,8 @@ def read_due() -> DueCount:
         unswept=Min("enqueue_at"),
     )
     return DueCount(
-        number=min(found["due"], BOUND),
-        is_bounded=found["all"] > BOUND,
+        number=min(found["due"], MAX_READ),
+        is_bounded=found["all"] > MAX_READ,
         oldest_seconds=find_age(found["oldest"], now),
         unswept_seconds=find_age(found["unswept"], now),
     )
@@ -224,13 +226,14 @@ def read_due() -> DueCount:
 def read_retrying() -> RetryingCount:
     """Return how many events are to be tried again after a failed attempt, and when."""
     retrying = Event.objects.filter(status__in=UNFINISHED, cause_key__isnull=False)
-    some = retrying.values("received_at", "due_at")[: BOUND + 1]
-    found = some.aggregate(all=Count("received_at"), oldest=Min("received_at"), next=Min("due_at"))
-    if not found["all"]:
+    number = retrying.values("pk")[: BOUND + 1].count()
+    some = retrying.values("received_at", "due_at")[:MAX_READ]
+    found = some.aggregate(oldest=Min("received_at"), next=Min("due_at"))
+    if not number or found["oldest"] is None:
         return RetryingCount(0, False, None, None)
     return RetryingCount(
-        number=min(found["all"], BOUND),
-        is_bounded=found["all"] > BOUND,
+        number=min(number, BOUND),
+        is_bounded=number > BOUND,
         oldest_seconds=(timezone.now() - found["oldest"]).total_seconds(),
         next_seconds=max((found["next"] or 0.0) - time.time(), 0.0),
     )
@@ -239,7 +242,7 @@ def read_retrying() -> RetryingCount:
 def read_waiting_past_half() -> int:
     """Return how many events have waited for more than half of their time, up to a bound."""
     half = time.time() - settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE / 2
-    waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:BOUND]
+    waiting = Event.objects.filter(status=Event.WAITING).values("waiting_since")[:MAX_READ]
     past: int = waiting.aggregate(past=count_if(waiting_since__lt=half))["past"]
     return past
 
