@@ -60,6 +60,8 @@ if django.VERSION < (2, 0):
 # The pages that are gone through with the Tab key. The first three stand for the rest: they are
 # looked at in all ways.
 USED = ["overview", "failed", "event-retrying", "event-conflict", "causes", "replay", "dry-run"]
+# The pages that the documentation shows as they are here.
+SHOWN = ["event-conflict", "progress", "audit"]
 # Lists that differ only in what is in them.
 ALIKE = ["provider", "type", "today", "conflicts", "nothing-found", "cause", "result"]
 # What is folded is looked at, too.
@@ -131,12 +133,15 @@ def open_page(page, address, size):
 
 
 @pytest.mark.parametrize("theme", ["light"], indirect=True)
-def test_each_page_can_be_read_by_everybody(page, axe):
+def test_each_page_can_be_read_by_everybody(page, axe, take_picture):
     for name in visit_all(page, make_everything()):
         page.evaluate(axe)
         page.evaluate(OPEN)
         page.add_style_tag(content=STILL)
         page.set_viewport_size(DESK)
+        page.emulate_media(color_scheme="light")
+        if PICTURES and name in SHOWN:
+            take_picture(name, page.query_selector(".field-conflicts"))
         if name in USED:
             assert find_unreachable(page) == [], name
         for size, color_scheme in LOOKS[: 4 if name in USED[:3] else 1 if name in ALIKE else 2]:

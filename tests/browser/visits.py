@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from django_payment_webhooks.history import write_audit
+from django_payment_webhooks.history import write_audit, write_look
 from django_payment_webhooks.history.models import Cause, Conflict, Entry, Rejection, Sweep
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.pruning import prune
@@ -135,7 +135,8 @@ def tell_history(events, now):
             hour=hour, provider=provider, status=status, reason=reason, count=count
         )
     Sweep.objects.create(pk=1, finished_at=now - timedelta(minutes=7), enqueued=0)
-    write_audit("erased", "order S-16", "ada", NOTE, 3)
+    write_audit("erased", "of the order 'S-16'", "ada", "The customer asked for it.", 3)
+    write_look(events["failed"], "ada")
 
 
 def visit_all(page, events):
