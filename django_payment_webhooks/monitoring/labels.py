@@ -61,6 +61,7 @@ APPS = {
             "cause": (_("cause"), _("causes")),
             "rejection": (_("rejection"), _("rejections")),
             "sweep": (_("sweep"), _("sweeps")),
+            "countedhour": (_("counted hour"), _("counted hours")),
             "auditrecord": (_("audit record"), _("audit records")),
         },
     ),
