@@ -17,7 +17,7 @@ TIMES = slice(11, 15)
 
 
 def find_tree(pid: int) -> Iterator[int]:
-    """Give a process and all that descend from it."""
+    """Yield a process and all that descend from it."""
     yield pid
     for path in glob.glob(f"/proc/{pid}/task/*/children"):
         for child in read(path).split():

@@ -17,7 +17,7 @@ class PaymentWebhooksAppConfig(AppConfig):
 
     def ready(self) -> None:
         """Load the plug-ins, and what the settings add to them."""
-        # They stand beside the core, which imports none of them, and runs without them.
+        # The core imports none of them, and runs without them.
         plugins = ("checks", "logging", "publisher", "sweeper", "worker")
         own = [f"{self.name}.{name}" for name in plugins if module_has_submodule(self.module, name)]
         for module in [*own, *settings.PAYMENT_WEBHOOKS_EXTENSIONS]:

@@ -1,4 +1,4 @@
-"""System checks: mistakes in the settings are found before the first webhook.
+"""System checks, which find mistakes in the settings before the first webhook.
 
 None of them touches the database.
 """
@@ -42,7 +42,7 @@ ACCOUNT_HINT = (
     " an ACCOUNT and a secret of its own. If two shops can have the same order numbers, give each a"
     " SHOP as well; that alone does not keep a webhook of one from the other, and a secret does."
 )
-# What nobody means to have in a secret: it came along when it was copied.
+# What does not belong in a secret, but comes along when one is copied.
 ODD_SECRETS = {
     "begins or ends with white space": r"\A\s|\s\Z",
     "has a line break in it": r"[\r\n]",
@@ -50,7 +50,7 @@ ODD_SECRETS = {
 }
 # The parts of CONTENT that are the whole body.
 BODIES = {"body", "crc32", "body_sha256"}
-# What options can be whose default does not show it.
+# The types of options whose defaults do not show them.
 TYPES: dict[str, tuple[type, ...]] = {
     "secrets": (),
     "signature_header": (str, list, tuple),
@@ -59,7 +59,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "signature_pattern": (),
     "timestamp_pattern": (),
 }
-# Seconds, which can have fractions. Some are there only if the module is loaded that needs them.
+# In seconds, fractions allowed. Some exist only if the module that needs them is loaded.
 TIMES = [
     "BACKOFF_BASE",
     "BACKOFF_CEILING",
@@ -85,7 +85,7 @@ COUNTS = [
     "MESSAGE_SIZE",
     "SWEEP_BATCH",
 ]
-# The settings that name a class which the core loads, and what it calls there.
+# The settings that name a class for the core to load, and the methods it calls.
 PLUGINS = {
     "PUBLISHER": ("publish", "flush"),
     "TENANTS": ("current", "enter", "all"),
@@ -94,14 +94,14 @@ PLUGINS = {
         *("find_handler", "prepare", "is_ready", "has_had", "deliver"),
     ),
 }
-# How much a mistyped type of event is like the right one.
+# How similar a mistyped event type is to the right one.
 NEAR = 0.9
 HOOKS = {"idempotency_key", "is_ready", "prepare", "apply", "deliver"}
 
 
 @receiver(setting_changed, dispatch_uid="payment_webhooks.forget_providers")
 def forget_providers(setting: str, **_: Any) -> None:
-    """Make the providers anew after a test has changed the settings."""
+    """Rebuild the providers after a test has changed the settings."""
     if setting == "PAYMENT_WEBHOOKS_PROVIDERS":
         get_provider.cache_clear()
 
@@ -113,7 +113,7 @@ def forget_providers(setting: str, **_: Any) -> None:
 def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Check that every provider can be loaded and has good secrets."""
     providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    # A function's directory is empty, too, until a provider is asked for.
+    # A directory is also empty until a provider is looked up in it.
     names_some = isinstance(providers, dict) and bool(providers)
     if not names_some and not isinstance(providers, directory.Directory):
         text = "PAYMENT_WEBHOOKS_PROVIDERS names no provider."
@@ -138,7 +138,7 @@ def check_provider(name: Any) -> Iterator[CheckMessage]:
         return
     wrong = list(check_types(provider))
     if wrong:
-        yield from wrong  # whatever is looked at next could raise
+        yield from wrong  # the checks below could raise
         return
     yield from check_name(provider)
     if provider.has_secrets:
@@ -161,7 +161,7 @@ def list_providers(names: Iterable[str]) -> list[Provider]:
 
 
 def check_types(provider: Provider) -> Iterator[CheckMessage]:
-    """Check that each option is of the type that its default has."""
+    """Check that each option has the type of its default."""
     for name in sorted(vars(provider)):
         default = getattr(type(provider), name, None)
         allowed = TYPES.get(name, find_types(default))
@@ -174,7 +174,7 @@ def check_types(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def find_types(default: Any) -> tuple[type, ...]:
-    """Return the types that an option can have whose default this is; none if any will do."""
+    """Return the types allowed for an option with this default; none if any will do."""
     if isinstance(default, (list, tuple)):
         return (list, tuple)
     kinds = (str, dict, bool)
@@ -182,7 +182,7 @@ def find_types(default: Any) -> tuple[type, ...]:
 
 
 def check_name(provider: Provider) -> Iterator[CheckMessage]:
-    """Check that a provider has an address, and that its name fits its column."""
+    """Check that a provider's name makes an address, and fits its column."""
     length = Event._meta.get_field("provider").max_length
     if len(provider.name) <= length and re.fullmatch(r"[-\w]+", provider.name):
         return
@@ -216,7 +216,7 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_secret(provider: Provider, number: int, secret: Any) -> Iterator[CheckMessage]:
-    """Check one secret. Nothing of it is shown."""
+    """Check one secret, without showing any of it."""
     known = provider.key_encoding in DECODERS
     try:
         provider.decode_secret(secret)
@@ -233,13 +233,13 @@ def check_secret(provider: Provider, number: int, secret: Any) -> Iterator[Check
 
 
 def find_secrets_hint(provider: Provider) -> str:
-    """Return what to do about a provider's secrets."""
+    """Return a hint about a provider's secrets."""
     length = f"{provider.min_key_length} bytes or more"
     return f"Set SECRETS to a list of secrets of {length}, and read them from the environment."
 
 
 def check_scheme(provider: Provider) -> Iterator[CheckMessage]:
-    """Check what a provider says about its signatures."""
+    """Check the options of a provider's signatures."""
     known = {
         "KEY_ENCODING": provider.key_encoding in DECODERS,
         "SIGNATURE_ENCODING": provider.signature_encoding in ENCODERS,
@@ -273,7 +273,7 @@ def check_patterns(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_content(provider: Provider) -> Iterator[CheckMessage]:
-    """Check that what a provider signs is the event, and the time that TOLERANCE relies on."""
+    """Check that a provider signs the event, and the time that TOLERANCE relies on."""
     names = list_placeholders(provider.content)
     is_signed = any(name in BODIES or name.startswith(("json:", "form:")) for name in names)
     if not is_signed and provider.proof != "token" and not provider.needs_confirmation:
@@ -293,7 +293,7 @@ def check_content(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_headers(provider: Provider) -> Iterator[CheckMessage]:
-    """Check that no field of a provider comes from a header which it does not sign."""
+    """Check that no field of a provider comes from an unsigned header."""
     signed = {name.rpartition(":")[2].lower() for name in list_placeholders(provider.content)}
     if "timestamp" in signed:
         signed.add(provider.timestamp_header.lower())
@@ -312,7 +312,7 @@ def check_headers(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_confirmation(provider: Provider) -> Iterator[CheckMessage]:
-    """Check that what proves too little is confirmed."""
+    """Check that a provider whose webhooks prove too little has a CONFIRM function."""
     if not provider.confirm_by:
         if provider.needs_confirmation:
             text = f"Webhooks of the provider {provider.name!r} prove too little to be believed."
@@ -333,7 +333,7 @@ def check_confirmation(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_addresses(provider: Provider) -> Iterator[CheckMessage]:
-    """Check the networks from which a provider sends, and how many proxies stand in front."""
+    """Check the networks that a provider sends from, and the number of proxies in front."""
     proxies = provider.trusted_proxies
     is_count = proxies is None or (type(proxies) is int and proxies >= 0)
     try:
@@ -348,7 +348,7 @@ def check_addresses(provider: Provider) -> Iterator[CheckMessage]:
 
 
 def check_accounts(providers: Sequence[Provider]) -> Iterator[CheckMessage]:
-    """Check that nobody can give one webhook its effect twice, by sending it to two providers."""
+    """Check that sending one webhook to two providers can't give it its effect twice."""
     for first, second in itertools.combinations(providers, 2):
         if first.account == second.account:
             continue
@@ -370,7 +370,7 @@ def is_unclear(first: Provider, second: Provider) -> bool:
 
 
 def count_groups(pattern: Any) -> int:
-    """Return how many groups a regular expression has, -1 if it is none."""
+    """Return how many groups a regular expression has, or -1 if it is invalid."""
     try:
         return re.compile(pattern).groups
     except (TypeError, re.error):
@@ -399,9 +399,10 @@ def check_handlers(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
-    """Check that the types of handlers are those that the providers' events get.
+    """Check that providers' events can have the types that have handlers.
 
-    What a provider does not rename keeps its name, so that not every other type is a mistake.
+    Types that a provider does not rename keep their names, so an unknown type need not be a
+    mistake.
     """
     named = settings.PAYMENT_WEBHOOKS_PROVIDERS
     providers = list_providers(named) if isinstance(named, dict) else []
@@ -421,7 +422,7 @@ def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
 
 
 def can_be_called(provider: Provider, event_type: str) -> bool:
-    """Return whether a provider may have a type of this name that is not renamed."""
+    """Return whether a provider may itself have a type of this name."""
     if type(provider).read_types is not Provider.read_types:
         return True
     globs = list_globs(compile_field(provider.fields["type"], provider.object_path))
@@ -455,7 +456,7 @@ def check_handler(event_type: str, path: Any) -> Iterator[CheckMessage]:
 
 
 def find_path(found: Any) -> str:
-    """Return what to write in place of what is no path of a handler."""
+    """Return the path to write instead of a value that is not a handler's path."""
     if not inspect.isclass(found):
         return 'Set it to the dotted path of a class, such as "shop.handlers.MarkOrderPaid".'
     path = f"{found.__module__}.{found.__qualname__}"
@@ -463,8 +464,8 @@ def find_path(found: Any) -> str:
 
 
 def check_methods(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
-    """Check that calling a handler's methods does something."""
-    # What a class between this one and Handler wants to be written is called as well.
+    """Check that calling a handler's methods runs them."""
+    # Abstract methods of the classes between this one and Handler are called, too.
     inherited = [getattr(parent, "__abstractmethods__", ()) for parent in handler.__mro__]
     for method in sorted(HOOKS.union(*inherited)):
         if is_plain(getattr(handler, method, None)):
@@ -485,7 +486,7 @@ def is_plain(function: Any) -> bool:
 
 
 def check_requires(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
-    """Check that what a handler requires can come."""
+    """Check that the events a handler requires can arrive."""
     requires: Any = handler.requires
     if isinstance(requires, property):
         return  # only an instance knows it
@@ -496,7 +497,7 @@ def check_requires(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
         yield Error(text, hint=hint, id=PREFIX + "E018")
         return
     if handler.is_ready is not Handler.is_ready:
-        return  # it has a rule of its own
+        return  # it has its own rule
     missing = sorted(set(requires) - set(settings.PAYMENT_WEBHOOKS_HANDLERS))
     if missing:
         # An event without a handler is ignored, whatever its provider calls it.
@@ -506,7 +507,7 @@ def check_requires(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
 
 
 def check_databases(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:
-    """Check that a handler's models and the events are in one database, as far as routers say."""
+    """Check that the routers put a handler's models and the events in the same database."""
     app = apps.get_containing_app_config(handler.__module__)
     models = list(app.get_models()) if app else []
     databases = {router.db_for_write(model) for model in models}
@@ -540,13 +541,13 @@ def check_numbers(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
 
 
 def is_positive(value: Any) -> bool:
-    """Return whether something is a number above zero."""
+    """Return whether a value is a positive number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 @register()
 def check_plugins(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
-    """Check that the classes which the core loads can be loaded, and have what it calls."""
+    """Check that the classes for the core can be loaded, and have the methods it calls."""
     for name, methods in PLUGINS.items():
         path = getattr(settings, f"PAYMENT_WEBHOOKS_{name}")
         hint = f"Set it to the dotted path of a class with {', '.join(methods)}."
@@ -564,7 +565,7 @@ def check_plugins(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
 
 @register()
 def check_sources(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
-    """Check that each source can be loaded, and is one of a provider."""
+    """Check that each source can be loaded, and belongs to a provider."""
     for name, path in settings.PAYMENT_WEBHOOKS_SOURCES.items():
         problem = find_source_problem(name, path)
         if problem:
@@ -577,7 +578,7 @@ def check_sources(app_configs: Any, **_: Any) -> Iterator[CheckMessage]:
 
 
 def find_source_problem(name: str, path: Any) -> str:
-    """Return what is wrong with a provider's source, "" if nothing is."""
+    """Return what is wrong with a provider's source, or "" if nothing is."""
     if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         return "there is no such provider."
     try:
@@ -604,14 +605,14 @@ def check_redaction(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def is_list_of_names(names: Any) -> bool:
-    """Return whether a setting is a list, or the like, of texts."""
+    """Return whether a setting is a list, or similar, of strings."""
     is_list = isinstance(names, (list, tuple, set, frozenset))
     return is_list and all(isinstance(name, str) for name in names)
 
 
 @register()
 def check_history(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that the history has its configuration: Django before 3.2 does not find it."""
+    """Check that the history has its configuration, which Django before 3.2 does not find."""
     app = apps.get_containing_app_config(history.__name__)
     if app is None or app.name != history.__name__ or app.label == "payment_webhooks_history":
         return []
@@ -644,7 +645,7 @@ def check_sweeper(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_celery(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that the project's Celery app is loaded. Celery makes up one of this name otherwise."""
+    """Check that the project's Celery app is loaded. Without one, Celery uses a default app."""
     if current_app.main != "default":
         return []
     text = (
@@ -657,7 +658,7 @@ def check_celery(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_broker_client(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that the broker's client is installed: events would be stored, and no worker start."""
+    """Check that the broker's client is installed, without which no worker starts."""
     try:
         current_app.connection_for_write().create_transport()
     except (ImportError, KeyError) as error:
@@ -669,7 +670,7 @@ def check_broker_client(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_time_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that Celery's time limits end a task before its lease ends, and not too early."""
+    """Check that Celery's time limits end a task before its lease, but not too early."""
     hard = process.time_limit or current_app.conf.task_time_limit
     soft = process.soft_time_limit or current_app.conf.task_soft_time_limit
     hint = (
@@ -682,7 +683,7 @@ def check_time_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_uwsgi(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Check that uWSGI runs threads, where this runs within it: the overview shows it there."""
+    """Check that uWSGI runs threads, if this runs inside it: the overview then shows it."""
     if not lacks_threads():
         return []
     hint = "Set enable-threads = true in uWSGI's configuration."

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class PaymentWebhooksConf(AppConf):
-    """The defaults. Every time is in seconds. What only a plug-in needs is said there."""
+    """The defaults. All times are in seconds. A plug-in defines the settings that only it needs."""
 
     # Who may send, and which class handles each type of event.
     PROVIDERS: dict[str, Any] = {}
     HANDLERS: dict[str, str] = {}
-    # Modules that are imported once Django is ready, beside those that always are.
+    # Further modules to import once Django is ready.
     EXTENSIONS: list[str] = []
-    # What sends the messages, and what decides whether to try again.
+    # The class that sends the messages, and the one that decides whether to try again.
     PUBLISHER = "django_payment_webhooks.publisher.ThreadPublisher"
     RETRY_POLICY = "django_payment_webhooks.retrying.RetryPolicy"
     # How long a stored event is left to its message, and how long a worker may keep it.
@@ -35,13 +35,13 @@ class PaymentWebhooksConf(AppConf):
 
 @lru_cache(maxsize=None)
 def load(path: str) -> Any:
-    """Return this process's one instance of a plug-in's class."""
+    """Return the process's only instance of a plug-in's class."""
     return import_string(path)()
 
 
 @lru_cache(maxsize=1000)
 def get_provider(name: str) -> BaseProvider:
-    """Return the provider that the settings call so. Raises ``KeyError`` if there is none."""
+    """Return the provider of this name. Raises ``KeyError`` if the settings have none."""
     options = dict(settings.PAYMENT_WEBHOOKS_PROVIDERS[name])
     backend = import_string(options.pop("BACKEND", "django_payment_webhooks.providers.make"))
     return backend(name, **options)

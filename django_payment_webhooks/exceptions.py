@@ -1,11 +1,11 @@
-"""What can go wrong, by what follows from it."""
+"""The app's exceptions, named for their consequences."""
 
 
 class WebhookRefused(Exception):
-    """The webhook is answered with an error, and none of its events is applied.
+    """The webhook is refused with an error, and none of its events is applied.
 
     ``status`` is the HTTP status, ``reason`` a machine-readable word for logs and metrics,
-    ``headers`` go into the answer, and the message is the sentence that the sender reads.
+    ``headers`` are added to the response, and the message is what the sender reads.
     """
 
     def __init__(self, status: int, reason: str, message: str, **headers: str) -> None:
@@ -16,24 +16,24 @@ class WebhookRefused(Exception):
 
 
 class Answered(Exception):
-    """The request carries no event, and its answer is the first argument: a ping, a challenge."""
+    """The request, such as a ping or a challenge, carries no event. ``args[0]`` is the response."""
 
 
 class PermanentFailure(Exception):
-    """Raised by a handler: trying again is pointless. The event becomes ``failed`` at once."""
+    """Raised by a handler when retrying is pointless. The event becomes ``failed`` at once."""
 
 
 class NotReady(Exception):
-    """Raised by a handler: what the event requires has not been applied yet. It waits."""
+    """Raised by a handler when the event must wait for one that has not been applied yet."""
 
 
 class NothingToDo(Exception):
-    """Raised by a handler: this event has no effect. It becomes ``ignored``, with this reason.
+    """Raised by a handler when an event has no effect. It becomes ``ignored``, with this reason.
 
-    Everything that the handler did is undone, and no idempotency key is claimed: an unpaid session
-    must not keep the payment that follows it from paying the order.
+    Everything the handler did is undone, and no idempotency key is claimed: an unpaid session must
+    not keep the payment that follows it from paying the order.
     """
 
 
 class Overtaken(Exception):
-    """Another process changed the event's row first, so the event is no longer ours."""
+    """Another process changed the event's row first, and now owns the event."""

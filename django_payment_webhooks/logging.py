@@ -1,7 +1,7 @@
-"""One line in the log for each verb of an event's journey, with its facts as ``extra``.
+"""Logs one line for each step of an event's journey, with its facts as ``extra``.
 
-A receiver of the signals. No line has a secret, a signature or a payload, and identifiers are
-written so that they can't forge a line. A failed attempt has its traceback with it.
+These are receivers of the signals. No line contains a secret, a signature or a payload, and
+identifiers are escaped so that they can't forge a line. A failed attempt comes with its traceback.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ LEVELS = {
 
 
 def safe(value: object) -> str:
-    """Return a text that fills one line of a log whatever it contains.
+    """Return a value as text on one line of a log.
 
-    What is not printable is escaped, and what is long is cut.
+    Unprintable characters are escaped, and long text is cut.
     """
     try:
         text = str(value)
@@ -52,7 +52,7 @@ def safe(value: object) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Return an error with its type: of some the text says nothing, or is a mere name."""
+    """Return an error with its type, as the text of some is empty or a mere name."""
     try:
         return repr(error)
     except Exception:
@@ -62,7 +62,7 @@ def describe(error: Exception) -> str:
 def write(
     level: int, title: str, facts: dict[str, Any], error: Exception | None = None, **extra: Any
 ) -> None:
-    """Write one line: its title, and those facts that are not empty; and an error's traceback."""
+    """Write one line, its title and the facts that are not empty, and an error's traceback."""
     pairs = " ".join(f"{name}={value}" for name, value in facts.items() if value != "")
     logger.log(level, "%s %s", title, pairs, exc_info=error, extra={**facts, **extra})
 
@@ -71,7 +71,7 @@ def write(
 
 
 def connect(verb: str) -> None:
-    """Log each time that the signal of this verb is sent."""
+    """Log every signal of this verb."""
 
     @receiver(
         getattr(signals, f"event_{verb}"),
@@ -92,8 +92,8 @@ def log_event(
 ) -> None:
     """Write one line about an event.
 
-    It was released by another, or replayed by a person. Why is for the history: people write names
-    into a reason.
+    ``by`` is the event that released it, or the person who replayed it. The person's reason goes to
+    the history alone, as it may contain names.
     """
     facts = {
         "provider": safe(event.provider),
@@ -103,7 +103,7 @@ def log_event(
         "attempts": event.attempts,
         "error": safe(find_error(verb, event, error)),
         "other": safe(other or ""),
-        # Only the names: what the values are is not for a log.
+        # Only the names: the values do not belong in a log.
         "differs": safe(",".join(name_differences(event, other))) if other else "",
         "released_by": safe(by) if verb == "released" else "",
         "replayed_by": safe(by) if verb == "replayed" else "",
@@ -113,7 +113,7 @@ def log_event(
 
 
 def find_error(verb: str, event: Event, error: Exception | None) -> str:
-    """Return what went wrong: as the row has it, which knows nothing of an overtaken attempt."""
+    """Return what went wrong, from the row; an overtaken attempt's error is not in it."""
     is_known = event.error and verb != "overtaken"
     text = event.error if error is None or is_known else describe(error)
     # Whatever else there is to say of an event is the app's own.
@@ -121,12 +121,12 @@ def find_error(verb: str, event: Event, error: Exception | None) -> str:
 
 
 def find_level(verb: str, event: Event) -> int:
-    """Return the level of a line: an attempt that failed of a bug is an error, though repeated."""
+    """Return the level of a line: an attempt that fails from a bug is an error, even if retried."""
     return logging.ERROR if verb == "retried" and is_bug(event.error) else LEVELS[verb]
 
 
 def find_exception(verb: str, error: Exception | None) -> Exception | None:
-    """Return the error whose traceback belongs into the log: that of a failed attempt."""
+    """Return the error whose traceback belongs in the log: that of a failed attempt."""
     return error if verb in ("failed", "retried") else None
 
 
@@ -159,7 +159,7 @@ def log_rejected(
     error: Exception | None = None,
     **_: Any,
 ) -> None:
-    """Write one line about a webhook that was not accepted."""
+    """Write one line about a refused webhook."""
     facts = {
         "provider": safe(provider),
         "status": status,
@@ -170,9 +170,9 @@ def log_rejected(
 
 
 def describe_failure(error: Exception | None) -> str:
-    """Return what the database said; "" for a refusal, whose reason says it all.
+    """Return the database's error; "" for a refusal, whose reason says it all.
 
-    Only the first line: PostgreSQL adds the row, and so the payload, in those that follow.
+    Only its first line: in those that follow, PostgreSQL shows the row, and so the payload.
     """
     if error is None or isinstance(error, WebhookRefused):
         return ""
@@ -182,13 +182,13 @@ def describe_failure(error: Exception | None) -> str:
 
 @receiver(signals.enqueue_failed, dispatch_uid="payment_webhooks.logging.enqueue_failed")
 def log_enqueue_failed(error: Exception, **_: Any) -> None:
-    """Write one line about a broker that took no message; the sweeper makes up for it."""
+    """Write one line about a message that the broker did not take; the sweeper makes up for it."""
     write(logging.ERROR, "enqueue failed", {"error": safe(describe(error))}, verb="enqueue_failed")
 
 
 @receiver(events_missing, dispatch_uid="payment_webhooks.logging.events_missing")
 def log_missing(keys: Sequence[int], **_: Any) -> None:
-    """Write one line about a message for whose events there is no row."""
+    """Write one line about a message whose events have no rows."""
     facts = {"events": len(keys), "keys": ",".join(map(str, keys))[:MAX_LENGTH]}
     title = (
         "A message named events that are not in this database. Unless someone deleted their rows, "
@@ -200,6 +200,6 @@ def log_missing(keys: Sequence[int], **_: Any) -> None:
 
 @receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.logging.sweep_finished")
 def log_sweep(enqueued: int, **_: Any) -> None:
-    """Write one line about a sweep; on the debug level if it found nothing."""
+    """Write one line about a sweep, at debug level if it found nothing."""
     level = logging.INFO if enqueued else logging.DEBUG
     write(level, "sweep finished", {"enqueued": enqueued}, verb="swept")

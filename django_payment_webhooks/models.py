@@ -1,4 +1,4 @@
-"""The event: one row, which is the truth about what was received and what became of it."""
+"""The event: one row, the truth about what was received and what became of it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from .exceptions import Overtaken
 def due_in(delay: float, grace: float = 0) -> dict[str, Any]:
     """Return when a worker may take an event, and when the sweeper enqueues it again.
 
-    In Unix seconds: no time zone and no summer time shifts them, whatever ``USE_TZ`` says.
+    Both are Unix times in seconds, which no time zone shifts, whatever ``USE_TZ`` is.
     """
     due_at = time.time() + delay
     return {"due_at": due_at, "enqueue_at": due_at + grace}
 
 
 def digest(*names: str) -> str:
-    """Return a key for names: short, and the same text for every collation of a database."""
+    """Return a short key for some names, which no collation confuses with another."""
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class EventManager(models.Manager):
-    """Uses the database that is written to: a replica that lags behind knows no duplicates."""
+    """Reads from the database that is written to: a lagging replica would miss duplicates."""
 
     def get_queryset(self) -> models.QuerySet:
         """Return all events."""
         return super().get_queryset().using(router.db_for_write(self.model))
 
     def look_up(self, condition: str, values: Sequence[Any], columns: str = "*") -> Iterator[Event]:
-        """Give events by a condition in SQL, with these columns.
+        """Yield the events that meet a condition in SQL, with these columns.
 
-        For what is asked for each event: a queryset costs three times as much as its question.
+        For queries made for every event: building a queryset costs three times the query itself.
         """
         table = self.model._meta.db_table
         yield from self.raw(f"SELECT {columns} FROM {table} WHERE {condition}", values)
@@ -51,7 +51,7 @@ class Event(models.Model):
 
     RECEIVED, WAITING, APPLIED = "received", "waiting", "applied"
     PROCESSED, DUPLICATE, IGNORED, FAILED = "processed", "duplicate", "ignored", "failed"
-    #: The statuses that may follow each. None follows an effect that is complete.
+    #: The statuses that may follow each one. An effect that is complete is final.
     TRANSITIONS = {
         RECEIVED: {WAITING, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED},
         WAITING: {RECEIVED, APPLIED, PROCESSED, DUPLICATE, IGNORED, FAILED},
@@ -75,7 +75,7 @@ class Event(models.Model):
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(default=timezone.now, db_index=True)
     verified_by = models.CharField(max_length=64, blank=True)
-    # What changes stands together, and the body last: PostgreSQL logs little but the difference.
+    # The columns that change are adjacent, and the body is last: PostgreSQL's WAL stays small.
     status = models.CharField(max_length=9, default=RECEIVED, choices=[(s, s) for s in TRANSITIONS])
     attempts = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=0)
@@ -90,17 +90,17 @@ class Event(models.Model):
     body = models.BinaryField()
 
     objects: models.Manager[Event] = EventManager()
-    #: Whether the webhook that was just received brought it. Not a column.
+    #: Whether the webhook just received brought the event. Not a column.
     is_new: bool
 
     class Meta:
         base_manager_name = "objects"
-        # Not unique=True or db_index=True: on PostgreSQL each adds a second index to a text column.
+        # unique=True and db_index=True would add a second index to each text column on PostgreSQL.
         unique_together = [["dedup_key"], ["idempotency_key"]]
         indexes = [
             models.Index(fields=["order_key"], name="payment_webhooks_order_key"),
             models.Index(fields=["payment_key"], name="payment_webhooks_payment_key"),
-            # With the id, as the oldest and the newest of a status are asked for.
+            # With the id, since queries ask for the oldest and newest event of a status.
             models.Index(fields=["status", "id"], name="payment_webhooks_status"),
         ]
 
@@ -110,7 +110,7 @@ class Event(models.Model):
 
     @cached_property
     def payload(self) -> Any:
-        """The event as the provider confirmed it, or else sent it; its numbers as int or Decimal.
+        """The event as the provider confirmed it, or else sent it, with numbers as int or Decimal.
 
         Raises ``ValueError`` if it could not be parsed.
         """
@@ -118,25 +118,25 @@ class Event(models.Model):
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The fields that the provider finds in the payload, such as ``charge_id``, by name."""
+        """The fields found in the payload, such as ``charge_id``, by name."""
         return get_provider(self.provider).read(self.payload)
 
     @cached_property
     def money(self) -> conf.Money | None:
-        """The sum that the event is about: ``amount``, a Decimal in major units, and ``currency``.
+        """The event's money: ``amount``, a Decimal in major units, and ``currency``.
 
-        None if it has none. Raises ``ValueError`` if what the provider sent is no sum of money.
+        None if it has none. Raises ``ValueError`` if the provider sent no valid amount.
         """
         return get_provider(self.provider).read_money(self.payload)
 
     def change(self, raised: Exception | None = None, **values: Any) -> None:
-        """Change the row, and announce a new status. Raises ``Overtaken`` if it is not as read."""
+        """Change the row, and announce a new status. Raises ``Overtaken`` if another did first."""
         before = self.status
         status = values.get("status", before)
         if status not in {before, *self.TRANSITIONS[before]}:
             raise ValueError(f"An event that is {before} can't become {status}.")
         values["version"] = self.version + 1
-        # The version is the only guard: MariaDB would walk the index of any other, and deadlock.
+        # Guarded by the version alone: a guard with an index would let updates deadlock on MariaDB.
         if not Event.objects.filter(pk=self.pk, version=self.version).update(**values):
             raise Overtaken
         self.__dict__.update(values)
@@ -144,23 +144,23 @@ class Event(models.Model):
             self.announce(raised)
 
     def announce(self, raised: Exception | None = None) -> None:
-        """Send the signal that has the name of the event's status, once the row is committed."""
+        """Send the signal named after the event's status once the row is committed."""
         signal = getattr(signals, f"event_{self.status}")
         send = partial(signal.send_robust, Event, event=self, error=raised)
         transaction.on_commit(send, using=router.db_for_write(Event))
 
     def take(self) -> None:
-        """Keep the event for a lease. Counted before any work, as work can kill a worker.
+        """Lease the event to a worker. The attempt counts at once, as the work can kill the worker.
 
-        The time of the next sweep stays: a column that has an index is the one that costs.
+        ``enqueue_at`` stays as it is: it has an index, which makes changing it expensive.
         """
         lease = settings.PAYMENT_WEBHOOKS_LEASE
         self.change(attempts=self.attempts + 1, due_at=time.time() + lease)
 
     def claim(self, key: str, delivers: bool) -> dict[str, Any]:
-        """Lock the row, prove that it is ours, claim its effect, and write how it will end.
+        """Lock the row, prove that it is ours, claim its effect, and write its next status.
 
-        Returns what must be there when the transaction ends.
+        Returns the values the row must have when the transaction ends.
         """
         if delivers:
             effect: dict[str, Any] = {"idempotency_key": key, "error": "", "cause_key": None}
@@ -171,20 +171,20 @@ class Event(models.Model):
         return {name: getattr(self, name) for name in names}
 
     def confirm(self, written: dict[str, Any]) -> None:
-        """Prove at the end of a transaction that it still has what :meth:`claim` wrote.
+        """Prove at the end of a transaction that the row still has what :meth:`claim` wrote.
 
-        Raises ``TransactionManagementError``. PostgreSQL and Django roll back in silence after an
-        error that a handler has hidden, and MySQL goes on in a new transaction after a deadlock.
+        Raises ``TransactionManagementError``. If a handler hides an error, PostgreSQL and Django
+        roll back in silence, and after a deadlock MySQL continues in a new transaction.
         """
         stored = Event.objects.look_up("id = %s", [self.pk], ", ".join(["id", *written]))
         if not any(written.items() <= vars(row).items() for row in stored):
             raise transaction.TransactionManagementError("The handler hid a database error.")
 
     def reschedule(self, delay: float, grace: float = 0, **values: Any) -> None:
-        """Let a worker look at the event after a delay, and the sweeper after a grace, too."""
+        """Make the event due after a delay, and let the sweeper enqueue it a grace later."""
         self.change(**values, **due_in(delay, grace))
 
     def finish(self, status: str, error: str = "", cause: str | None = None, **values: Any) -> None:
-        """Give the event a final status: nothing is due any more. One that failed has a cause."""
+        """Give the event a final status: nothing more is due. A failed event also gets a cause."""
         ended = {"finished_at": timezone.now(), "due_at": None, "enqueue_at": None}
         self.change(status=status, error=error, cause_key=cause, **ended, **values)

@@ -1,7 +1,7 @@
-"""Handlers for what every shop has: payments, refunds and disputes, and the money in them.
+"""Handlers for payments, refunds and disputes, which also check the money.
 
-Each knows what its event requires, what its effect is called, and what must be true of the money.
-The host writes how an order is found, what it costs, and what becomes of it.
+Each knows what its event requires, what its effect is called, and which amount is right. The host
+writes how to find an order, what it costs, and what happens to it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .handlers import Handler
 from .models import Event, digest
 from .providers.money import MAJOR, Money, read_money
 
-#: What a host may return where a sum is asked for: an amount in major units, and its currency.
+#: What a host's method may return as a sum: an amount in major units, and its currency.
 Sum = Tuple[Any, str]
-#: The host's class of orders: who checks types derives from ``OrderPaidHandler[Order]``.
+#: The host's order class. For a type checker, derive from ``OrderPaidHandler[Order]``.
 OrderT = TypeVar("OrderT")
 
 
@@ -42,7 +42,7 @@ def require_subject(event: Event) -> None:
 
 
 def require_money(event: Event) -> Money:
-    """Return the sum that an event is about. Raises ``PermanentFailure`` if it is none."""
+    """Return an event's money. Raises ``PermanentFailure`` if it has none that can be read."""
     try:
         money = event.money
     except ValueError as error:
@@ -53,7 +53,7 @@ def require_money(event: Event) -> Money:
 
 
 def read_sum(name: str, value: Sum) -> Money:
-    """Return the sum that a handler's method returned. Raises ``PermanentFailure``."""
+    """Return what a handler's method returned as money. Raises ``PermanentFailure``."""
     try:
         amount, currency = value
         return read_money(amount, currency, MAJOR)
@@ -62,35 +62,35 @@ def read_sum(name: str, value: Sum) -> Money:
 
 
 def name_object(event: Event, kind: str) -> str:
-    """Return a name for a refund or a dispute: endpoints of one account share it."""
+    """Return a name for a refund or a dispute, which all endpoints of an account share."""
     account = get_provider(event.provider).account
     return f"{account}:{require(event, f'{kind}_id')}"
 
 
-# ---- what they have in common
+# ---- base classes
 
 
 class OrderHandler(Handler, Generic[OrderT]):
-    """What happens to an order that the host has: derive from it for a type that is none of these.
+    """Base class for events about an order. Derive from it for a type that has no class below.
 
-    Let ``apply`` begin with ``order = self.require_order(event)``.
+    Begin ``apply`` with ``order = self.require_order(event)``.
     """
 
-    #: The name of an effect that an order has once, such as ``order-paid``. Empty: each event has
-    #: an effect of its own.
+    #: The name of an effect that each order has once, such as ``order-paid``. If empty, each event
+    #: has an effect of its own.
     effect = ""
 
     @abc.abstractmethod
     def get_order(self, event: Event) -> OrderT | None:
-        """Return the order ``event.order_id``, locked; None if it is not there.
+        """Return the order ``event.order_id``, locked, or None if it does not exist.
 
-        It may not be there *yet*: a webhook can be quicker than the commit of what it is about. The
-        event waits then, and fails in the end. Lock it by ``select_for_update()``: what happens to
-        one order at the same time happens one after the other.
+        It may not exist *yet*, as a webhook can arrive before the order is committed. The event
+        then waits, and fails past a deadline. Lock the order with ``select_for_update()``, so that
+        concurrent events of one order are applied one after the other.
         """
 
     def idempotency_key(self, event: Event) -> str:
-        """Return one name for each order of a shop, if the effect has a name."""
+        """Return a name for each order of a shop if the effect has a name."""
         if not self.effect:
             return super().idempotency_key(event)
         require_subject(event)
@@ -104,8 +104,8 @@ class OrderHandler(Handler, Generic[OrderT]):
     def require_order(self, event: Event) -> OrderT:
         """Return the event's order, locked.
 
-        Raises ``NotReady`` if it is not there yet, and ``PermanentFailure`` if the event can't name
-        one.
+        Raises ``NotReady`` if the order does not exist yet, and ``PermanentFailure`` if the event
+        can't name one.
         """
         if not event.order_id:
             raise PermanentFailure(
@@ -121,32 +121,32 @@ class OrderHandler(Handler, Generic[OrderT]):
 class StageHandler(OrderHandler[OrderT]):
     """One stage of a refund or a dispute. The event waits for the order's payment.
 
-    A provider promises no order. So a stage neither needs the one before it, nor does it happen
-    once a later one has: a refund that failed is not recorded any more. Such an event is
-    ``processed``, and its method is not called.
+    Providers do not guarantee the order of events. So a stage does not need the previous one, and
+    is skipped once a later one has been applied: a refund that has failed is no longer recorded.
+    The skipped event is ``processed``, and its method is not called.
     """
 
     requires = ("charge.succeeded",)
-    #: What the stage is of, and so which field has its id: ``refund`` or ``dispute``.
+    #: The object whose stage it is, and so the field with its id: ``refund`` or ``dispute``.
     kind = ""
-    #: The first word of the effect's name; those of the later stages; and those of the stages in
-    #: whose place it can come. Of these the one counts that occurred last.
+    #: The prefix of the effect's name; the prefixes of later stages; and those of the alternatives
+    #: to this stage, of which the last to occur counts.
     stage = ""
     later: Sequence[str] = ()
     rivals: Sequence[str] = ()
 
     def idempotency_key(self, event: Event) -> str:
-        """Return one name for each refund or dispute of an account."""
+        """Return a name for each refund or dispute of an account."""
         require_subject(event)
         return f"{self.stage}:{name_object(event, self.kind)}"
 
     def apply(self, event: Event) -> Any:
-        """Call the stage's method, unless a later stage was applied before."""
+        """Call the stage's method unless a later stage has already been applied."""
         order = self.require_order(event)
         return None if self.is_past(event) else self.enter(event, order)
 
     def is_past(self, event: Event) -> bool:
-        """Return whether a later stage of the same refund or dispute was applied before."""
+        """Return whether a later stage of the same refund or dispute has already been applied."""
         name = name_object(event, self.kind)
         if self.find_applied(self.later, name):
             return True
@@ -154,27 +154,27 @@ class StageHandler(OrderHandler[OrderT]):
         return any((at, kind) > (event.occurred_at, event.type) for at, kind in rivals)
 
     def find_applied(self, stages: Sequence[str], name: str) -> Sequence[tuple[datetime, str]]:
-        """Return when each of some stages occurred, and its type, if it was applied."""
+        """Return the time and the type of each of these stages that was applied."""
         keys = [digest(f"{stage}:{name}") for stage in stages]
-        # By a locking read, which sees what was committed while this waited for the order.
+        # A locking read sees what was committed while this transaction waited for the order.
         found = Event.objects.select_for_update().filter(idempotency_key__in=keys)
         return list(found.values_list("occurred_at", "type")) if keys else []
 
     @abc.abstractmethod
     def enter(self, event: Event, order: OrderT) -> Any:
-        """Have the stage's effect."""
+        """Apply the stage's effect."""
 
 
-# ---- what there is
+# ---- handlers
 
 
 class OrderPaidHandler(OrderHandler[OrderT]):
-    """An order was paid: once, however many events say so, and by what it costs."""
+    """An order was paid: once, however many events say so, and at its price."""
 
     effect = "order-paid"
 
-    # Each apply returns what it calls returned: of a coroutine nothing would have run, and the
-    # worker reports one that it sees.
+    # Each apply returns the result of the host's method: a coroutine has run nothing, and the
+    # worker reports one if it sees it.
     def apply(self, event: Event) -> Any:
         """Compare what was paid with the price, then call :meth:`order_paid`."""
         order = self.require_order(event)
@@ -182,7 +182,7 @@ class OrderPaidHandler(OrderHandler[OrderT]):
         return self.order_paid(event, order)
 
     def check_price(self, event: Event, order: OrderT) -> None:
-        """Raise ``PermanentFailure`` if another sum was paid than the order costs."""
+        """Raise ``PermanentFailure`` unless exactly the order's price was paid."""
         paid = require_money(event)
         price = read_sum("get_price", self.get_price(order))
         if paid != price:
@@ -190,9 +190,9 @@ class OrderPaidHandler(OrderHandler[OrderT]):
 
     @abc.abstractmethod
     def get_price(self, order: OrderT) -> Sum:
-        """Return what an order costs: the amount, such as ``Decimal("10.00")``, and the currency.
+        """Return an order's price: the amount, such as ``Decimal("10.00")``, and the currency.
 
-        The amount is in major units: a Decimal, an int, or a text.
+        The amount is in major units, as a Decimal, an int or a string.
         """
 
     @abc.abstractmethod
@@ -201,7 +201,7 @@ class OrderPaidHandler(OrderHandler[OrderT]):
 
 
 class RefundPendingHandler(StageHandler[OrderT]):
-    """Money of an order is to go back, and has not yet."""
+    """A refund of an order was started, and no money has gone back yet."""
 
     kind, stage, later = "refund", "refund-pending", ("refund", "refund-failed")
 
@@ -211,16 +211,16 @@ class RefundPendingHandler(StageHandler[OrderT]):
 
     @abc.abstractmethod
     def refund_pending(self, event: Event, order: OrderT) -> Any:
-        """Note that ``event.data["refund_id"]`` is under way. Called in the transaction, once."""
+        """Note that ``event.data["refund_id"]`` is pending. Called in the transaction, once."""
 
 
 class RefundCreatedHandler(StageHandler[OrderT]):
-    """Money of an order went back: each refund once, and never more than was paid."""
+    """An order was refunded: each refund once, and never more than was paid."""
 
     kind, stage, later = "refund", "refund", ("refund-failed",)
 
     def enter(self, event: Event, order: OrderT) -> Any:
-        """Compare the sum with what is left of the payment, then call :meth:`refund_created`."""
+        """Check that this much of the payment is left, then call :meth:`refund_created`."""
         refunded = require_money(event)
         if not refunded.amount:
             raise PermanentFailure(f"The refund is of {refunded}, which is nothing.")
@@ -233,9 +233,9 @@ class RefundCreatedHandler(StageHandler[OrderT]):
 
     @abc.abstractmethod
     def get_refundable(self, order: OrderT) -> Sum:
-        """Return what of an order's payment has not been refunded: an amount and its currency.
+        """Return how much of an order's payment has not been refunded: an amount and its currency.
 
-        Read the refunds with ``select_for_update()``, so that none is missed.
+        Read the refunds with ``select_for_update()`` so that none is missed.
         """
 
     @abc.abstractmethod
@@ -244,21 +244,21 @@ class RefundCreatedHandler(StageHandler[OrderT]):
 
 
 class RefundTotalHandler(OrderHandler[OrderT]):
-    """An event says how much of a payment was refunded so far: by one sum, or by a list of refunds.
+    """An event reports the total refunded so far, as one sum or as a list of refunds.
 
-    For providers that send no event for each refund. Several such events can come in any order.
+    For providers that do not send an event for each refund. Such events can arrive in any order.
     """
 
     requires = ("charge.succeeded",)
 
     def idempotency_key(self, event: Event) -> str:
-        """Return one name for each total of a payment."""
+        """Return a name for each total of a payment."""
         require_subject(event)
         subject = event.payment_key or event.order_key
         return f"refund-total:{subject}:{self.read_total(event)}"
 
     def read_total(self, event: Event) -> Money:
-        """Return how much was refunded so far, by default ``event.money``."""
+        """Return how much has been refunded so far, by default ``event.money``."""
         return require_money(event)
 
     def apply(self, event: Event) -> Any:
@@ -276,9 +276,9 @@ class RefundTotalHandler(OrderHandler[OrderT]):
 
     @abc.abstractmethod
     def refund_total(self, event: Event, order: OrderT, total: Money) -> Any:
-        """Record that this was refunded so far, unless more is recorded already.
+        """Record the total refunded so far, unless a higher one is already recorded.
 
-        Called in the transaction, once for each total; a lower one can come after a higher one.
+        Called in the transaction, once for each total; a lower one can arrive after a higher one.
         """
 
 
@@ -314,7 +314,7 @@ class DisputeOpenedHandler(StageHandler[OrderT]):
 
 
 class DisputeWonHandler(StageHandler[OrderT]):
-    """A dispute ended for the shop, or a chargeback was reversed: the money is the shop's."""
+    """The shop won a dispute, or a chargeback was reversed: the money is the shop's."""
 
     kind, stage, rivals = "dispute", "dispute-won", ("dispute-lost",)
 
@@ -324,14 +324,14 @@ class DisputeWonHandler(StageHandler[OrderT]):
 
     @abc.abstractmethod
     def dispute_won(self, event: Event, order: OrderT) -> Any:
-        """Record that the shop has won, whether or not it is known that there was a dispute.
+        """Record that the shop has won, whether or not the dispute itself was recorded.
 
         Called in the transaction, once.
         """
 
 
 class DisputeLostHandler(StageHandler[OrderT]):
-    """A dispute ended for the buyer: the money is gone."""
+    """The shop lost a dispute: the money is gone."""
 
     kind, stage, rivals = "dispute", "dispute-lost", ("dispute-won",)
 
@@ -341,7 +341,7 @@ class DisputeLostHandler(StageHandler[OrderT]):
 
     @abc.abstractmethod
     def dispute_lost(self, event: Event, order: OrderT) -> Any:
-        """Record that the shop has lost, whether or not it is known that there was a dispute.
+        """Record that the shop has lost, whether or not the dispute itself was recorded.
 
         Called in the transaction, once.
         """

@@ -1,4 +1,4 @@
-"""What a worker does with an event: take, apply, deliver, finish. The policy has what fails."""
+"""The worker's side: take, apply, deliver and finish an event. The policy handles failures."""
 
 from contextlib import suppress
 from typing import Any
@@ -12,7 +12,7 @@ from .models import Event
 
 
 def process_event(event: Event) -> None:
-    """Make one attempt at an event that is due. What it raises is recorded in the event's row."""
+    """Make one attempt at an event that is due. Records in the event's row what it raises."""
     try:
         event.take()
         handler = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).find_handler(event)
@@ -26,28 +26,28 @@ def process_event(event: Event) -> None:
 
 
 def apply_or_wait(event: Event, handler: Handler) -> None:
-    """Have an event's effects committed, or that it waits for what it requires."""
+    """Commit an event's effects, or the fact that it waits for what it requires."""
     try:
         prepare_and_apply(event, handler)
     except NotReady as unmet:
         load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).record(event, unmet)
         if event.status == Event.WAITING:
-            # What it requires may have come before the wait was committed.
+            # What it requires may have been applied before the wait was committed.
             with suppress(NotReady):
                 prepare_and_apply(event, handler)
 
 
 def prepare_and_apply(event: Event, handler: Handler) -> None:
-    """Prepare an event, then apply it; at once again if only the database asks for that."""
+    """Prepare an event, then apply it. Retries at once what fails only for a passing lock."""
     policy = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY)
     policy.prepare(handler, event)
     policy.run(apply, policy, event, handler)
 
 
 def apply(policy: Any, event: Event, handler: Handler) -> None:
-    """Commit the effects and the event's new status in one transaction, or neither."""
+    """Commit the effects and the event's new status in one transaction."""
     key = policy.find_key(handler, event)
-    claimed = Event.__new__(Event)  # not by copy(), which takes the way of pickle, and is slow
+    claimed = Event.__new__(Event)  # copy() goes through pickle's protocol, and is slow
     claimed.__dict__.update(event.__dict__)
     event.claimed = key
     with transaction.atomic(using=router.db_for_write(Event)):

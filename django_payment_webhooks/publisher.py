@@ -1,7 +1,7 @@
-"""The messages that nudge a worker: the task that reads them, and a thread that sends them.
+"""The messages that nudge a worker: the task that reads them, and the thread that sends them.
 
-A project that keeps each tenant's rows in a schema of its own names a class that knows the tenants:
-the name of the tenant travels with each message.
+A project with a schema for each tenant names a class that knows its tenants. Each message then
+carries the tenant's name.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ from .processing import process_event
 
 logger = getLogger(__name__)
 
-# A second ahead, as the clocks of two machines differ: an event must not be late for being early.
+# One second of tolerance, as clocks differ: an event that looks early must not wait for a sweep.
 AHEAD = 1
-# A difference of two times is not exact.
+# The difference of two floating-point times is not exact.
 ROUNDING = 0.001
-# Beyond this many, the sweeper has the rest. A script can enqueue thousands in one transaction.
+# The sweeper has whatever exceeds this. A script can enqueue thousands in one transaction.
 MAX_UNSENT = 20000
-# Beyond this many, an event has no trace in its message: a context can be large, a key is not.
+# Beyond this many, messages carry no trace: a context can be large, a key is not.
 MAX_CONTEXTS = 1000
-# How long a process that ends waits for its messages, in seconds.
+# How long a process waits for its messages before it ends, in seconds.
 LAST_WAIT = 5
-# How long what comes after a message gathers for the next one, in seconds.
+# How long after a message events gather for the next one, in seconds.
 GATHERING_TIME = 0.02
-# From this version on uWSGI was seen to run Python threads unasked; 2.0.26 does not.
+# From this version on, uWSGI runs Python threads by default; 2.0.26 was seen not to.
 UWSGI_WITH_THREADS = (2, 0, 28)
 NO_THREADS = (
     "uWSGI runs no threads: messages are only sent while a request is answered, so that each one "
     "waits for the next request."
 )
-#: A message names events of which none is in this database. Arguments: ``keys``.
+#: None of the events in a message is in this database. Arguments: ``keys``.
 events_missing = Signal()
 
 
 class PublisherConf(AppConf):
-    """How much a message names, and how long, in seconds, its task and its publisher take."""
+    """How many events a message names, and the times of its task and its publisher, in seconds."""
 
     MESSAGE_SIZE = 100
-    # After how long a task hands back what is left of its message.
+    # The time after which a task hands back the rest of its message.
     TASK_TIME = 1
-    # How long a process leaves the broker alone after it failed.
+    # How long a process leaves the broker alone after a failure.
     PUBLISH_PAUSE = 5
-    # The class that knows the tenants of a project, each with a schema of its own.
+    # The class that knows the project's tenants, each with a schema of its own.
     TENANTS = "django_payment_webhooks.publisher.NoTenants"
 
     class Meta:
@@ -75,17 +75,17 @@ class PublisherConf(AppConf):
 
 
 class Tenants(abc.ABC):
-    """The tenants of a project, each known by a name that is not empty."""
+    """The tenants of a project, each with a non-empty name."""
 
     @abc.abstractmethod
     def current(self) -> str:
-        """Return the name of the tenant whose rows are read and written now; "" if it is none's."""
+        """Return the name of the tenant whose rows are in use now, or "" if there is none."""
 
     @abc.abstractmethod
     def enter(self, name: str) -> ContextManager[Any]:
-        """Return a context manager within which the rows of a tenant are read and written.
+        """Return a context manager in which a tenant's rows are read and written.
 
-        Afterwards it is as it was before. Raises an error if there is no such tenant.
+        On exit it restores the previous state. Raises an error if there is no such tenant.
         """
 
     @abc.abstractmethod
@@ -97,18 +97,18 @@ class NoTenants(Tenants):
     """All events are in one place."""
 
     def current(self) -> str:
-        """Return the name that stands for no tenant."""
+        """Return the empty name, which stands for no tenant."""
         return ""
 
     def enter(self, name: str) -> ContextManager[Any]:
-        """Refuse: whoever sent this name knows tenants. Raises ``ImproperlyConfigured``."""
+        """Refuse a name: its sender knows tenants. Raises ``ImproperlyConfigured``."""
         raise ImproperlyConfigured(
             f"A message is for the tenant {name!r}, and PAYMENT_WEBHOOKS_TENANTS names none in this"
             " process. Start it with the settings of the process that sent the message."
         )
 
     def all(self) -> Iterable[str]:
-        """Return the one place that there is."""
+        """Return the only place there is."""
         return [""]
 
 
@@ -119,7 +119,7 @@ def get_tenants() -> Tenants:
 
 
 def enter_tenant(name: str) -> ContextManager[Any]:
-    """Return a context manager within which the rows of a tenant, "" for none, are at hand."""
+    """Return a context manager in which a tenant's rows, "" for no tenant's, are in use."""
     return get_tenants().enter(name) if name else nullcontext()
 
 
@@ -128,10 +128,10 @@ def enter_tenant(name: str) -> ContextManager[Any]:
 
 @shared_task(name="payment_webhooks.process_events", ignore_result=True)
 def process(keys: Sequence[int], tenant: str = "") -> None:
-    """Do what the rows of these events say is due, or nothing. This is all that a worker does.
+    """Process those of these events whose rows say that they are due. This is all a worker does.
 
-    What is left after the task's time, or when the worker must stop, is handed back as two
-    messages, so that a burst spreads over the workers.
+    What is left after the task's time, or when the worker must stop, is handed back as two messages
+    so that a burst spreads over the workers.
     """
     ends_at = time.monotonic() + settings.PAYMENT_WEBHOOKS_TASK_TIME
     with enter_tenant(tenant):
@@ -150,8 +150,7 @@ def process(keys: Sequence[int], tenant: str = "") -> None:
 def find_due(keys: Sequence[int]) -> list[Event]:
     """Return the events of a message that are due, the oldest first.
 
-    Reports it if there is none of them at all: whoever sent the message may write to another
-    database.
+    Reports a message whose events do not exist: its sender may use another database.
     """
     named = Event.objects.filter(pk__in=keys)
     due = named.filter(due_at__lte=time.time() + AHEAD)
@@ -164,8 +163,8 @@ def find_due(keys: Sequence[int]) -> list[Event]:
 def attempt(event: Event) -> None:
     """Make an attempt at an event, unless its lease is over and its worker still has it."""
     connection = connections[router.db_for_write(Event)]
-    # One that is read as new can only be locked by a worker that has taken it since, which changed
-    # its version: MySQL would wait for that lock all the same.
+    # A new event can only be locked by a worker that has since taken it and changed its version, so
+    # that no look at the lock is needed. MySQL would still wait for that lock.
     if event.attempts or connection.vendor == "mysql":
         try:
             with unless_locked(event):
@@ -177,9 +176,9 @@ def attempt(event: Event) -> None:
 
 @contextmanager
 def unless_locked(event: Event) -> Iterator[None]:
-    """Lock an event's row meanwhile, but never wait for it: whoever has it is at work on it.
+    """Hold the lock of an event's row without waiting for it: its holder is working on the event.
 
-    Raises ``Overtaken`` if it is locked. Where the database can't skip locked rows, this waits.
+    Raises ``Overtaken`` if it is locked. Waits on a database that can't skip locked rows.
     """
     database = router.db_for_write(Event)
     with transaction.atomic(using=database):
@@ -191,22 +190,22 @@ def unless_locked(event: Event) -> Iterator[None]:
 
 
 def enqueue(events: Sequence[Event]) -> None:
-    """Nudge the workers about those events that are due, once they are committed."""
+    """Nudge the workers about the events that are due, once those are committed."""
     load(settings.PAYMENT_WEBHOOKS_PUBLISHER).publish(events)
 
 
 def flush(timeout: float = LAST_WAIT) -> bool:
-    """Wait until what this process has enqueued is sent, for a bounded number of seconds.
+    """Wait, at most ``timeout`` seconds, until everything this process has enqueued is sent.
 
-    Returns whether it is; what is not is left to the sweeper. A process that ends waits by itself,
-    unless ``os._exit`` or a signal ends it.
+    Returns whether it is; the sweeper has the rest. A process that ends waits automatically, unless
+    ``os._exit`` or a signal ends it.
     """
     is_sent: bool = load(settings.PAYMENT_WEBHOOKS_PUBLISHER).flush(timeout)
     return is_sent
 
 
 def send_message(keys: Sequence[int], tenant: str | None = None) -> None:
-    """Send a message that names events, now; of the current tenant unless another is given.
+    """Send a message that names events, at once; the current tenant's unless another is given.
 
     Raises what the broker's client raises.
     """
@@ -216,7 +215,7 @@ def send_message(keys: Sequence[int], tenant: str | None = None) -> None:
 
 
 class Nudge(NamedTuple):
-    """The keys of a tenant's events that are due, and the context in which they became so."""
+    """The keys of a tenant's due events, and the context in which they became due."""
 
     keys: list[int]
     context: Context
@@ -225,50 +224,51 @@ class Nudge(NamedTuple):
 
 
 class ThreadPublisher:
-    """Sends what has gathered as one message.
+    """Sends the gathered events as one message.
 
-    An event that comes alone is sent at once; what comes soon after it gathers for a moment, so
-    that a message names many under load. After a failure the broker is left alone for a while. No
-    message must arrive: the sweeper has what is lost.
+    The first event is sent at once; those that come soon after it gather for a moment, so that
+    under load a message names many. After a failure the broker is left alone for a while. Messages
+    may be lost: the sweeper makes up for them.
     """
 
     def __init__(self) -> None:
         self.reset()
-        # In a process that was forked: the parent sends what is the parent's.
+        # In a forked child: the parent sends its own messages.
         os.register_at_fork(after_in_child=self.reset)
         if lacks_threads():
             logger.error("%s Set enable-threads = true.", NO_THREADS)
 
     def reset(self) -> None:
-        """Begin with nothing to send, and without a thread."""
+        """Start with nothing to send and no thread."""
         self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
         self.next: Nudge | None = None
         self.thread = Thread()
-        # What waits for the last messages when the process ends.
+        # Waits for the last messages when the process ends.
         self.last_wait: Finalize | None = None
-        # Whether a caller waits for all to be sent.
+        # Set while a caller waits for everything to be sent.
         self.is_urgent = Flag()
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Have messages sent that name those events that are due, once they are committed.
+        """Enqueue the events that are due, once they are committed.
 
-        Neither waits for the broker nor raises. What may have killed a worker travels alone.
-        Several events stay together, and join no others: whoever divided them did so on purpose.
+        Neither waits for the broker nor raises. An event that may have killed a worker travels
+        alone. Several events stay together and are not joined by others, as the caller divided them
+        so.
         """
         now = time.time() + AHEAD
         due = [event for event in events if event.due_at is not None and event.due_at <= now]
         if due:
-            # The tenant can be another one by the time of the commit.
+            # By the time of the commit, another tenant may be current.
             nudge = partial(self.nudge, due, get_tenants().current())
             transaction.on_commit(nudge, using=router.db_for_write(Event))
 
     def nudge(self, events: Sequence[Event], tenant: str = "") -> None:
-        """Leave to the thread which events are due. With an eager Celery, process them here."""
+        """Pass the due events to the thread. With an eager Celery, process them here."""
         if process.app.conf.task_always_eager:
             process([event.pk for event in events], tenant)
             return
         is_alone = len(events) == 1 and is_suspect(events[0])
-        # Of several those that were swept stay together: nobody has tried them since.
+        # Several swept events stay together: no worker has tried them since.
         suspects = [event.pk for event in events if is_alone or event.attempts]
         others = [event.pk for event in events if event.pk not in suspects]
         size = settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE
@@ -278,26 +278,26 @@ class ThreadPublisher:
             self.put(others[start : start + size], len(others) > 1, tenant)
 
     def put(self, keys: list[int], travels_alone: bool, tenant: str = "") -> None:
-        """Leave something to the thread, and start that if there is none."""
-        # In the caller's context, so that its trace goes on in the message.
+        """Pass a nudge to the thread, and start the thread if there is none."""
+        # With the caller's context, so that its trace continues in the message.
         context = copy_context() if self.unsent.qsize() < MAX_CONTEXTS else Context()
         with suppress(Full):
             self.unsent.put_nowait(Nudge(keys, context, travels_alone, tenant))
         self.start()
 
     def start(self) -> None:
-        """Start the thread if there is none, or if a fork has left it behind."""
+        """Start the thread if there is none, as in a process that was just forked."""
         if not self.thread.is_alive():
             self.thread = thread = Thread(target=self.run, daemon=True)
             with suppress(RuntimeError):  # no thread is left: the sweeper has it
                 thread.start()
-                # Not by atexit, which the children of multiprocessing do not ask.
+                # Not by atexit, which children of multiprocessing skip.
                 self.last_wait = self.last_wait or Finalize(
                     None, self.flush, [LAST_WAIT], exitpriority=0
                 )
 
     def run(self) -> None:
-        """Send messages, for ever, however long each takes. This is the thread."""
+        """Send messages for ever. This is the thread."""
         while True:
             nudges = self.gather()
             try:
@@ -312,7 +312,7 @@ class ThreadPublisher:
                 self.is_urgent.wait(GATHERING_TIME)
 
     def gather(self) -> list[Nudge]:
-        """Return what can travel together: a nudge, and those that are there by now."""
+        """Return nudges that can travel together: the next, and those already waiting behind it."""
         nudges = [self.next or self.unsent.get()]
         self.next = None
         while not nudges[0].travels_alone and len(nudges) < settings.PAYMENT_WEBHOOKS_MESSAGE_SIZE:
@@ -332,7 +332,7 @@ class ThreadPublisher:
             self.send_together([nudge for nudge in nudges if nudge.tenant == tenant])
 
     def send_together(self, nudges: Sequence[Nudge]) -> None:
-        """Send one message, for nudges of one tenant."""
+        """Send one message for the nudges of one tenant."""
         keys = [key for nudge in nudges for key in nudge.keys]
         if len(nudges) == 1:
             nudges[0].context.run(send_message, keys, nudges[0].tenant)
@@ -341,11 +341,11 @@ class ThreadPublisher:
             send_message(keys, nudges[0].tenant)
 
     def link(self, contexts: Sequence[Context]) -> ContextManager[Any]:
-        """Return what surrounds the message of several nudges: nothing, unless it is traced."""
+        """Return a context manager for sending several nudges: here it does nothing."""
         return nullcontext()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything is sent, at most so many seconds. Returns whether it is."""
+        """Wait until everything is sent, at most ``timeout`` seconds. Returns whether it is."""
         ends_at = time.monotonic() + timeout
         if self.unsent.unfinished_tasks:
             self.start()
@@ -361,7 +361,7 @@ class ThreadPublisher:
 
 
 def find_limit_faults(hard: float | None, soft: float | None) -> Iterator[str]:
-    """Give what is wrong with Celery's time limits, in seconds; None or 0 is no limit."""
+    """Yield problems with Celery's time limits, in seconds; None or 0 is no limit."""
     limits = {"Celery's hard time limit": hard, "Celery's soft time limit": soft}
     given = {name: limit for name, limit in limits.items() if limit}
     for name, limit in list(given.items())[:1]:
@@ -381,16 +381,16 @@ def find_limit_faults(hard: float | None, soft: float | None) -> Iterator[str]:
 
 
 def lacks_threads() -> bool:
-    """Return whether this process is one of uWSGI's that runs no threads of Python's."""
+    """Return whether this is a uWSGI process that runs no Python threads."""
     uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or tuple(uwsgi.version_info[:3]) >= UWSGI_WITH_THREADS:
         return False
-    # The values are bytes, or True; the keys were bytes in Python 2 alone.
+    # The values are bytes or True; the keys were bytes only in Python 2.
     return not any(uwsgi.opt.get(option) for option in ("enable-threads", "threads"))
 
 
 def is_suspect(event: Event) -> bool:
-    """Return whether an event was tried or swept before, and so may have killed a worker."""
+    """Return whether an event was tried or swept before, so that it may have killed a worker."""
     if event.attempts or event.due_at is None or event.enqueue_at is None:
         return True
     swept: bool = event.enqueue_at > event.due_at + settings.PAYMENT_WEBHOOKS_SWEEP_GRACE + ROUNDING

@@ -1,4 +1,4 @@
-"""From a proved webhook to its events in the table: parse, store, enqueue."""
+"""Parse, store and enqueue the events of a verified webhook."""
 
 from __future__ import annotations
 
@@ -15,53 +15,54 @@ from .models import Event, due_in
 
 
 class BaseProvider(abc.ABC):
-    """Who sends webhooks: how they are read, proved and answered."""
+    """A sender of webhooks: how to read, verify and answer them."""
 
     name: str
-    #: The source of ids and effects; several providers in the settings can share one.
+    #: The source of event ids and effects. Several providers in the settings can share one.
     account: str
 
     @abc.abstractmethod
     def read_body(self, request: HttpRequest) -> bytes:
-        """Return the raw body, of a bounded size. Raises ``WebhookRefused``."""
+        """Return the raw body. Raises ``WebhookRefused``, also for one that is too large."""
 
     @abc.abstractmethod
     def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
-        """Return a short fingerprint of what proved the webhook. Raises ``WebhookRefused``."""
+        """Return a short fingerprint of what proves the webhook. Raises ``WebhookRefused``."""
 
     @abc.abstractmethod
     def parse(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
         """Return the events that a webhook carries, not saved. Never raises.
 
-        Each has its ``provider``, ``provider_event_id`` and ``dedup_key``, ``type``,
-        ``occurred_at``, ``order_id`` and ``order_key`` if it has an order, ``payment_id`` and
-        ``payment_key`` if it has a payment, as ``body`` what :meth:`payload` reads (of several
-        events each has its own part), and as ``fingerprint`` a digest: two deliveries of an event
-        contradict each other if it differs.
-        A body that makes no sense is an event, too: one without type, that has failed already. An
-        event whose webhook proves less than it says has an empty ``confirmation``: :meth:`confirm`
-        is asked about it before it counts.
+        Each has a ``provider``, ``provider_event_id``, ``dedup_key``, ``type`` and ``occurred_at``;
+        an ``order_id`` and ``order_key`` if it has an order; a ``payment_id`` and ``payment_key``
+        if it has a payment; a ``body`` that :meth:`payload` reads, its own part if there are
+        several events; and a ``fingerprint``, a digest that differs between two contradictory
+        deliveries of one event.
+
+        A body that can't be parsed becomes an event without a type that has already failed. An
+        event whose webhook proves too little has an empty ``confirmation``: :meth:`confirm` is
+        called before it is applied.
         """
 
     @abc.abstractmethod
     def payload(self, body: bytes) -> Any:
-        """Return what an event says, from its stored body. Raises ``ValueError``."""
+        """Return the payload in a stored body. Raises ``ValueError``."""
 
     @abc.abstractmethod
     def read(self, payload: Any) -> dict[str, Any]:
-        """Return what an event is about: ``event.data``."""
+        """Return the fields of a payload, which become ``event.data``."""
 
     def read_money(self, payload: Any) -> Any:
-        """Return the sum that an event is about; None if it has none. Raises ``ValueError``."""
+        """Return the money in a payload, or None if it has none. Raises ``ValueError``."""
 
     def confirm(self, event: Event) -> Any:
-        """Return what the provider itself says about an event, as values of JSON."""
+        """Ask the provider about an event, and return its answer as JSON values."""
 
     @abc.abstractmethod
     def answer(self, events: Sequence[Event]) -> HttpResponse:
-        """Return the answer to a webhook whose events are stored.
+        """Return the response to a webhook whose events are stored.
 
-        Raises ``WebhookRefused`` if it made no sense.
+        Raises ``WebhookRefused`` if the body could not be parsed.
         """
 
 
@@ -70,12 +71,12 @@ def receive_events(
 ) -> list[Event]:
     """Store and enqueue the events of a webhook that is known to come from its provider.
 
-    The view calls this once it has verified a webhook. Call it with what you learned on another
-    road, too: on the return page, by polling, after an outage. An event is stored once, whichever
-    road it came first.
+    The view calls this once it has verified a webhook. Call it yourself with what you learn in
+    other ways: on the return page, by polling, after an outage. An event is stored once, however it
+    first arrives.
 
-    Returns the events. Of each ``is_new`` is whether this webhook brought it. A body that makes no
-    sense is stored as one event without type, that has failed.
+    Returns the events; ``is_new`` is whether this call stored the event. A body that can't be
+    parsed is stored as one event without a type that has failed.
     """
     drafts = provider.parse(meta, body)
     for draft in drafts:
@@ -94,9 +95,9 @@ def receive_events(
 
 
 def store(drafts: Sequence[Event]) -> list[Event]:
-    """Return each event as it is stored. Its row is committed with all others, or was seen to be.
+    """Store the events, all or none, and return each as its row has it.
 
-    One event is one INSERT, without a transaction around it unless the caller has one.
+    A single event is one INSERT, with no transaction around it unless the caller has one.
     """
     database = router.db_for_write(Event)
     needs_none = len(drafts) == 1 and not connections[database].in_atomic_block
@@ -105,13 +106,13 @@ def store(drafts: Sequence[Event]) -> list[Event]:
 
 
 def store_event(draft: Event) -> Event:
-    """Return the event that is known by a draft's id, which is the draft if there was none.
+    """Store a draft, or return the event already stored under its id.
 
-    Looked for first: for an ordinary repetition an INSERT would write an error into the database's
-    log. Whoever was first in between makes it fail, and the next look sees its row.
+    Looks first, as an INSERT of an ordinary redelivery would write an error to the database's log.
+    If another process inserts the row in between, the INSERT fails, and the retry finds that row.
     """
     for known in Event.objects.look_up("dedup_key = %s", [draft.dedup_key]):
         return known
-    draft.pk = None  # an earlier try may have been undone
+    draft.pk = None  # an earlier try may have set it, and then been undone
     draft.save(force_insert=True)
     return draft

@@ -1,4 +1,4 @@
-"""What follows from an attempt's error: one decision, for the worker and the dry run."""
+"""Decides what follows from an attempt's error, for the worker and the dry run alike."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from .providers.loading import find_loading_problem
 from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
 
-# MySQL's and PostgreSQL's codes of what passes by itself: a lock that another session has, or has
-# for too long, a row that changed, a deadlock.
+# MySQL's and PostgreSQL's codes for errors that pass: a lock that another session holds, a lock
+# timeout, a row that changed, a deadlock.
 LOCK_TIMEOUTS = {1205, 3572, "55P03"}
 TRANSIENT_ERRORS = {1020, 1213, "40001", "40P01", *LOCK_TIMEOUTS}
-# Of a client's errors these can pass: 408, 425 (RFC 8470) and 429 (RFC 6585).
+# The client errors that can pass: 408, 425 (RFC 8470) and 429 (RFC 6585).
 PASSING_STATUSES = {408, 425, 429}
-# What a method returns that is no plain function: none of its body has run.
+# What a method returns if it is not a plain function: none of its body has run.
 UNFINISHED = (Awaitable, Generator, AsyncGenerator)
-# Statements that change something, also behind a WITH.
+# Statements that change something, even after a WITH.
 WRITE = re.compile(
     r"(\s|/\*.*?\*/)*(WITH\b.*\b)?"
     r"(INSERT|UPDATE|DELETE|REPLACE|MERGE|CREATE|ALTER|DROP|TRUNCATE|CALL|COPY)\b",
@@ -49,12 +49,12 @@ NO_HANDLER = "There is no handler for its type."
 
 
 class RetryConf(AppConf):
-    """How long an event waits, and how often and how soon an attempt is repeated. In seconds."""
+    """How long an event waits, and how often and how soon it is retried. Times are in seconds."""
 
-    # An event that waits is looked at after the grace, then twice as long each time.
+    # A waiting event is looked at after the grace, then after twice as long each time.
     SWEEP_CEILING = 60 * 60
     WAIT_DEADLINE = 3 * 24 * 60 * 60
-    # A failed attempt is repeated after base, 2 base, 4 base, ... but never later than the ceiling.
+    # A failed attempt is retried after base, 2 base, 4 base, ... but never later than the ceiling.
     MAX_ATTEMPTS = 25
     BACKOFF_BASE = 5
     BACKOFF_CEILING = 4 * 60 * 60
@@ -66,9 +66,9 @@ class RetryConf(AppConf):
 class Decision(NamedTuple):
     """What follows from an attempt's error.
 
-    The event gets the ``status``, with the ``reason``. It is due again in ``delay`` seconds, or has
-    ended if that is None; ``attempts`` is how many count from now on. ``holder`` is the event that
-    had the effect, if this one contradicts it.
+    The event gets the ``status``, with the ``reason``. It is due again in ``delay`` seconds, or is
+    finished if that is None; ``attempts`` is the number that counts from now on. ``holder`` is the
+    event that had the effect, if this one contradicts it.
     """
 
     status: str
@@ -79,21 +79,21 @@ class Decision(NamedTuple):
 
 
 class RetryPolicy:
-    """Backs off exponentially, respects ``Retry-After``, and gives up when that is pointless."""
+    """Backs off exponentially, respects ``Retry-After``, and gives up when there is no point."""
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function; again at once, a few times, while the database asks for just that.
+        """Call a function, and retry it at once a few times after an error that asks for it.
 
-        Bounded in time, too: what has waited long for a lock does not wait for it again.
+        Time is bounded, too: what has waited long for a lock does not wait again.
         """
         return retry_over_time(
             function, DatabaseError, args, errback=pause, max_retries=5, timeout=3
         )
 
     def insert(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function that inserts; again, too, if another process was first.
+        """Call a function that inserts, and retry it also if another process was first.
 
-        Even a single INSERT can be the victim of a deadlock.
+        Even a single INSERT can be a deadlock's victim.
         """
         return retry_over_time(
             function, DatabaseError, args, errback=pause_unless_lost, max_retries=5, timeout=3
@@ -113,9 +113,9 @@ class RetryPolicy:
         return result
 
     def find_handler(self, event: Event) -> Handler:
-        """Return the handler of an event's type, which its provider may have to confirm first.
+        """Return the handler for an event, once its provider has confirmed it if it must.
 
-        Raises ``NothingToDo`` if there is none, and what asking the provider raises.
+        Raises ``NothingToDo`` if there is none, and whatever asking the provider raises.
         """
         if is_unconfirmed(event):
             accept(event, self.call(get_provider(event.provider).confirm, event))
@@ -125,46 +125,46 @@ class RetryPolicy:
         return handler
 
     def prepare(self, handler: Handler, event: Event) -> None:
-        """Let an event learn its order, and its handler read what takes long.
+        """Find an event's order, and let its handler prepare.
 
-        Raises ``NothingToDo`` for an event of test mode where only money counts.
+        Raises ``NothingToDo`` for a test-mode event if only live ones count, and the reverse.
         """
         check_mode(event)
         learn_order(event)
         self.call(handler.prepare, event)
 
     def is_ready(self, handler: Handler, event: Event) -> bool:
-        """Return whether an event can be applied: its handler says so, and its order is learned."""
-        # Asked last: what the event has waited for may have told the order since it was prepared.
+        """Return whether an event can be applied: its handler says so, and its order is known."""
+        # Last, as what the event waited for may have named the order since it was prepared.
         return bool(self.call(handler.is_ready, event)) and find_order(event) is None
 
     def has_had(self, types: Sequence[str], event: Event) -> bool:
-        """Return whether other events of these types, of the same subject, had their effects."""
+        """Return whether other events of these types and this subject have had their effects."""
         return has_had(types, event)
 
     def deliver(self, handler: Handler, event: Event) -> None:
-        """Have a handler call other systems, with at least half a lease to go."""
+        """Let a handler call other systems, with at least half the lease left."""
         lease = settings.PAYMENT_WEBHOOKS_LEASE
         if event.due_at < time.time() + lease / 2:
             event.reschedule(lease)
         self.call(handler.deliver, event)
 
     def call_guarded(self, method: Callable[[Event], Any], event: Event) -> Any:
-        """Call a method of a handler in its transaction: it may write to that database alone."""
+        """Call a handler's method in its transaction. It may write to that database alone."""
         with write_nowhere_else():
             return self.call(method, event)
 
     def find_key(self, handler: Handler, event: Event) -> str:
-        """Return the key of an event's effect. Raises ``PermanentFailure`` if that has no name."""
+        """Return the key of an event's effect. Raises ``PermanentFailure`` if it has no name."""
         name = self.call(handler.idempotency_key, event)
         if not isinstance(name, str) or not name.strip():
             raise PermanentFailure(f"idempotency_key() returned {name!r}, which names no effect.")
         return digest(name)
 
     def record(self, event: Event, error: Exception) -> None:
-        """Record what follows from an attempt's error. Raises a soft time limit again."""
+        """Record what follows from an attempt's error. Raises a soft time limit's error again."""
         if isinstance(error, Overtaken):
-            return  # another process has the event
+            return  # another process has the event now
         decision = self.decide(event, error)
         try:
             carry_out(event, decision, error)
@@ -174,7 +174,7 @@ class RetryPolicy:
             raise error
 
     def decide(self, event: Event, error: Exception) -> Decision:
-        """Return what follows from an error. Never raises, whatever the error is like."""
+        """Return what follows from an error. Never raises, however broken the error is."""
         held = decide_by_holder(event, error)
         if held is not None:
             return held
@@ -186,7 +186,7 @@ class RetryPolicy:
 
 
 def start_over(event: Event) -> None:
-    """Make an event due as if it had just come; only its delivery, if its effect is committed."""
+    """Make an event due as if it were new. If its effect is committed, only its delivery is."""
     event.reschedule(
         0,
         settings.PAYMENT_WEBHOOKS_SWEEP_GRACE,
@@ -196,47 +196,47 @@ def start_over(event: Event) -> None:
         cause_key=None,
         waiting_since=None,
         finished_at=None,
-        # What the provider confirmed may have changed: it is asked again.
+        # The provider is asked again, as its answer may have changed.
         confirmation=None if event.confirmation is None else UNCONFIRMED,
     )
 
 
 def get_handler(event_type: str) -> Handler | None:
-    """Return the handler of a type of event, or None."""
+    """Return a new handler for a type of event, or None."""
     path = settings.PAYMENT_WEBHOOKS_HANDLERS.get(event_type)
     return import_string(path)() if path else None
 
 
 def pause(error: DatabaseError, *_: Any) -> float:
-    """Return how many seconds to pause. Raises an error that is here to stay."""
+    """Return how many seconds to pause. Raises an error that will not pass."""
     if not is_transient(error):
         raise error
     return random.uniform(0.01, 0.1)
 
 
 def is_transient(error: DatabaseError) -> bool:
-    """Return whether an error of the database passes by itself."""
+    """Return whether a database error can pass without anyone's help."""
     return bool(find_codes(error) & TRANSIENT_ERRORS) or "is locked" in describe(error)
 
 
 def pause_unless_lost(error: DatabaseError, *_: Any) -> float:
-    """Return how many seconds to pause, also if a unique key shows that another was first."""
+    """Return how many seconds to pause, even if a unique key shows that another was first."""
     return 0.01 if isinstance(error, IntegrityError) else pause(error)
 
 
 def find_codes(error: DatabaseError) -> set[int | str]:
-    """Return the codes that a database's driver gave to an error."""
+    """Return the codes that the database driver gave to an error."""
     cause = error.__cause__
     codes = [getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]]
-    # A handler can raise such an error, too, with arguments of any kind.
+    # A handler can raise such an error itself, with arguments of any kind.
     return {code for code in codes if isinstance(code, (int, str))}
 
 
 @contextmanager
 def write_nowhere_else() -> Iterator[None]:
-    """Refuse writes to any database but the events': they could not be undone together.
+    """Refuse writes to any database but the events', since they could not be rolled back together.
 
-    Django 1.11 has no such hook: there only the system check finds it.
+    Django 1.11 has no such hook: there, only the system check finds it.
     """
 
     def refuse(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
@@ -258,9 +258,9 @@ def write_nowhere_else() -> Iterator[None]:
 
 
 def decide_nothing(event: Event, reason: NothingToDo) -> Decision:
-    """Return how an event ends that has nothing to do, or whose delivery has not.
+    """Return how an event ends when it, or its delivery, has nothing to do.
 
-    An effect whose handler is gone from the settings is not delivered: that is a failure.
+    If the handler is gone from the settings, an effect that was not delivered is a failure.
     """
     text = storable(str(reason))
     if event.status != Event.APPLIED:
@@ -271,7 +271,7 @@ def decide_nothing(event: Event, reason: NothingToDo) -> Decision:
 
 
 def decide_wait(event: Event, unmet: NotReady) -> Decision:
-    """Return until when an event waits for what it requires. A look is no attempt."""
+    """Return how long an event waits for what it requires. A look does not count as an attempt."""
     since = event.waiting_since or time.time()
     left = settings.PAYMENT_WEBHOOKS_WAIT_DEADLINE - (time.time() - since)
     if left <= 0:
@@ -281,16 +281,16 @@ def decide_wait(event: Event, unmet: NotReady) -> Decision:
 
 
 def find_pause(since: float) -> float:
-    """Return how many seconds to leave an event alone: as many as since then, within bounds."""
+    """Return how many seconds to leave an event alone: as long as it has waited, within bounds."""
     age = min(time.time() - since, settings.PAYMENT_WEBHOOKS_SWEEP_CEILING)
     pause: float = max(age, settings.PAYMENT_WEBHOOKS_SWEEP_GRACE)
     return pause
 
 
 def decide_by_holder(event: Event, error: Exception) -> Decision | None:
-    """Return what follows if the effect has been had; None if nobody had it.
+    """Return what follows if an event has had the effect already, or None if none has.
 
-    Of the event itself only a half can be there: its transaction ended before its handler did.
+    If that is the event itself, it was half applied: its transaction ended before its handler.
     """
     key = vars(event).get("claimed")
     holder = find_holder(key) if key and event.status != Event.APPLIED else None
@@ -316,7 +316,7 @@ def decide_by_holder(event: Event, error: Exception) -> Decision | None:
 
 
 def find_holder(key: str) -> Event | None:
-    """Return the event that has an effect, None if there is none or the database does not say."""
+    """Return the event that has an effect, or None if there is none or the database can't say."""
     try:
         holder: Event | None = Event.objects.filter(idempotency_key=key).defer("body").first()
     except DatabaseError:
@@ -325,16 +325,16 @@ def find_holder(key: str) -> Event | None:
 
 
 def decide_retry(event: Event, error: Exception) -> Decision:
-    """Return when a failed attempt is repeated, if it is."""
+    """Return when a failed attempt is retried, if it is."""
     reason = describe(error)
     if isinstance(error, DatabaseError) and find_codes(error) & LOCK_TIMEOUTS:
-        # Somebody else has what the event needs: that is no attempt.
+        # Another process holds what the event needs: that does not count as an attempt.
         delay = settings.PAYMENT_WEBHOOKS_BACKOFF_BASE
         return Decision(event.status, reason, delay, max(event.attempts - 1, 0))
     with translation.override(None):  # what is stored is in English
         problem = find_loading_problem(event.provider)
     if problem:
-        # A mistake in the settings is no attempt, however long it lasts: the event is innocent.
+        # A mistake in the settings never counts as an attempt: the event is not to blame.
         delay = settings.PAYMENT_WEBHOOKS_LEASE
         return Decision(event.status, storable(problem), delay, max(event.attempts - 1, 0))
     is_last = event.attempts >= settings.PAYMENT_WEBHOOKS_MAX_ATTEMPTS
@@ -348,7 +348,7 @@ def decide_retry(event: Event, error: Exception) -> Decision:
 
 
 def describe(error: Exception) -> str:
-    """Return an error in words that every database can store."""
+    """Return an error as text that every database can store."""
     try:
         return storable(f"{error!r}{describe_origin(error)}")
     except Exception:
@@ -356,13 +356,13 @@ def describe(error: Exception) -> str:
 
 
 def storable(text: str) -> str:
-    """Return a text without what some database does not store, and of a bounded length."""
+    """Return a text of bounded length, without what some database can't store."""
     text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     return text[:MAX_REASON]
 
 
 def find_response(error: Exception, name: str) -> Any:
-    """Return an attribute of an error's response, as requests and httpx have it; None without."""
+    """Return an attribute of an error's response, as in requests and httpx; None without one."""
     try:
         return getattr(getattr(error, "response", None), name, None)
     except Exception:
@@ -376,7 +376,7 @@ def is_rejected(error: Exception) -> bool:
 
 
 def find_retry_after(error: Exception) -> float:
-    """Return how many seconds another system asks to wait: RFC 9110, 10.2.3."""
+    """Return how many seconds another system asks us to wait: RFC 9110, 10.2.3."""
     try:
         asked = str(find_response(error, "headers").get("Retry-After", "")).strip()
         if asked.isdecimal():
@@ -388,7 +388,7 @@ def find_retry_after(error: Exception) -> float:
 
 
 def carry_out(event: Event, decision: Decision, error: Exception) -> None:
-    """Change the event's row as it was decided. Raises ``Overtaken``."""
+    """Change the event's row as decided. Raises ``Overtaken``."""
     waits = isinstance(error, NotReady) and decision.status == Event.WAITING
     has_failed = decision.status == Event.FAILED or not (waits or decision.delay is None)
     key = name_cause(event, decision.reason, error) if has_failed else None

@@ -1,7 +1,7 @@
-"""What happened, reported after it was committed. Logs and metrics are receivers of these signals.
+"""Signals of what has happened, sent after the commit. Logs and metrics are receivers of them.
 
-Each is sent with ``send_robust``: a receiver that raises changes nothing for anybody else. The
-sender is the view for a webhook, and the event's class for everything else.
+All are sent with ``send_robust``: a receiver that raises affects nothing else. The sender is the
+view for a webhook, and the event's class for everything else.
 """
 
 from django.dispatch import Signal
@@ -25,7 +25,7 @@ event_failed = Signal()
 event_conflicted = Signal()  # other: a later one, not saved if it has the same id
 event_released = Signal()  # by: the event that it waited for
 event_retried = Signal()  # error
-event_overtaken = Signal()  # error: of an attempt whose event another process has by now
+event_overtaken = Signal()  # error: of an attempt whose event another process has since taken
 event_replayed = Signal()  # by, reason
 
 # error

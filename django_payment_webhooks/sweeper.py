@@ -1,6 +1,6 @@
-"""Finds what is due: what waits for an applied event, and what lost its message or its worker.
+"""Finds what is due: what waited for an applied event, and what lost its message or its worker.
 
-Every Celery worker sweeps, so that no project can forget to schedule it; the command
+Every Celery worker sweeps, so no project can forget to schedule it; the command
 ``sweep_payment_webhooks`` does the same from cron.
 """
 
@@ -25,15 +25,15 @@ from .retrying import find_pause, start_over
 
 logger = getLogger(__name__)
 
-# How many waiting events one event releases. Once applied, each of them releases as many.
+# How many waiting events an event releases. Each of those releases as many once applied.
 MAX_RELEASED = 100
-# An event that has an effect is confirmed for good.
+# The statuses without an effect: an event that has its effect is confirmed for good.
 UNSETTLED = {Event.RECEIVED, Event.WAITING, Event.IGNORED, Event.FAILED}
 MAX_TRIES = 5
 
 
 class SweeperConf(AppConf):
-    """How often a worker sweeps, in seconds (None for never), and how many events at most."""
+    """How often a worker sweeps, in seconds (None for never), and the most events per sweep."""
 
     SWEEP_INTERVAL = 10
     SWEEP_BATCH = 1000
@@ -46,10 +46,10 @@ class SweeperConf(AppConf):
 
 
 def release(event: Event, **_: Any) -> None:
-    """Make the events due that wait for this one's order or payment, now that its type counts.
+    """Make the events that wait for this one's order or payment due, now that its type counts.
 
-    A receiver of signals, which ``worker`` connects.
-    An error is left to the next sweep: the event's own effects are committed.
+    A receiver of signals, connected by ``worker``. The next sweep makes up for an error: the
+    event's own effects are committed.
     """
     subject = list_keys(event)
     if not subject:
@@ -65,7 +65,7 @@ def release(event: Event, **_: Any) -> None:
 def find_waiting(subject: Mapping[str, str]) -> list[int]:
     """Return the keys of the events that wait for an order or a payment, given by their columns.
 
-    For most nothing waits, so that the question is to cost little.
+    The query must be cheap, as most often nothing waits.
     """
     either = " OR ".join(f"{column} = %s" for column in subject)
     condition = f"({either}) AND status = %s AND due_at > %s LIMIT {MAX_RELEASED}"
@@ -74,7 +74,7 @@ def find_waiting(subject: Mapping[str, str]) -> list[int]:
 
 
 def release_all(keys: Sequence[int], by: Event) -> None:
-    """Make events due that were waiting, those that still do."""
+    """Make those of the events due that are still waiting."""
     others = Event.objects.filter(pk__in=keys, status=Event.WAITING).defer("body")
     enqueue([other for other in others if release_one(other, by)])
 
@@ -94,10 +94,10 @@ def release_one(event: Event, by: Event) -> bool:
 
 
 def ask_again(events: Sequence[Event], **_: Any) -> None:
-    """Have a provider asked again about events that it sends again.
+    """Ask a provider again about events that it resends.
 
-    Its answer may have been another then: a forged webhook can come before the payment, and many
-    providers send the same body for each change. A receiver of a signal, which ``worker`` connects.
+    Its answer may have changed: a forged webhook can arrive before the payment, and many providers
+    send the same body for every change. A receiver of a signal, connected by ``worker``.
     """
     for event in events:
         if not event.is_new and event.confirmation is not None:
@@ -105,9 +105,9 @@ def ask_again(events: Sequence[Event], **_: Any) -> None:
 
 
 def restart(key: int) -> None:
-    """Make an event due as if it had just come, unless it has its effect.
+    """Make an event due as if it were new, unless it has had its effect.
 
-    A worker that asks about it is overtaken: what it is told may be older than the webhook.
+    A worker that is asking about it is overtaken: its answer may be older than the webhook.
     """
     for _ in range(MAX_TRIES):
         event = Event.objects.defer("body").get(pk=key)
@@ -125,7 +125,7 @@ def restart(key: int) -> None:
 def sweep(send: Callable[[Sequence[int]], Any]) -> int:
     """Sweep the events of every tenant. Returns how many were found.
 
-    A database's error with one tenant does not keep the others waiting: it is raised at the end.
+    A database error in one tenant does not hold up the others: it is raised at the end.
     """
     swept, failed = 0, None
     for name in get_tenants().all():
@@ -142,17 +142,17 @@ def sweep(send: Callable[[Sequence[int]], Any]) -> int:
 
 
 def sweep_here(send: Callable[[Sequence[int]], Any]) -> int:
-    """Call ``send`` with the keys of events that are due and that no worker has, oldest first.
+    """Call ``send`` with the keys of due events that no worker has, the oldest first.
 
-    Returns how many they were. Raises what ``send`` raises; the sweep ends there, and the next goes
-    on. What was tried or swept before is named alone, in case it kills a worker.
+    Returns how many there were. Raises what ``send`` raises: the sweep then ends, and the next one
+    continues. An event that was tried or swept before travels alone, in case it kills a worker.
     """
     swept = 0
     together: list[int] = []
     due = Event.objects.filter(enqueue_at__lte=time.time()).order_by("enqueue_at").defer("body")
     for event in list(due[: settings.PAYMENT_WEBHOOKS_SWEEP_BATCH]):
         travels_alone = is_suspect(event)
-        # Marked first: a crash in between delays the event, and a message too many costs nothing.
+        # Marked first: a crash in between only delays the event, and an extra message is harmless.
         if not mark(event):
             continue
         swept += 1
@@ -170,13 +170,13 @@ def sweep_here(send: Callable[[Sequence[int]], Any]) -> int:
 
 
 def mark(event: Event) -> bool:
-    """Put off the next sweep of an event. Returns whether a worker is to look at it now."""
-    # A row that was changed by hand may lack one of the two; it must not hold up the others.
+    """Put off the next sweep of an event. Returns whether a worker should look at it now."""
+    # A row changed by hand may lack one of the two; it must not hold up the others.
     due_at = event.due_at or event.enqueue_at
-    # A connection may hold the row, perhaps a dead one.
+    # A connection, perhaps a dead one, may hold the row.
     with suppress(Overtaken, OperationalError), unless_locked(event):
         if due_at > time.time():
-            # A worker has it until then, and must not be overtaken: the version stays.
+            # The version stays: the worker that has the event until then must not be overtaken.
             mine = Event.objects.filter(pk=event.pk, version=event.version)
             mine.update(enqueue_at=due_at)
             return False

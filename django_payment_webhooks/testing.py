@@ -1,8 +1,8 @@
 """For the host's tests: play the provider, the worker and the clock, without a broker.
 
-The functions are for any test framework. With pytest the fixture ``payment_webhooks`` is this
-module, with the broker away. All of them work inside a test's transaction (``TestCase``,
-``django_db``); only what happens on commit, such as the signals of an event, needs one that commits
+The functions work with any test framework. In pytest, the fixture ``payment_webhooks`` is this
+module, with the broker disabled. All of them work inside a test's transaction (``TestCase``,
+``django_db``); only what happens on commit, such as an event's signals, needs a test that commits
 (``TransactionTestCase``, ``django_db(transaction=True)``).
 """
 
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 MAX_ROUNDS = 100
-MAX_EVENTS = 5  # in every order, which are 120
+MAX_EVENTS = 5  # which have 120 orders
 
 # ---- the provider
 
@@ -61,11 +61,11 @@ def sign(
     age: float = 0,
     forged: bool = False,
 ) -> dict[str, str]:
-    """Return the headers with which a provider sends a body: ``headers``, and its signature.
+    """Return the headers with which a provider sends a body: ``headers``, and the signature.
 
-    They have their usual names. ``age`` is how many seconds ago it was signed, if the scheme has a
-    time. A ``forged`` signature looks genuine, but nobody has its key. Raises ``ValueError`` if the
-    provider is unknown, has no usable secret, or can't sign like this.
+    They have their usual names. ``age`` is how many seconds ago the body was signed, if the scheme
+    has a timestamp. A ``forged`` signature looks genuine, but is made with a random key. Raises
+    ``ValueError`` if the provider is unknown, has no usable secret, or can't sign like this.
     """
     return make_signed(body, provider, headers, age, forged).headers
 
@@ -78,7 +78,7 @@ def make_signed(
 
 
 def prove(provider: str, webhook: Webhook, age: float, forged: bool) -> Webhook:
-    """Return a webhook with its signature, or a forged one."""
+    """Return a webhook with a genuine or a forged signature."""
     make = forge_webhook if forged else sign_webhook
     return make(find_provider(provider), webhook, age)
 
@@ -94,8 +94,8 @@ def post_body(
 ) -> HttpResponse:
     """Sign a body as a provider does, post it to the project, and return the answer.
 
-    ``client`` is a :class:`django.test.Client`, by default a new one; ``path`` is by default the
-    provider's own. The rest is as in :func:`sign`.
+    ``client`` is a :class:`django.test.Client`, by default a new one. ``path`` defaults to the
+    provider's own. The other arguments are those of :func:`sign`.
     """
     webhook = make_signed(body, provider, headers, age, forged)
     return post_webhook(webhook, provider, client, path)
@@ -113,7 +113,7 @@ def post_webhook(
 
 
 def find_path(provider: str) -> str:
-    """Return the path to which a provider posts."""
+    """Return the path that a provider posts to."""
     if provider == "default":
         return str(reverse("payment_webhooks:receive"))
     return str(reverse("payment_webhooks:receive_from", args=[provider]))
@@ -130,11 +130,11 @@ def post_event(
 ) -> HttpResponse:
     """Sign and post an event as a provider does, and return the answer.
 
-    ``values`` are the event's fields, by the names in the provider's ``FIELDS``:
-    ``order_id="A1", amount="25.00"``. What is not given is made up: ``provider_event_id``,
-    ``occurred_at``, and for a charge, a refund or a dispute its id, and 10.00 EUR. The other
-    arguments are as in :func:`post_body`. Raises ``ValueError`` if the provider would read
-    something else than what is given.
+    ``values`` are the event's fields, by their names in the provider's ``FIELDS``:
+    ``order_id="A1", amount="25.00"``. Missing ones are made up: ``provider_event_id``,
+    ``occurred_at``, and for a charge, a refund or a dispute its id and 10.00 EUR. The other
+    arguments are those of :func:`post_body`. Raises ``ValueError`` if the provider would not read
+    the given values back.
     """
     sender = find_provider(provider)
     webhook = compose(sender, make_values(sender, type, **values))
@@ -145,22 +145,22 @@ def post_event(
 
 
 class SilentPublisher:
-    """In place of what publishes: sends nothing, starts no thread."""
+    """A publisher that sends nothing and starts no thread."""
 
     def publish(self, events: Sequence[Event]) -> None:
         """Leave the events to :func:`run_due`."""
 
     def flush(self, timeout: float) -> bool:
-        """Return whether everything is sent: there is nothing to wait for."""
+        """Return that everything is sent: there is nothing to wait for."""
         return True
 
 
 @contextmanager
 def without_broker() -> Iterator[None]:
-    """Let no message go to a broker, and no thread of the app's start. Also if Celery is eager.
+    """Send no messages to a broker, and start none of the app's threads, even if Celery is eager.
 
-    Events are stored, and no worker processes them until :func:`run_due` does. If the app's history
-    is installed, rejected webhooks are not counted in it.
+    Events are stored, and are not processed until you call :func:`run_due`. If the app's history is
+    installed, it does not count rejected webhooks.
     """
     silent = f"{SilentPublisher.__module__}.{SilentPublisher.__qualname__}"
     with ExitStack() as stack:
@@ -170,10 +170,10 @@ def without_broker() -> Iterator[None]:
 
 
 def run_due() -> list[Event]:
-    """Process every event that is due, and what becomes due by that, as a worker does but at once.
+    """Process every event that is due, as a worker does, and those that thereby become due.
 
-    Returns the events in the order of the attempts at them, as they are at the end. An attempt that
-    fails makes its event due later: see :func:`pass_time`.
+    Returns the events in the order of the attempts, in their final state. A failed attempt
+    makes its event due later: see :func:`pass_time`.
     """
     done: list[int] = []
     for _ in range(MAX_ROUNDS):
@@ -189,15 +189,15 @@ def run_due() -> list[Event]:
 
 
 def find_due() -> list[int]:
-    """Return the keys of the events that are due, the first that was stored first."""
+    """Return the keys of the events that are due, in the order in which they were stored."""
     due = Event.objects.filter(due_at__lte=time.time()).order_by("pk")
     return list(due.values_list("pk", flat=True))
 
 
 def process_one(key: int) -> None:
-    """Process an event, and release what waits for it: within a transaction nobody else does.
+    """Process an event. Inside a transaction, also release what waits for it.
 
-    What is sent on commit is not sent there, and the release is.
+    There, the signal that releases it would only be sent on commit.
     """
     publisher.process([key])
     if not transaction.get_connection(router.db_for_write(Event)).in_atomic_block:
@@ -208,10 +208,7 @@ def process_one(key: int) -> None:
 
 
 def pass_time(seconds: float) -> None:
-    """Let a number of seconds pass for every event that is not finished.
-
-    Its times move into the past.
-    """
+    """Let a number of seconds pass for every unfinished event, which moves its times back."""
     Event.objects.filter(finished_at=None).update(
         due_at=F("due_at") - seconds,
         enqueue_at=F("enqueue_at") - seconds,
@@ -226,22 +223,22 @@ def pass_time(seconds: float) -> None:
 
 
 class Crash(BaseException):
-    """The end of a worker. No ``except Exception`` sees it."""
+    """The end of a worker. ``except Exception`` does not catch it."""
 
 
 @contextmanager
 def crash_after_effect() -> Iterator[None]:
-    """Kill the worker once a handler has changed the database, before that is committed.
+    """Kill the worker once a handler has changed the database, before the commit.
 
-    The block ends there. What the handler did is rolled back, and its event is due again when its
-    lease has ended: ``pass_time(settings.PAYMENT_WEBHOOKS_LEASE)``. Raises ``AssertionError`` if no
-    handler came so far.
+    The block ends there. The handler's changes are rolled back, and its event is due again when its
+    lease ends: ``pass_time(settings.PAYMENT_WEBHOOKS_LEASE)``. Raises ``AssertionError`` if no
+    handler was applied.
     """
 
     def find_doomed(event_type: str) -> Handler | None:
         handler = get_handler(event_type)
         if handler is not None:
-            # An instance is made for each attempt: nobody else has this one.
+            # Each attempt gets an instance of its own, so this affects no other.
             vars(handler)["apply"] = die_after(handler.apply)
         return handler
 
@@ -256,7 +253,7 @@ def crash_after_effect() -> Iterator[None]:
 
 
 def die_after(apply: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Return a function that does the same, and ends the worker."""
+    """Return a function that does the same, and then ends the worker."""
 
     def apply_and_die(event: Event) -> None:
         apply(event)
@@ -266,17 +263,16 @@ def die_after(apply: Callable[[Event], None]) -> Callable[[Event], None]:
 
 
 def assert_one_outcome(events: list[Mapping[str, Any]], read_state: Callable[[], Any]) -> Any:
-    """Assert that some events end the same in whatever order they come.
+    """Assert that events have the same outcome in whatever order they arrive.
 
     ``events`` are at most five, each the arguments of :func:`post_event`:
-    ``{"type": ..., "order_id": ...}``. They are posted in every order; each event twice in a row,
-    or all of them once more at the end; and processed after each, or at the end. ``read_state``
-    returns what the project knows then, in plain values without primary keys: they are compared,
-    and so is how many events of each type have which status.
+    ``{"type": ..., "order_id": ...}``. They are posted in every order, with each event twice in a
+    row or all of them again at the end, and processed after each one or at the end.
+    ``read_state`` returns what the project then knows, in plain values without primary keys. These
+    values are compared, as is the number of events of each type in each status.
 
-    Each time is rolled back, so that it begins with the database as it is, and nothing happens on
-    commit. Returns the one state. Raises ``AssertionError`` with the two orders that end
-    differently.
+    Each run is rolled back, so that every run starts from the same database, and nothing happens on
+    commit. Returns the one state. Raises ``AssertionError`` with two orders whose outcomes differ.
     """
     if len(events) > MAX_EVENTS:
         raise ValueError(f"More than {MAX_EVENTS} events have too many orders.")
@@ -291,34 +287,34 @@ def assert_one_outcome(events: list[Mapping[str, Any]], read_state: Callable[[],
 
 
 class Outcome(NamedTuple):
-    """How a project and the events end that came in one order."""
+    """How a project and its events end up after one order of arrival."""
 
     order: str
     state: Any
     events: dict[str, int]
 
     def show(self) -> str:
-        """Return it as text."""
+        """Return the outcome as text."""
         end = pprint.pformat({"state": self.state, "events": self.events})
         return f"\n\n{self.order}:\n{end}"
 
 
 def complete(number: int, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event that says the same each time it is posted."""
+    """Return an event that says the same thing each time it is posted."""
     values = {"provider_event_id": f"evt_{number}", **event}
     provider = find_provider(values.pop("provider", "default"))
     return {**make_values(provider, values.pop("type"), **values), "provider": provider.name}
 
 
 def list_orders(events: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Give every order of the events, with each of them twice."""
+    """Yield every order of the events, each event twice."""
     for order in itertools.permutations(events):
         yield [event for event in order for _ in range(2)]
         yield [*order, *order]
 
 
 def play(events: list[dict[str, Any]], at_once: bool, read_state: Callable[[], Any]) -> Outcome:
-    """Post the events, process them, and return how it ends. Undo it all."""
+    """Post and process the events, return the outcome, and undo everything."""
     names = ", ".join(describe(event) for event in events)
     database = router.db_for_write(Event)
     with transaction.atomic(using=database):

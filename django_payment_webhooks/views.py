@@ -1,4 +1,4 @@
-"""The webhook's view: find the provider, read, verify, store and enqueue, answer."""
+"""The webhook view: find the provider, read, verify, store, enqueue, answer."""
 
 import time
 
@@ -16,7 +16,7 @@ UNAVAILABLE = WebhookRefused(503, "database", "It is not stored. Send it again."
 
 @csrf_exempt
 def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResponse:
-    """Answer a webhook: 200 once its events are committed, or an object that says what is wrong."""
+    """Answer a webhook: 200 once its events are committed, else an error that says why not."""
     started = time.monotonic()
     try:
         if provider not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
@@ -34,13 +34,13 @@ def receive_webhook(request: HttpRequest, provider: str = "default") -> HttpResp
     return response
 
 
-# Set by hand, as the decorators came later than Django 1.11, or name one database only.
+# Set by hand: Django 1.11 lacks one decorator, and the other takes a single database.
 receive_webhook.login_required = False
 receive_webhook._non_atomic_requests = set(connections)
 
 
 def refuse(provider: str, error: Exception, seconds: float) -> HttpResponse:
-    """Report a webhook that is not accepted, and return its answer."""
+    """Report a refused webhook, and return the response to it."""
     refusal = error if isinstance(error, WebhookRefused) else UNAVAILABLE
     facts = {"provider": provider, "status": refusal.status, "reason": refusal.reason}
     signals.webhook_rejected.send_robust(receive_webhook, **facts, seconds=seconds, error=error)

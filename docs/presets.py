@@ -199,7 +199,7 @@ class Preset:
         return start + extras + code + (more if handlers[1:] else "")
 
     def list_options(self):
-        """Give the options that a host must set beside the preset, and those that it should."""
+        """Yield the options that a host must set beside the preset, and those that it should."""
         provider = self.provider
         if self.needs_secrets:
             yield f'"SECRETS": os.environ["{self.variable}"].split(","),'
@@ -243,7 +243,7 @@ class Preset:
         return "\n\n".join([*texts, facts])
 
     def list_facts(self):
-        """Give what the options say, in sentences."""
+        """Yield what the options say, in sentences."""
         provider = self.provider
         yield f"Proof: {self.proof}{self.write_place()}."
         if provider.proof != UNPROVED and provider.has_timestamp() and provider.tolerance:

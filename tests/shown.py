@@ -201,7 +201,7 @@ def list_shown():
 
 
 def list_docstrings():
-    """Give each docstring of the package, with its module."""
+    """Yield each docstring of the package, with its module."""
     for name, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):

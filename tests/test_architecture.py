@@ -108,7 +108,7 @@ def is_for_types_alone(node):
 
 
 def walk(node):
-    """Give a node and all below it that run."""
+    """Yield a node and all below it that run."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not is_for_types_alone(child):

@@ -572,7 +572,7 @@ class WellWritten(Handler):
         return True
 
     def list_lines(self, event):
-        """Give each line."""
+        """Yield each line."""
         yield event
 
 

@@ -315,7 +315,7 @@ PYTHON = re.compile(
 
 
 def find_imported(page):
-    """Give the module and the name of all that a page's code imports from the app."""
+    """Yield the module and the name of all that a page's code imports from the app."""
     for _, text in PYTHON.findall(read(os.pardir, page)):
         for node in ast.walk(ast.parse(textwrap.dedent(text))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(

@@ -53,7 +53,7 @@ def read_entries(language):
 
 
 def find_in_code(source):
-    """Give the texts that a module has for translation."""
+    """Yield the texts that a module has for translation."""
     for node in ast.walk(ast.parse(source)):
         name = getattr(getattr(node, "func", None), "id", None)
         if name in FUNCTIONS:
@@ -68,7 +68,7 @@ def find_in_code(source):
 
 
 def find_in_template(source):
-    """Give the texts that a template has for translation."""
+    """Yield the texts that a template has for translation."""
     nodes = engines["django"].from_string(source).template.nodelist
     for node in nodes.get_nodes_by_type(TranslateNode):
         yield read_context(node), str(node.filter_expression.var.literal), None

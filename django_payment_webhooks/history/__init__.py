@@ -1,11 +1,11 @@
-"""What happened to each event, kept: an app of its own, for the admin's timelines and overview.
+"""An optional app that records what happened to each event, for the admin's pages.
 
-The event's row says what is; it forgets how it came to be. This app listens to the signals and
-writes that down. It is a witness, not the truth: a process that is killed between a change and its
+The event's row says how things stand, but not how they came to be. This app listens to the signals
+and records that. It is a witness, not the truth: a process that is killed between a change and its
 entry leaves none.
 
-The functions here are its only door: all answer that there is nothing if it is not installed, so
-that nobody else has to ask.
+Other code uses only the functions here. If the app is not installed, they return nothing, so their
+callers need not check.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importlib import import_module
 from operator import or_
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
 
-# Under another name: this package has a module apps, which becomes an attribute of it.
+# Renamed, as this package's module ``apps`` becomes its attribute.
 from django.apps import apps as installed_apps
 from django.db import router
 from django.db.models import F, Q, Sum
@@ -37,7 +37,7 @@ MAX_OPEN = 10_000
 
 
 class RejectionCount(NamedTuple):
-    """How many webhooks of a provider, "" for one that does not exist, were rejected and why."""
+    """How many webhooks of a provider, "" for a nonexistent one, were rejected, and why."""
 
     provider: str
     status: int
@@ -51,7 +51,7 @@ def is_installed() -> bool:
 
 
 def read_entries(events: Sequence[Event], limit: int) -> list[Entry]:
-    """Return the newest entries of some events, the oldest of them first."""
+    """Return the newest entries of some events, in chronological order."""
     if not is_installed():
         return []
     entries = find_rows("Entry").filter(event_id__in=[event.pk for event in events])
@@ -60,7 +60,7 @@ def read_entries(events: Sequence[Event], limit: int) -> list[Entry]:
 
 
 def read_rejections(since: datetime) -> list[RejectionCount]:
-    """Return how many webhooks were rejected since the hour of a moment, the most first."""
+    """Return how many webhooks were rejected since an hour's start, the largest count first."""
     if not is_installed():
         return []
     rows = find_rows("Rejection").filter(hour__gte=since)
@@ -69,7 +69,7 @@ def read_rejections(since: datetime) -> list[RejectionCount]:
 
 
 def read_last_sweep() -> datetime | None:
-    """Return when the last sweep was finished, None if that is not known."""
+    """Return when the last sweep finished, or None if that is not known."""
     if not is_installed():
         return None
     moment: datetime | None = find_rows("Sweep").values_list("finished_at", flat=True).first()
@@ -77,14 +77,14 @@ def read_last_sweep() -> datetime | None:
 
 
 def read_counted_hours(since: datetime) -> list[CountedHour]:
-    """Return what was received within the hours since a moment, of those that were counted."""
+    """Return what was received in each hour since a moment that has been counted."""
     if not is_installed():
         return []
     return list(find_rows("CountedHour").filter(start__gte=since, is_exact=True))
 
 
 def read_traceback(event: Event) -> str:
-    """Return the traceback of an event's last failed attempt, "" if it is not known."""
+    """Return the traceback of an event's last failed attempt, or "" if it is not known."""
     if not is_installed():
         return ""
     found = find_rows("Entry").filter(event_id=event.pk).exclude(traceback="")
@@ -93,7 +93,7 @@ def read_traceback(event: Event) -> str:
 
 
 def read_causes(keys: Sequence[str]) -> dict[str, Cause]:
-    """Return what is known of causes, by their keys."""
+    """Return what is known about causes, by key."""
     if not is_installed():
         return {}
     found: dict[str, Cause] = find_rows("Cause").in_bulk(list(keys))
@@ -125,10 +125,9 @@ def forget_cause(key: str, before: datetime) -> bool:
 
 
 def acknowledge(key: str, by: str, note: str, newest: int, count: int) -> bool:
-    """Write who knows of a cause, with a note; returns whether the cause is known here.
+    """Record who acknowledged a cause, with a note. Returns whether the cause is known here.
 
-    That ``count`` events have it, of which ``newest`` is the key of the newest, is what it holds
-    for.
+    It covers the ``count`` events that have the cause now; ``newest`` is the key of the newest.
     """
     if not is_installed():
         return False
@@ -147,14 +146,14 @@ def acknowledge(key: str, by: str, note: str, newest: int, count: int) -> bool:
 
 
 def forget(event: Event) -> None:
-    """Forget what is written of an event; that it happened, when and by whom, stays."""
+    """Erase what is recorded about an event, except what was done, when and by whom."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk).update(text="", traceback="")
         find_rows("Conflict").filter(event_id=event.pk).update(difference="")
 
 
 def forget_differences(event: Event) -> None:
-    """Forget in what an event's body differed from others, once that body is gone."""
+    """Erase how an event's body differed from others, once that body is gone."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk, verb=CONFLICTED).update(text="")
         find_rows("Conflict").filter(event_id=event.pk).update(difference="")
@@ -168,12 +167,12 @@ def count_open_conflicts() -> int:
 
 
 def count_open_by_provider() -> Counter[str]:
-    """Return how many conflicts of each provider nobody has closed, up to a bound in all."""
+    """Return how many conflicts of each provider are open, up to a bound for all of them."""
     return Counter(list_open("event__provider")[:MAX_OPEN]) if is_installed() else Counter()
 
 
 def list_open(column: str, is_open: bool = True) -> Any:
-    """Return a column of the conflicts that are open, or closed, as a query."""
+    """Return a column of the open or closed conflicts, as a query."""
     found = find_rows("Conflict").filter(closed_at__isnull=is_open)
     return found.values_list(column, flat=True)
 
@@ -187,7 +186,7 @@ def read_conflicts(event: Event) -> list[Conflict]:
 
 
 def close_conflicts(event: Event, by: str, reason: str) -> bool:
-    """Close an event's open conflicts, with a note, and return whether there were any."""
+    """Close an event's open conflicts with a note. Returns whether there were any."""
     if not is_installed():
         return False
     now = timezone.now()
@@ -200,10 +199,10 @@ def close_conflicts(event: Event, by: str, reason: str) -> bool:
 
 
 def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int = 1) -> int | None:
-    """Write down what somebody did that leaves no other trace: an erasure, or a look at a payload.
+    """Record an action that leaves no other trace: an erasure, or a look at a payload.
 
-    ``subject`` says to what, such as "order A1". It names no event by a key that an erased row
-    still has, and stays when the rows are gone. Returns the record's primary key.
+    ``subject`` says what was acted on, such as "order A1". It has no key that an erased row still
+    has, and outlasts the rows. Returns the record's primary key.
     """
     if not is_installed():
         return None
@@ -213,25 +212,25 @@ def write_audit(verb: str, subject: str, by: str, reason: str = "", number: int 
 
 
 def add_to_audit(key: int | None) -> bool:
-    """Count one event more in what was written down; returns whether that is there."""
+    """Count one more event in an audit record. Returns whether the record exists."""
     if key is None:
         return False
     return bool(find_rows("AuditRecord").filter(pk=key).update(number=F("number") + 1))
 
 
 def write_look(event: Event, by: str, reason: str = "") -> None:
-    """Write down who looked at an event's payload, on whatever way."""
+    """Record who looked at an event's payload, by whatever means."""
     write_audit("looked at", f"the payload of {event}", by, reason)
 
 
 def read_audit(limit: int) -> list[AuditRecord]:
-    """Return what was written down of what somebody did, the newest first."""
+    """Return the audit records, the newest first."""
     return list(find_rows("AuditRecord").order_by("-pk")[:limit]) if is_installed() else []
 
 
 @contextmanager
 def without_rejections() -> Iterator[None]:
-    """Count no rejected webhooks meanwhile, so that no thread starts to write them: for tests."""
+    """Count no rejected webhooks in the block, so that no thread starts to write them."""
     if not is_installed():
         yield
         return
@@ -240,6 +239,6 @@ def without_rejections() -> Iterator[None]:
 
 
 def find_rows(name: str) -> Any:
-    """Return all rows of one of the history's models. Only Django knows where that is."""
+    """Return all rows of one of the history's models, found by name."""
     model = installed_apps.get_model(APP_LABEL, name)
     return model._default_manager.using(router.db_for_write(model))

@@ -9,7 +9,7 @@ from . import APP_LABEL
 
 
 class HistoryConfig(AppConfig):
-    """Name it ``"django_payment_webhooks.history.apps.HistoryConfig"`` in ``INSTALLED_APPS``."""
+    """Add ``"django_payment_webhooks.history.apps.HistoryConfig"`` to ``INSTALLED_APPS``."""
 
     name = "django_payment_webhooks.history"
     label = APP_LABEL
@@ -18,7 +18,7 @@ class HistoryConfig(AppConfig):
     def import_models(self, *args: Any) -> None:
         """Import the models, and listen to the signals.
 
-        Before any app is ready: what an event's end releases is written after that end.
+        Before any app is ready, so that an event's end is recorded before the release of others.
         """
         super().import_models(*args)
         import_module(f"{self.name}.receivers")

@@ -1,7 +1,7 @@
-"""What each hour brought, counted once it is over: of its events only the statuses still change.
+"""Counts what was received in each hour, once the hour is over and only statuses still change.
 
-So the overview need not read millions of events again. Each sweep counts one hour, and those of a
-week are kept. One is forgotten, and counted again, if an event of it is deleted or comes late.
+This spares the overview from reading millions of events again. Each sweep counts one hour, and a
+week of them is kept. If an event of an hour is deleted or arrives late, the hour is counted again.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ..models import Event
 from .models import CountedHour
 from .received import HOUR, find_latest, find_received, read_groups
 
-# As far as the overview looks back.
+# As far back as the overview looks.
 KEPT = 168 * HOUR
-# How long after the end of an hour the last transaction has ended that stored an event of it.
+# How long after an hour the last transaction that stored one of its events must have ended.
 SETTLING = timedelta(minutes=10)
-# How many events of other hours may stand between those of an hour.
+# The most events of other hours that may be among those of an hour.
 MAX_STRAYS = 500
 
 
 @receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.history.hours")
 def count_next_hour(**_: Any) -> bool:
-    """Count the newest hour that is over and not counted. Returns whether there was one."""
+    """Count the newest hour that is over and not yet counted. Returns whether there was one."""
     newest = (timezone.now() - SETTLING).replace(minute=0, second=0, microsecond=0) - HOUR
     oldest = newest - KEPT
     counted = set(CountedHour.objects.filter(start__gt=oldest).values_list("start", flat=True))
@@ -50,7 +50,7 @@ def count_next_hour(**_: Any) -> bool:
 
 
 def count_hour(start: datetime) -> CountedHour:
-    """Return what was received within an hour."""
+    """Return what was received in an hour."""
     groups = read_groups(start)
     if not groups:
         return CountedHour(start=start)
@@ -72,7 +72,7 @@ def count_hour(start: datetime) -> CountedHour:
 
 
 def find_strays(start: datetime, first: int, last: int) -> list[int]:
-    """Return the events of other hours whose primary keys are between two, up to a bound."""
+    """Return the events of other hours with primary keys between two others, up to a bound."""
     between = Event.objects.filter(pk__range=(first, last))
     others = between.exclude(pk__in=find_received(start).values("pk"))
     return list(others.values_list("pk", flat=True)[: MAX_STRAYS + 1])
@@ -80,7 +80,7 @@ def find_strays(start: datetime, first: int, last: int) -> list[int]:
 
 @receiver([post_save, post_delete], sender=Event, dispatch_uid="payment_webhooks.history.forget")
 def forget_hours(instance: Event, created: bool = True, **_: Any) -> None:
-    """Forget an hour from which an event is deleted, or to which one comes when it is over."""
+    """Forget the count of an hour that loses an event, or gains one after it is over."""
     age = timezone.now() - instance.received_at
     if not created or not SETTLING < age < KEPT + 2 * HOUR:
         return
@@ -88,5 +88,5 @@ def forget_hours(instance: Event, created: bool = True, **_: Any) -> None:
     is_within = Q(start__gt=received_at - HOUR, start__lte=received_at)
     is_between = Q(first__lte=key, last__gte=key)
     found = list(CountedHour.objects.filter(is_within | is_between).values_list("pk", flat=True))
-    if found:  # by the primary key, which locks no neighbours
+    if found:  # delete by primary key, which locks no neighbours
         CountedHour.objects.filter(pk__in=found).delete()

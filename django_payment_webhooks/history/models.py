@@ -10,15 +10,15 @@ from django.utils import timezone
 from ..models import Event
 from . import APP_LABEL
 
-# Each model names its app: imported where that is not installed, this module must not add its
-# models to the app around it.
+# Each model names its app: if that is not installed, importing this module must not add its models
+# to the app around it.
 
 
 class Entry(models.Model):
-    """Something that happened to an event. Its receipt has none: the event's row has it all."""
+    """Something that happened to an event. Its receipt has no entry, as the row says it all."""
 
     id = models.BigAutoField(primary_key=True)
-    # Without a constraint in the database: it would lock the event's row, which a worker may have.
+    # No database constraint: it would lock the event's row, which a worker may hold.
     event = models.ForeignKey(
         Event, on_delete=models.CASCADE, related_name="history", db_constraint=False
     )
@@ -26,7 +26,7 @@ class Entry(models.Model):
     verb = models.CharField(max_length=16)
     attempts = models.PositiveIntegerField()
     text = models.TextField(blank=True)
-    # Of the event's last attempt alone: they are long, and each attempt's is much the same.
+    # Only the last attempt's: tracebacks are long, and those of one event much alike.
     traceback = models.TextField(blank=True)
     by = models.CharField(max_length=255, blank=True)
     other = models.ForeignKey(
@@ -42,9 +42,9 @@ class Entry(models.Model):
 
 
 class Conflict(models.Model):
-    """Two events that contradict each other, until somebody has looked and closed it.
+    """Two events that contradict each other, open until someone has reviewed and closed it.
 
-    ``difference`` is a list in JSON: a path, and what it was and is there, for each value.
+    ``difference`` is a JSON list with the path, the old and the new value of each difference.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -68,13 +68,13 @@ class Conflict(models.Model):
 
     @property
     def changes(self) -> list[list[str]]:
-        """What differs: lists of a path, what it was, and what it is in the later event."""
+        """The differences, each a list of a path, the earlier and the later event's value."""
         found: list[list[str]] = json.loads(self.difference or "[]")
         return found
 
 
 class Cause(models.Model):
-    """What failed attempts have in common, written when the first of them fails.
+    """What failed attempts have in common, recorded when the first of them fails.
 
     Workers change nothing but when it was last seen, and that once a day: an outage must not have
     all of them wait for one row. Somebody who acknowledges it does: that holds for the
@@ -103,7 +103,7 @@ class Cause(models.Model):
 
 
 class Rejection(models.Model):
-    """How many webhooks were rejected for a reason within an hour. Who sent them is not kept."""
+    """How many webhooks were rejected for a reason in an hour. Their senders are not recorded."""
 
     id = models.BigAutoField(primary_key=True)
     hour = models.DateTimeField()
@@ -121,7 +121,7 @@ class Rejection(models.Model):
 
 
 class Sweep(models.Model):
-    """The last sweep: there is one row."""
+    """The last sweep, in a single row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     finished_at = models.DateTimeField()
@@ -135,12 +135,12 @@ class Sweep(models.Model):
 
 
 class CountedHour(models.Model):
-    """What was received within an hour that is over.
+    """What was received in an hour that is over.
 
-    The primary keys of its events are between ``first`` and ``last``, as are those of ``strays``, a
-    list in JSON: events of the hours around it. All of these together are ``number``, of which the
-    most had the status ``usual`` when they were counted. ``latest`` is JSON, too: when the last
-    event of each provider was received, in seconds since 1970.
+    The primary keys of its events lie between ``first`` and ``last``, as do those of ``strays``, a
+    JSON list of events of the hours around it. Together they are ``number`` events, most of which
+    had the status ``usual`` when counted. ``latest`` is also JSON: when each provider's last event
+    was received, in seconds since 1970.
     """
 
     start = models.DateTimeField(primary_key=True)
@@ -150,7 +150,7 @@ class CountedHour(models.Model):
     usual = models.CharField(max_length=9, default=Event.PROCESSED)
     strays = models.TextField(default="[]")
     latest = models.TextField(default="{}")
-    #: Whether that is all of them. If too many are strays, the hour's events are counted each time.
+    #: Whether ``strays`` is complete. If there are too many, the events are counted each time.
     is_exact = models.BooleanField(default=True)
 
     class Meta:
@@ -161,9 +161,9 @@ class CountedHour(models.Model):
 
 
 class AuditRecord(models.Model):
-    """What somebody did that leaves no other trace: who erased an order, who read a payload.
+    """An action that leaves no other trace: erasing an order, or reading a payload.
 
-    It has no link to an event, as it must outlast the row, and not lead to an erased one.
+    It has no link to an event, as it must outlast the row, and must not lead to an erased one.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""What was received within an hour, read from its events, whether or not a history is kept."""
+"""Reads what was received in an hour from its events, with or without the history app."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ HOUR = timedelta(hours=1)
 
 
 class Group(NamedTuple):
-    """Events of an hour that have a status and a provider in common.
+    """The events of an hour with the same status and provider.
 
     ``latest`` is when the last of them was received, in seconds since 1970; ``first`` and ``last``
-    are the least and the greatest of their primary keys.
+    are their lowest and highest primary keys.
     """
 
     status: str
@@ -33,7 +33,7 @@ def find_received(start: datetime) -> QuerySet:
 
 
 def read_groups(start: datetime) -> list[Group]:
-    """Return the events of an hour by what they have in common."""
+    """Return the events of an hour, grouped by status and provider."""
     events = find_received(start).order_by().values_list("status", "provider")
     groups = events.annotate(Count("pk"), Max("received_at"), Min("pk"), Max("pk"))
     return [
@@ -43,5 +43,5 @@ def read_groups(start: datetime) -> list[Group]:
 
 
 def find_latest(groups: list[Group]) -> dict[str, float]:
-    """Return when the last event of each provider was received, in seconds since 1970."""
+    """Return when each provider's last event was received, in seconds since 1970."""
     return {group.provider: group.latest for group in sorted(groups, key=lambda each: each.latest)}

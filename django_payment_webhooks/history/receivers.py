@@ -1,4 +1,4 @@
-"""Receivers of the app's signals that write down what they hear."""
+"""Receivers that record the app's signals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEEN_AGAIN = timedelta(days=1)
 
 
 class HistoryConf(AppConf):
-    """For how many seconds a process gathers rejected webhooks before it writes their number."""
+    """How many seconds a process counts rejected webhooks before it writes the count."""
 
     REJECTIONS_INTERVAL = 10
 
@@ -54,9 +54,8 @@ def write_entry(
     other: Event | None = None,
     traceback: str = "",
 ) -> None:
-    """Write an entry. ``other`` is left out if it is not saved."""
-    # A savepoint, if the signal was sent within somebody's transaction: an error must not spoil
-    # that.
+    """Write an entry, without ``other`` if that is not saved."""
+    # A savepoint if the signal was sent in a transaction, which an error must not break.
     with transaction.atomic(using=router.db_for_write(Entry)):
         Entry.objects.create(
             event_id=event.pk,
@@ -71,7 +70,7 @@ def write_entry(
 
 
 def write_each(status: str) -> None:
-    """Write an entry each time that an event gets a status, with the reason that its row has."""
+    """Write an entry whenever an event gets a status, with the reason in its row."""
 
     @receiver(
         getattr(signals, f"event_{status}"),
@@ -86,7 +85,7 @@ def write_each(status: str) -> None:
 
 
 def write_failure(verb: str, event: Event, error: Exception | None) -> None:
-    """Write that an attempt failed, and why: its row has the error in words."""
+    """Record that an attempt failed, and why: the event's row has the error's text."""
     forget_traceback(event)
     write_entry(verb, event, event.error, traceback=describe_traceback(error))
     if event.cause_key:
@@ -94,10 +93,10 @@ def write_failure(verb: str, event: Event, error: Exception | None) -> None:
 
 
 def forget_traceback(event: Event) -> None:
-    """Forget the traceback of the attempt before: only the last is kept."""
+    """Erase the previous attempt's traceback: only the last is kept."""
     known = Entry.objects.filter(event_id=event.pk).exclude(traceback="")
     keys = list(known.values_list("pk", flat=True))
-    if keys:  # by the primary key, which locks no neighbours
+    if keys:  # update by primary key, which locks no neighbours
         Entry.objects.filter(pk__in=keys).update(traceback="")
 
 
@@ -128,19 +127,19 @@ for each_status in STATUSES:
 
 @receiver(signals.event_retried, dispatch_uid="payment_webhooks.history.retried")
 def write_retried(event: Event, error: Exception | None = None, **_: Any) -> None:
-    """Write that an attempt failed, and is to be repeated."""
+    """Record that an attempt failed and will be retried."""
     write_failure("retried", event, error)
 
 
 @receiver(signals.event_released, dispatch_uid="payment_webhooks.history.released")
 def write_released(event: Event, by: Event, **_: Any) -> None:
-    """Write that what an event waited for has come."""
+    """Record that what an event waited for has arrived."""
     write_entry("released", event, other=by)
 
 
 @receiver(signals.event_replayed, dispatch_uid="payment_webhooks.history.replayed")
 def write_replayed(event: Event, by: str = "", reason: str = "", **_: Any) -> None:
-    """Write who replayed an event, and why."""
+    """Record who replayed an event, and why."""
     write_entry("replayed", event, reason, by=by)
 
 
@@ -149,7 +148,7 @@ def write_conflicted(event: Event, other: Event, **_: Any) -> None:
     """Write how a later event contradicts this one, once: providers repeat what they send."""
     text = find_difference(event, other)
     known = Entry.objects.filter(event_id=event.pk, verb=CONFLICTED)
-    # Compared here: to some databases A and a are the same.
+    # Compared in Python, as some databases take A and a for the same.
     if (text, other.pk) not in known.values_list("text", "other_id"):
         write_entry(CONFLICTED, event, text, other=other)
         with transaction.atomic(using=router.db_for_write(Conflict)):
@@ -165,9 +164,9 @@ def write_conflicted(event: Event, other: Event, **_: Any) -> None:
 
 
 def add(model: Any, key: dict[str, Any], values: dict[str, Any], first: dict[str, Any]) -> None:
-    """Update the row of a key, or create it with its first values.
+    """Update a key's row, or create it with its first values.
 
-    Each statement is a transaction of its own: a process that is stopped in between holds no lock.
+    Each statement is its own transaction, so a process that is stopped in between holds no lock.
     """
     for _ in range(2):
         if model.objects.filter(**key).update(**values):
@@ -175,21 +174,21 @@ def add(model: Any, key: dict[str, Any], values: dict[str, Any], first: dict[str
         with suppress(IntegrityError), transaction.atomic(using=router.db_for_write(model)):
             model.objects.create(**key, **first)
             return
-        # Another process was first: its row is there now.
+        # Another process was first, and its row exists now.
 
 
 @receiver(signals.sweep_finished, dispatch_uid="payment_webhooks.history.sweep")
 def write_sweep(enqueued: int, **_: Any) -> None:
-    """Write that a sweep was finished."""
+    """Record that a sweep finished."""
     values = {"finished_at": timezone.now(), "enqueued": enqueued}
     add(Sweep, {"pk": 1}, values, values)
 
 
 class Rejections:
-    """Counts rejected webhooks in memory, and adds the counts to the database by a thread.
+    """Counts rejected webhooks in memory, and lets a thread add the counts to the database.
 
-    A flood of forgeries must not cost a query each, nor wait for a database that is down. What is
-    not yet written when a process ends is lost.
+    A flood of forgeries must neither cost a query each nor wait for a database that is down. What a
+    process has not written when it ends is lost.
     """
 
     def __init__(self) -> None:
@@ -200,7 +199,7 @@ class Rejections:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Count nothing meanwhile."""
+        """Count nothing in the block."""
         self.is_paused = True
         try:
             yield
@@ -217,13 +216,13 @@ class Rejections:
                 self.start()
 
     def start(self) -> None:
-        """Have the counts written after a while."""
+        """Start the thread that will write the counts."""
         self.timer = Timer(settings.PAYMENT_WEBHOOKS_REJECTIONS_INTERVAL, self.run)
         self.timer.daemon = True
         self.timer.start()
 
     def run(self) -> None:
-        """Write the counts, and go on for as long as there are some. This is the thread."""
+        """Write the counts, as long as there are any. This is the thread."""
         try:
             self.write()
         finally:
@@ -233,7 +232,7 @@ class Rejections:
                     self.start()
 
     def write(self) -> None:
-        """Add the counts to the database. Raises its errors; what was not written is kept."""
+        """Add the counts to the database. Raises its errors, and keeps the counts not written."""
         with self.lock:
             counts = self.counts
             self.counts = Counter()
@@ -254,7 +253,7 @@ rejections = Rejections()
 
 @receiver(signals.webhook_rejected, dispatch_uid="payment_webhooks.history.rejected")
 def count_rejected(provider: str, status: int, reason: str, **_: Any) -> None:
-    """Count a rejected webhook. A provider that does not exist is not kept: anybody can name it."""
+    """Count a rejected webhook. Nonexistent providers are not named: anyone can make them up."""
     known = provider if provider in settings.PAYMENT_WEBHOOKS_PROVIDERS else UNKNOWN_PROVIDER
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     rejections.count(hour, known, status, reason)

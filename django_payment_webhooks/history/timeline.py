@@ -1,4 +1,4 @@
-"""What happened to an event, and to all events of its order, in the order in which it happened."""
+"""What happened to an event and to all events of its order, in chronological order."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..providers.subject import find_related
 
 MAX_EVENTS = 50
 MAX_STEPS = 500
-# The steps whose text is made for the page, in the reader's language.
+# The steps whose text the page writes, in the reader's language.
 WORDED = ("received", "lost", "taken")
 
 
 class Step(NamedTuple):
-    """One step of an event: when, what, why, who, and the other event of it.
+    """One step of an event: when, what, why, by whom, and the other event involved.
 
-    What: a verb of the history, ``lost`` for attempts without an end, ``taken`` for the attempt
-    that a worker is at, or ``due`` for what is still to come.
+    ``verb`` is one of the history's, ``lost`` for attempts without an end, ``taken`` for the
+    attempt in progress, or ``due`` for the next one.
     """
 
     event: Event
@@ -36,24 +36,24 @@ class Step(NamedTuple):
 
     @property
     def is_english(self) -> bool:
-        """Whether its text was stored, and not by a person, who writes in any language."""
+        """Whether its text was stored by the app, not by a person, who writes in any language."""
         return not self.by and self.verb not in WORDED
 
 
 def find_moment(seconds: float) -> datetime:
-    """Return the moment of a Unix time, as Django is set up: aware, or naive and local."""
+    """Return a Unix time as a datetime: aware, or naive and local, as Django is configured."""
     return datetime.fromtimestamp(seconds, timezone.now().tzinfo)
 
 
 def read_timeline(event: Event) -> list[Step]:
-    """Return the steps of one event, the oldest first."""
+    """Return an event's steps, the oldest first."""
     return read_steps([event])
 
 
 def read_order_timeline(event: Event) -> list[Step]:
     """Return the steps of all events of an event's order or payment, the oldest first.
 
-    If they are many, only the newest events are among them.
+    If there are many events, only the newest are included.
     """
     events = find_related(event).defer("body", "confirmation").order_by("-pk")
     return read_steps(list(events[:MAX_EVENTS]) or [event])
@@ -66,12 +66,12 @@ def read_steps(events: Sequence[Event]) -> list[Step]:
     for entry in history.read_entries(events, MAX_STEPS):
         entries[entry.event_id].append(entry)
     steps = [step for event in events for step in read_event(event, entries[event.pk])]
-    # What is to come is last, even if it is due already.
+    # The next attempt is last, even if it is already due.
     return sorted(steps, key=lambda step: (step.verb == "due", step.at))
 
 
 def read_event(event: Event, entries: Sequence[Any]) -> Iterator[Step]:
-    """Give the steps of one event. What its history does not have, its row may still show."""
+    """Yield an event's steps. Its row may show some that its history lacks."""
     known_by = gettext("verified by {key}").format(key=event.verified_by)
     proof = known_by if event.verified_by else gettext("not by a webhook")
     yield Step(event, event.received_at, "received", proof)
@@ -87,7 +87,7 @@ def read_event(event: Event, entries: Sequence[Any]) -> Iterator[Step]:
 
 
 def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
-    """Give the steps that the history has, and between them the attempts that have no end there."""
+    """Yield the steps in the history, and between them the attempts that have no end there."""
     ended = 0
     for entry in entries:
         yield from find_lost(event, entry.at, ended + 1, entry.attempts)
@@ -97,7 +97,7 @@ def read_entries(event: Event, entries: Iterable[Any]) -> Iterator[Step]:
 
 
 def find_lost(event: Event, at: datetime, first: int, after: int) -> Iterator[Step]:
-    """Give a step for the attempts from ``first`` on, before ``after``, if there are any."""
+    """Yield a step for the attempts from ``first`` to before ``after``, if there are any."""
     if first >= after:
         return
     last = after - 1
@@ -111,10 +111,10 @@ def find_lost(event: Event, at: datetime, first: int, after: int) -> Iterator[St
 
 
 def read_taken(event: Event, ended: int) -> Iterator[Step]:
-    """Give the step of the attempt that a worker is at, if the history knows that there is one."""
+    """Yield the step of the attempt that a worker is at, if the history knows that there is one."""
     if not history.is_installed() or event.attempts <= ended:
         return
-    # While it is taken, an event is due when its lease ends.
+    # While an event is taken, it is due when its lease ends.
     taken_at = find_moment(event.due_at - settings.PAYMENT_WEBHOOKS_LEASE)
     yield from find_lost(event, taken_at, ended + 1, event.attempts)
     text = gettext("Attempt {number}: a worker has it, or was killed.")

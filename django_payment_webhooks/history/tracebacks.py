@@ -7,7 +7,7 @@ from traceback import TracebackException
 from typing import Iterator
 
 MAX_LENGTH = 8000
-# Of an error and of each that led to it.
+# For an error and each one that led to it.
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
 MAX_ERRORS = 4
@@ -15,7 +15,7 @@ CUT = "  … left out …\n"
 
 
 def describe_traceback(error: Exception | None) -> str:
-    """Return the innermost frames of an error, and of those that led to it; "" for none."""
+    """Return the innermost frames of an error and of those that led to it, or "" for none."""
     if error is None:
         return ""
     found: TracebackException | None = TracebackException(
@@ -30,31 +30,31 @@ def describe_traceback(error: Exception | None) -> str:
 
 
 def describe_one(found: TracebackException) -> str:
-    """Return the frames of one error, and what it says."""
+    """Return one error's frames and its message."""
     frames = "".join(found.stack.format())
     message = "".join(found.format_exception_only()).rstrip("\n")
     return f"{frames}{message[:MAX_MESSAGE]}\n"
 
 
 def list_members(found: TracebackException) -> Iterator[TracebackException]:
-    """Give the errors of a group, and of the groups in it; nothing for any other error."""
+    """Yield the errors of a group, and of the groups in it; nothing for any other error."""
     left = [found]
     while left:
-        # Python 3.11 has groups.
+        # Python 3.11 introduced groups.
         members = getattr(left.pop(0), "exceptions", None) or []
         yield from members
         left.extend(members)
 
 
 def find_reason(found: TracebackException) -> TracebackException | None:
-    """Return the error that led to another; None if there was none, or it was not to be shown."""
+    """Return the error that led to another, or None if there was none or it is suppressed."""
     if found.__cause__ is not None or found.__suppress_context__:
         return found.__cause__
     return found.__context__
 
 
 def shorten(text: str) -> str:
-    """Return the end of a text, in whole lines, without what some database does not store."""
+    """Return the end of a text, in whole lines, without what some database can't store."""
     text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     if len(text) <= MAX_LENGTH:
         return text

@@ -68,7 +68,7 @@ def dump_nested(document: Any) -> bytes:
 
 
 def list_fields(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Give the fields of a form for what a document has, under a name."""
+    """Yield the fields of a form for what a document has, under a name."""
     if isinstance(document, list):
         document = dict(enumerate(document))
     if not isinstance(document, dict):

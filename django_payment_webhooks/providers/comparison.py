@@ -127,7 +127,7 @@ def list_differences(first: Any, second: Any) -> list[Path]:
 
 
 def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Give each value of a document that holds no others, with the steps that lead to it."""
+    """Yield each value of a document that holds no others, with the steps that lead to it."""
     if isinstance(document, dict) and document:
         steps: Any = document.items()
     elif isinstance(document, list) and document:

@@ -239,7 +239,7 @@ class Provider(HMACSignature, BaseProvider):
         return self.encode(document)
 
     def list_signed(self, body: bytes) -> Iterator[bytes]:
-        """Give each part of a body that has its own signature. Raises ``WebhookRefused``."""
+        """Yield each part of a body that has its own signature. Raises ``WebhookRefused``."""
         if not (self.signature_field and self.events_path):
             return super().list_signed(body)
         try:

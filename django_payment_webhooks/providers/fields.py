@@ -54,7 +54,7 @@ class Path(NamedTuple):
         return find(payload, self.path)
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give the paths that can be read for an event of these types."""
+        """Yield the paths that can be read for an event of these types."""
         yield self.path
 
 
@@ -68,7 +68,7 @@ class Constant(NamedTuple):
         return self.text
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give nothing: it is in no event."""
+        """Yield nothing: it is in no event."""
         return iter(())
 
 
@@ -85,7 +85,7 @@ class Pattern(NamedTuple):
         return found.group(1) if found else None
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give the paths of the other field."""
+        """Yield the paths of the other field."""
         return iter(self.field.paths(types))
 
 
@@ -105,7 +105,7 @@ class Template(NamedTuple):
         return "".join(texts)
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give the paths of the parts."""
+        """Yield the paths of the parts."""
         for field in self.parts[1::2]:
             yield from field.paths(types)
 
@@ -124,7 +124,7 @@ class Alternatives(NamedTuple):
         return None
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give the paths of all of them."""
+        """Yield the paths of all of them."""
         for field in self.fields:
             yield from field.paths(types)
 
@@ -147,7 +147,7 @@ class ByType(NamedTuple):
         return None
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Give the paths of the field for these types; of all if no type is known."""
+        """Yield the paths of the field for these types; of all if no type is known."""
         fields = [self.choose(types)] if types else [field for _, field in self.choices]
         for field in fields:
             if field:

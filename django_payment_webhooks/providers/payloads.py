@@ -42,7 +42,7 @@ def dump_json(document: Any) -> bytes:
 
 
 def list_pieces(document: Any) -> Iterator[str]:
-    """Give the pieces of a document in JSON, a Decimal digit for digit, however deep it is."""
+    """Yield the pieces of a document in JSON, a Decimal digit for digit, however deep it is."""
     rest = [document]
     while rest:
         value = rest.pop()
@@ -57,7 +57,7 @@ def list_pieces(document: Any) -> Iterator[str]:
 
 
 def list_members(document: dict[str, Any]) -> Iterator[Any]:
-    """Give what an object is written with: its values, and JSON between them."""
+    """Yield what an object is written with: its values, and JSON between them."""
     before = "{"
     for name, value in document.items():
         yield Written(f"{before}{write_scalar(name)}:")
@@ -67,7 +67,7 @@ def list_members(document: dict[str, Any]) -> Iterator[Any]:
 
 
 def list_items(document: list[Any]) -> Iterator[Any]:
-    """Give what a list is written with: its values, and JSON between them."""
+    """Yield what a list is written with: its values, and JSON between them."""
     before = "["
     for value in document:
         yield Written(before)

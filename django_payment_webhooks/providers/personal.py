@@ -94,7 +94,7 @@ def read_payload(event: Event) -> Any:
 
 
 def walk(value: Any, path: tuple[str, ...], hides: bool = False) -> Iterator[str]:
-    """Give the values of a payload that are to be hidden, and are long enough to be told."""
+    """Yield the values of a payload that are to be hidden, and are long enough to be told."""
     if isinstance(value, dict):
         for _, inner, inner_path, is_hidden in list_members(value, path):
             yield from walk(inner, inner_path, hides or is_hidden)

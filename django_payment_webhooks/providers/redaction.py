@@ -158,7 +158,7 @@ def redact_member(value: Any, keep: Collection[str], path: tuple[str, ...], hide
 def list_members(
     value: dict[Any, Any], path: tuple[str, ...]
 ) -> Iterator[tuple[Any, Any, tuple[str, ...], bool]]:
-    """Give the members of an object, their paths, and whether they are to be hidden.
+    """Yield the members of an object, their paths, and whether they are to be hidden.
 
     One member may name what another has: name and value, or key and text.
     """

@@ -192,7 +192,7 @@ class HMACSignature:
         return fingerprint(signers[0])
 
     def list_signed(self, body: bytes) -> Iterator[bytes]:
-        """Give each part of a body that has its own signature. Most bodies have one, as a whole."""
+        """Yield each part of a body with its own signature. Most bodies have one, as a whole."""
         yield body
 
     def find_signer(
@@ -265,7 +265,7 @@ class HMACSignature:
     def list_ways(
         self, key: bytes, meta: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Give the keys and the headers with which a provider may have signed: one way, mostly."""
+        """Yield the keys and the headers with which a provider may have signed: one way, mostly."""
         yield key, meta
 
     def normalize(self, signature: str) -> bytes:

@@ -112,7 +112,7 @@ def find_by_other_id(other_id: str) -> list[Event]:
 
 
 def list_handlers() -> Iterator[Any]:
-    """Give the classes of the handlers of the settings, those that can be loaded."""
+    """Yield the classes of the handlers of the settings, those that can be loaded."""
     for path in settings.PAYMENT_WEBHOOKS_HANDLERS.values():
         with suppress(Exception):
             yield load(path)
@@ -157,7 +157,7 @@ def list_recent() -> set[str]:
 
 
 def list_providers() -> Iterator[BaseProvider]:
-    """Give the providers of the settings, those that can be loaded."""
+    """Yield the providers of the settings, those that can be loaded."""
     for name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         # What is wrong with another is an error of the system check.
         with suppress(Exception):

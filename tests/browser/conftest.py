@@ -184,7 +184,7 @@ def make_past(number, now, **values):
 
 
 def make_failed(numbers, now):
-    """Give the failed events, and write their causes."""
+    """Yield the failed events, and write their causes."""
     for exception, text, place, count in CAUSES:
         key = digest(exception, text)
         Cause.objects.create(key=key, exception=exception, text=text, place=place, first_seen=now)

@@ -15,7 +15,7 @@ EXPECTED = re.compile(r"  # error: ([\w-]+)$")
 
 
 def list_expected():
-    """Give file, line and code of each error that a comment expects."""
+    """Yield file, line and code of each error that a comment expects."""
     for folder, _, names in os.walk(FOLDER):
         for name in names:
             if not name.endswith(".py"):

@@ -24,7 +24,7 @@ def read_line(line):
 
 
 def list_leaves(value, path=()):
-    """Give the paths in a document, each with its type; of something empty the type is empty."""
+    """Yield the paths in a document, each with its type; of something empty the type is empty."""
     items = list(value.items()) if isinstance(value, dict) else value
     if not isinstance(value, (dict, list)):
         yield path, TYPES[type(value)]

@@ -30,7 +30,7 @@ class CountersCollector:
         self.is_counting = is_counting
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauge."""
+        """Yield the gauge."""
         text = "Whether the processes count what they do: 1 or 0."
         name = "payment_webhooks_counters_readable"
         yield GaugeMetricFamily(name, text, value=int(self.is_counting))
@@ -47,7 +47,7 @@ class BacklogCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauges; of the database, if it does not answer, only that it does not."""
+        """Yield the gauges; of the database, if it does not answer, only that it does not."""
         yield gauges.describe_broker()
         backlog = get_probe(get_tenants().current()).await_trial(TIMEOUT)
         yield describe_readable(int(backlog.is_answered))

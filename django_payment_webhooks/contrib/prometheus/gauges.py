@@ -40,7 +40,7 @@ def make_gauge(name: str, text: str, value: float) -> Metric:
 
 
 def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
-    """Give the gauges of what there is to do."""
+    """Yield the gauges of what there is to do."""
     text = "Events by status, counted up to a bound."
     events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
     for status, found in backlog.statuses.items():
@@ -73,7 +73,7 @@ def find_unfinished_age(backlog: Backlog) -> float:
 
 
 def describe_causes(causes: Collection[FailureCause]) -> Iterator[Metric]:
-    """Give the gauges of what is broken."""
+    """Yield the gauges of what is broken."""
     events = GaugeMetricFamily(
         "payment_webhooks_cause_events",
         "Failed and retried events by what they have in common, counted up to a bound.",
@@ -120,7 +120,7 @@ def write_flag(is_so: bool) -> str:
 
 
 def describe_conflicts() -> Iterator[Metric]:
-    """Give the gauge of what contradicts each other; without the app history nothing is known."""
+    """Yield the gauge of what contradicts each other; without the app history nothing is known."""
     text = "Open conflicts, counted up to a bound."
     gauge = GaugeMetricFamily("payment_webhooks_open_conflicts", text, labels=["provider"])
     if history.is_installed():
@@ -138,7 +138,7 @@ def describe_conflicts() -> Iterator[Metric]:
 
 
 def describe_sweep() -> Iterator[Metric]:
-    """Give the gauge of the last sweep, if the history knows it."""
+    """Yield the gauge of the last sweep, if the history knows it."""
     swept_at = history.read_last_sweep()
     text = "When the last sweep was finished, in seconds since 1970."
     name = "payment_webhooks_last_sweep_timestamp_seconds"
@@ -155,7 +155,7 @@ def describe_broker() -> Metric:
 
 
 def describe_backfills() -> Iterator[Metric]:
-    """Give the gauges of what webhooks had missed."""
+    """Yield the gauges of what webhooks had missed."""
     ends = backfill.read_last_ends()
     since = timezone.now() - timedelta(hours=FOUND_HOURS)
     found = {finding.provider: finding.missed for finding in backfill.read_findings(since)}

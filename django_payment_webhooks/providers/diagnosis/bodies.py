@@ -29,7 +29,7 @@ class Rewritten(NamedTuple):
 
 
 def vary_body(body: bytes) -> Iterator[Variation]:
-    """Give each body that may have been sent, the likeliest first."""
+    """Yield each body that may have been sent, the likeliest first."""
     known = {body}
     for rewritten in itertools.chain(vary_edges(body), undo_encodings(body), rewrite_json(body)):
         if rewritten.body not in known:
@@ -39,7 +39,7 @@ def vary_body(body: bytes) -> Iterator[Variation]:
 
 
 def vary_edges(body: bytes) -> Iterator[Rewritten]:
-    """Give bodies with another beginning, another end, or other line breaks."""
+    """Yield bodies with another beginning, another end, or other line breaks."""
     without_break = re.sub(rb"\r?\n\Z", b"", body)
     with_lf = body.replace(b"\r\n", b"\n")
     with_crlf = re.sub(rb"\r?\n", b"\r\n", body)
@@ -55,7 +55,7 @@ def vary_edges(body: bytes) -> Iterator[Rewritten]:
 
 
 def undo_encodings(body: bytes) -> Iterator[Rewritten]:
-    """Give what a body says if it was encoded once more on its way."""
+    """Yield what a body says if it was encoded once more on its way."""
     form = body.replace(b"+", b" ")
     yield decoded("decoded from percent signs", unquote_to_bytes(body))
     yield decoded("decoded as a form", unquote_to_bytes(form))
@@ -102,7 +102,7 @@ WHOLE_NUMBER = re.compile(r"(?<=[0-9])\.0+(?=[\s,\]}])")
 
 
 def rewrite_json(body: bytes) -> Iterator[Rewritten]:
-    """Give the same JSON as other programs write it."""
+    """Yield the same JSON as other programs write it."""
     with suppress(RecursionError, TypeError, ValueError):
         document = json.loads(body.decode("utf-8-sig"))
         for style, order, escape in itertools.product(STYLES, ORDERS, ESCAPES):
@@ -115,7 +115,7 @@ def rewrite_json(body: bytes) -> Iterator[Rewritten]:
 
 
 def vary_details(text: str) -> Iterator[tuple[str, str]]:
-    """Give a JSON text with each detail in which programs differ."""
+    """Yield a JSON text with each detail in which programs differ."""
     yield "", text
     yield ", with \\/ for /", text.replace("/", "\\/")
     yield ", with whole numbers without .0", WHOLE_NUMBER.sub("", text)

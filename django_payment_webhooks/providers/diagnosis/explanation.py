@@ -46,7 +46,7 @@ def explain(
 def check_signature(
     provider: Provider, meta: Mapping[str, Any], body: bytes, now: float | None
 ) -> Iterator[Check]:
-    """Give what ``verify`` checks."""
+    """Yield what ``verify`` checks."""
     if not provider.verifies_by_options:
         yield check_verdict(provider, meta, body)
         return
@@ -97,7 +97,7 @@ def check_secrets(provider: Provider) -> Check:
 
 
 def list_unusable(provider: Provider) -> Iterator[str]:
-    """Give what is wrong with each secret that gives no key."""
+    """Yield what is wrong with each secret that gives no key."""
     for number, secret in enumerate(list_secrets(provider), 1):
         try:
             provider.decode_secret(secret)

@@ -25,7 +25,7 @@ class Reading(NamedTuple):
 
 
 def vary_key(provider: Provider, others: list[Provider]) -> Iterator[Variation]:
-    """Give other keys that may have signed: those of other providers, and what a typo makes."""
+    """Yield other keys that may have signed: those of other providers, and what a typo makes."""
     for other in others:
         for number, key in number_keys(other).items():
             change = Change(f"key {number} of the provider {other.name} signs", ADDRESS)
@@ -41,7 +41,7 @@ def replace_key(change: Change, key: bytes) -> Variation:
 
 
 def vary_secret(provider: Provider, number: int, secret: str) -> Iterator[Variation]:
-    """Give other keys that the text of a secret can become."""
+    """Yield other keys that the text of a secret can become."""
     for reading in [*list_readings(provider, secret), *list_slips(secret)]:
         with suppress(KeyError, ValueError):
             change = Change(f"secret {number} {reading.text}", reading.advice)
@@ -49,7 +49,7 @@ def vary_secret(provider: Provider, number: int, secret: str) -> Iterator[Variat
 
 
 def list_readings(provider: Provider, secret: str) -> Iterator[Reading]:
-    """Give a secret although it can't be used, and then as other options would read it."""
+    """Yield a secret although it can't be used, and then as other options would read it."""
     plain = cut_prefix(secret, provider.key_prefix)
     try:
         provider.decode_secret(secret)

@@ -84,7 +84,7 @@ def list_variations(
 
 
 def combine(parts: list[list[Variation]]) -> Iterator[Sequence[Variation]]:
-    """Give no variation, each alone, and then each two of different parts together."""
+    """Yield no variation, each alone, and then each two of different parts together."""
     for count in range(MAX_VARIATIONS + 1):
         for chosen in itertools.combinations(parts, count):
             yield from itertools.product(*chosen)
@@ -113,7 +113,7 @@ def list_times(provider: Provider, meta: Mapping[str, Any]) -> list[str]:
 
 
 def describe_match(provider: Provider, match: Match) -> Iterator[Change]:
-    """Give which key signs, and where the signature is if the options say something else."""
+    """Yield which key signs, and where the signature is if the options say something else."""
     header, encoding = match.place
     if match.key_number:
         yield Change(f"key {match.key_number} signs", "")

@@ -27,7 +27,7 @@ class MAC(NamedTuple):
 
 
 def find_macs(text: str) -> Iterator[MAC]:
-    """Give what could be a MAC in a text."""
+    """Yield what could be a MAC in a text."""
     for word in TOKEN.findall(text):
         with suppress(ValueError):
             mac = decode_mac(word)

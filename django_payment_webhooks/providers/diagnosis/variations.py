@@ -50,7 +50,7 @@ class Variation(NamedTuple):
 
 
 def vary_digest(provider: Provider) -> Iterator[Variation]:
-    """Give the other digests."""
+    """Yield the other digests."""
     for digest in DIGESTS:
         if digest != provider.digest:
             advice = f"Set DIGEST to {digest!r}, and look at SIGNATURE_PATTERN."
@@ -58,7 +58,7 @@ def vary_digest(provider: Provider) -> Iterator[Variation]:
 
 
 def vary_content(provider: Provider) -> Iterator[Variation]:
-    """Give other things that may be signed."""
+    """Yield other things that may be signed."""
     for content in CONTENTS:
         if content != provider.content:
             advice = f"Set CONTENT to {content!r}."

@@ -70,6 +70,6 @@ class Preset(Provider):
     def list_ways(
         self, key: bytes, meta: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Give the id as it came, and in lower case."""
+        """Yield the id as it came, and in lower case."""
         yield key, meta
         yield key, {**meta, "QUERY_STRING": str(meta.get("QUERY_STRING") or "").lower()}

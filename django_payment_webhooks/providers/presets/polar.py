@@ -54,7 +54,7 @@ class Preset(StandardWebhooks):
     def list_ways(
         self, key: bytes, meta: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Give the secret as text, and decoded."""
+        """Yield the secret as text, and decoded."""
         try:
             decoded = DECODERS["whsec"](key.decode())
         except ValueError:

@@ -159,7 +159,7 @@ class Judge:
     # ---- attempts
 
     def list_attempts(self):
-        """Give the name of each attempt, whether it is genuine, and the webhook.
+        """Yield the name of each attempt, whether it is genuine, and the webhook.
 
         Of some it is a matter of taste, so that only the verdicts must be the same: None.
         """
@@ -174,7 +174,7 @@ class Judge:
         yield from self.list_more(genuine)
 
     def list_bodies(self, genuine):
-        """Give other bodies with a genuine signature."""
+        """Yield other bodies with a genuine signature."""
         for name, body in [
             ("a body with a space more", genuine.body + b" "),
             ("a body with another amount", genuine.body.replace(b"1000", b"9000")),
@@ -183,7 +183,7 @@ class Judge:
             yield name, False, genuine._replace(body=body)
 
     def list_headers(self, genuine):
-        """Give other headers for a genuine signature."""
+        """Yield other headers for a genuine signature."""
         header = genuine.headers[self.preset.signature_header]
         yield "an empty header", False, ""
         yield "a header that is not ASCII", False, "é" + header
@@ -211,7 +211,7 @@ class Judge:
         return header.replace(signature, signature.upper())
 
     def list_times(self, genuine):
-        """Give webhooks that were signed at other times."""
+        """Yield webhooks that were signed at other times."""
         tolerance = self.make().tolerance
         if tolerance is not None:
             yield "signed just in time", True, self.send(age=tolerance)

@@ -235,7 +235,7 @@ def test_redis_that_became_a_replica_slows_no_answer_and_loses_nothing(
 
 @contextmanager
 def wrong_password(shop, broker):
-    """Give the address of the broker, with a password that it does not take."""
+    """Yield the address of the broker, with a password that it does not take."""
     yield {
         "CELERY_BROKER_URL": "%s://guest:wrong@127.0.0.1:%d"
         % (broker.url.partition(":")[0], broker.port)
@@ -244,14 +244,14 @@ def wrong_password(shop, broker):
 
 @contextmanager
 def connections_that_are_reset(shop, broker):
-    """Give an address where every connection is reset."""
+    """Yield an address where every connection is reset."""
     with resetting_listener() as port:
         yield {"CELERY_BROKER_URL": broker.url.replace(str(broker.port), str(port))}
 
 
 @contextmanager
 def queue_that_nobody_reads(shop, broker):
-    """Give another queue than the worker's."""
+    """Yield another queue than the worker's."""
     yield {"CELERY_QUEUE": "nobody-" + shop.queue.name}
 
 
