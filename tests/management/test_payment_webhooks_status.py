@@ -66,11 +66,12 @@ def test_the_overview_can_be_read(failed):
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     Rejection.objects.create(hour=hour, provider="default", status=401, reason="mismatch", count=12)
     Rejection.objects.create(hour=hour, provider="", status=404, reason="unknown_provider", count=3)
-    Sweep.objects.create(pk=1, finished_at=ago(90), enqueued=0)
+    Sweep.objects.create(pk=1, finished_at=ago(5), enqueued=0)
     code, printed = run("--hours", "12")
     assert code == 1
     # On a busy machine some seconds more.
-    lines = re.sub(r"\b1\d seconds", "10 seconds", printed).splitlines()
+    printed = re.sub(r"\b1\d seconds", "10 seconds", printed)
+    lines = re.sub(r"\b[5-9] seconds", "5 seconds", printed).splitlines()
     assert lines[:11] == [
         "                events   oldest",
         "received             1   10 seconds",
@@ -91,7 +92,7 @@ def test_the_overview_can_be_read(failed):
         "Last event of timed: none",
         "Rejected of default: 12 times 401 mismatch",
         "Rejected of an unknown provider: 3 times 404 unknown_provider",
-        "Last sweep: 1 minute ago",
+        "Last sweep: 5 seconds ago",
         "Broker: reachable",
         "",
         "WARNING: 1 event has failed, the oldest was received 2 hours ago. Fix the cause, then "
