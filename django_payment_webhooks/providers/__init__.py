@@ -1,6 +1,6 @@
-"""Who sends: one declarative class for each provider.
+"""The providers: one declarative class for each.
 
-The settings name it, and the core knows only the methods of its interface.
+The settings name it, and the core knows only its interface.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from . import directory
 from .declarative import Provider
 
-# The directory needs only be imported: it listens for a function's name in the settings.
+# Importing the directory is enough: it listens for a function's name in the settings.
 __all__ = ["Provider", "directory", "make"]
 
 

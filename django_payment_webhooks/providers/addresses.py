@@ -1,4 +1,4 @@
-"""From which address a webhook came, as far as the proxies in front of the app can be trusted."""
+"""The address that a webhook came from, as far as the proxies in front can be trusted."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Network = Union[IPv4Network, IPv6Network]
 
 @lru_cache(maxsize=64)
 def read_networks(addresses: tuple[str, ...]) -> tuple[Network, ...]:
-    """Return the networks that these addresses are. Raises ``ValueError``."""
+    """Return the networks that these texts name. Raises ``ValueError``."""
     return tuple(ip_network(address) for address in addresses)
 
 
 def find_client(meta: Mapping[str, Any], trusted_proxies: int) -> str:
-    """Return the address that the outermost trusted proxy saw; "" if there is none.
+    """Return the address that the outermost trusted proxy saw, or "" if there is none.
 
-    Each proxy appends to ``X-Forwarded-For`` whom it was asked by. So the address is as many steps
-    from the end as there are proxies; whatever is before it, the sender wrote.
+    Each proxy appends its client's address to ``X-Forwarded-For``. So the address is as many steps
+    from the end as there are proxies, and anything before it was written by the sender.
     """
     forwarded = str(meta.get("HTTP_X_FORWARDED_FOR") or "").split(",")
     hops = [hop.strip() for hop in forwarded if hop.strip()]
@@ -30,7 +30,7 @@ def find_client(meta: Mapping[str, Any], trusted_proxies: int) -> str:
 def check_address(
     meta: Mapping[str, Any], addresses: Sequence[str], trusted_proxies: int | None
 ) -> bool:
-    """Return whether a webhook came from one of these addresses, or whether that is not asked."""
+    """Return whether a webhook came from one of these addresses, or need not have."""
     if not addresses or trusted_proxies is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The formats of bodies, and what is stored of a webhook: its body, with what stood beside it."""
+"""The formats of bodies, and the stored form of a webhook: its body and what came beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Format(NamedTuple):
 
 
 def load_form(body: bytes) -> dict[str, str]:
-    """Return the fields of a form. Raises ``ValueError`` if a name comes twice, or nothing does."""
+    """Return a form's fields. Raises ``ValueError`` for a repeated name, and for an empty form."""
     text = body.decode()
     limit = settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES
     if text.count("&") >= limit:
@@ -32,7 +32,7 @@ def load_form(body: bytes) -> dict[str, str]:
     pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
     form = dict(pairs)
     if len(form) < len(pairs):
-        # Whoever reads it next could take the other one.
+        # Another reader could take the other one.
         raise ValueError("a field of the form comes twice")
     return form
 
@@ -43,7 +43,7 @@ def dump_form(fields: Mapping[str, Any]) -> bytes:
 
 
 def load_nested(body: bytes) -> dict[str, Any]:
-    """Return the document that a form is: ``a[b]`` is the field ``b`` of the object ``a``.
+    """Return the document that a form describes: ``a[b]`` is the field ``b`` of the object ``a``.
 
     An index is a name like any other. Raises ``ValueError``.
     """
@@ -63,12 +63,12 @@ def load_nested(body: bytes) -> dict[str, Any]:
 
 
 def dump_nested(document: Any) -> bytes:
-    """Return a form whose names have brackets."""
+    """Return a form whose names have brackets for nesting."""
     return dump_form(dict(list_fields(document)))
 
 
 def list_fields(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a form for what a document has, under a name."""
+    """Yield the form fields of a document, under a name."""
     if isinstance(document, list):
         document = dict(enumerate(document))
     if not isinstance(document, dict):
@@ -89,7 +89,7 @@ FORMATS = {
 
 
 def fold(beside: Mapping[str, str], body: bytes) -> bytes:
-    """Return what is stored of a body, with what stood beside it: one line before it."""
+    """Return what to store: a body, and before it one line with what came beside it."""
     if not beside:
         return body
     line = json.dumps(beside, sort_keys=True)
@@ -97,7 +97,7 @@ def fold(beside: Mapping[str, str], body: bytes) -> bytes:
 
 
 def unfold(stored: bytes) -> tuple[dict[str, str], bytes]:
-    """Return what stood beside a body, and the body itself. Raises ``ValueError``."""
+    """Return what came beside a body, and the body itself. Raises ``ValueError``."""
     if not stored.startswith(MARK):
         return {}, stored
     line, _, body = stored[len(MARK) :].partition(b"\n")

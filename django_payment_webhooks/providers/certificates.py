@@ -1,7 +1,7 @@
-"""Certificates that a webhook names by an address: where from, by whom issued, and for whom.
+"""Certificates that a webhook names by URL: their source, issuer and owner.
 
-An address is whatever the sender wrote. So it is compared with what is allowed before anything is
-fetched, and who is asked is never more than that host.
+The sender chooses the URL. So it is checked against a pattern before anything is fetched, and no
+other host is contacted.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from .signatures import HMACSignature
 TIMEOUT = 5  # seconds, for each step of a connection
 MAX_SIZE = 64 * 1024  # bytes; a chain has about 6 000
 MAX_KNOWN = 32
-# For so long a certificate is believed, and for so long one that can't be had is not asked for.
+# How long a certificate is trusted, and how long one that can't be fetched is left alone; seconds.
 KEPT, PAUSE = 24 * 60 * 60, 60
-# Request Timeout and Too Many Requests: of the certificate they say nothing.
+# Request Timeout and Too Many Requests: they say nothing about the certificate.
 COME_BACK = (408, 429)
 
 
 class CertificateSignature(PublicKeySignature):
-    """How a provider signs who names the certificate of its key in a header.
+    """Signatures of a provider that names its key's certificate in a header.
 
-    SECRETS are what is signed beside the rest, such as the id of the webhook. A certificate is
-    fetched once a day from an address that fits a pattern, and checked up to an authority.
+    SECRETS are what else is signed, such as the webhook's id. A certificate is fetched once a day
+    from a URL that matches a pattern, and its chain is checked up to an authority.
     """
 
-    #: The header with the address, the pattern that the whole address must fit (its classes
-    #: of characters are those of ASCII), and to whom the certificate must be issued.
+    #: The header with the URL, the pattern that the whole URL must match (its character classes
+    #: are ASCII), and the name that the certificate must be issued to.
     certificate_header = ""
     certificate_address = ""
     certificate_owner = ""
-    #: What other headers must say: the only algorithm that is accepted.
+    #: Required values of other headers, such as the only algorithm accepted.
     required_headers: Mapping[str, str] = {}
-    #: Certificates, or public keys, in PEM by address, which are believed without being fetched.
+    #: Certificates or public keys in PEM, by URL, that are trusted without being fetched.
     certificates: Mapping[str, str] = {}
 
     _known: OrderedDict[str, tuple[float, bytes]] | None = None
 
     def decode_secret(self, secret: Any) -> bytes:
-        """Return what a secret is in the signed content. Raises ``ValueError``."""
+        """Return a secret as it appears in the signed content. Raises ``ValueError``."""
         load_crypto("x509.Certificate")
         return HMACSignature.decode_secret(self, secret)
 
     def find_public_key(self, key: bytes, meta: Mapping[str, Any]) -> bytes:
-        """Return the key of the certificate that a webhook names, in PEM; none if it is not good.
+        """Return the key, in PEM, of the certificate that a webhook names; none if it is not valid.
 
-        Raises ``WebhookRefused`` with the status 503 if it can't be had now.
+        Raises ``WebhookRefused`` with status 503 if it can't be fetched now.
         """
         headers = self.required_headers.items()
         url = read_header(meta, self.certificate_header)
@@ -73,13 +73,13 @@ class CertificateSignature(PublicKeySignature):
     def sign_headers(
         self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
     ) -> dict[str, str]:
-        """Return the headers that prove a webhook, with the first certificate that is known."""
+        """Return the headers that prove a webhook, with the first known certificate."""
         headers = super().sign_headers(key, meta, body, timestamp)
         url = next(iter(self.certificates), "")
         return {**headers, **self.required_headers, self.certificate_header: url}
 
     def find_known(self, url: str) -> bytes:
-        """Return the key of a certificate that is known, or else fetched."""
+        """Return the key of a known certificate, or fetch it."""
         known = self._known = self._known if self._known is not None else OrderedDict()
         until, key = known.get(url, (0.0, b""))
         if time.time() < until:
@@ -91,7 +91,7 @@ class CertificateSignature(PublicKeySignature):
         return key
 
     def fetch(self, url: str) -> bytes:
-        """Return the chain of certificates at an address. Raises ``WebhookRefused``."""
+        """Return the certificate chain at a URL. Raises ``WebhookRefused``."""
         try:
             return fetch_certificates(url)
         except (OSError, http.client.HTTPException):
@@ -100,9 +100,9 @@ class CertificateSignature(PublicKeySignature):
 
 
 def find_least(known: Mapping[str, tuple[float, bytes]]) -> str:
-    """Return the address to forget: the oldest without a good certificate, or else the oldest.
+    """Return the URL to forget: the oldest without a valid certificate, or else the oldest.
 
-    Anybody can name addresses at which there is nothing.
+    Anyone can send URLs that lead nowhere.
     """
     addresses = list(known)
     useless = (url for url in addresses if not known[url][1])
@@ -110,9 +110,9 @@ def find_least(known: Mapping[str, tuple[float, bytes]]) -> str:
 
 
 def fetch_certificates(url: str) -> bytes:
-    """Return what is at an address. Follows no redirect, and waits for a bounded time.
+    """Return what is at a URL. Follows no redirect, and waits for a bounded time.
 
-    Raises ``OSError`` or ``http.client.HTTPException`` if nothing can be had.
+    Raises ``OSError`` or ``http.client.HTTPException`` if it can't be fetched.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPSConnection(parts.netloc, timeout=TIMEOUT)
@@ -127,9 +127,9 @@ def fetch_certificates(url: str) -> bytes:
 
 
 def find_key(chain: bytes, owner: str) -> bytes:
-    """Return the public key of a chain's first certificate; none if it is not to be trusted.
+    """Return the public key of a chain's first certificate; none if it can't be trusted.
 
-    It must lead to an authority that this machine trusts, be valid now, and be the owner's.
+    It must lead to an authority that this machine trusts, be valid now, and belong to the owner.
     """
     try:
         leaf, *others = load_crypto("x509.load_pem_x509_certificates")(chain)
@@ -140,7 +140,7 @@ def find_key(chain: bytes, owner: str) -> bytes:
 
 
 def read_public_key(pem: bytes) -> bytes:
-    """Return the public key of a certificate in PEM, or the public key that it is itself."""
+    """Return the public key in a certificate in PEM, or the PEM itself if it is a public key."""
     if b"BEGIN CERTIFICATE" not in pem:
         return pem
     return write_public_key(load_crypto("x509.load_pem_x509_certificate")(pem))
@@ -167,7 +167,8 @@ def load_authorities() -> Any:
     load = load_crypto("x509.load_der_x509_certificate")
     authorities = []
     for root in ssl.create_default_context().get_ca_certs(binary_form=True):
-        # Of an old one with a number that is none there is a warning now, and an error one day.
+        # An old one with an invalid serial number causes a warning now, and may cause an error
+        # later.
         with warnings.catch_warnings(), suppress(ValueError, Warning):
             warnings.simplefilter("error")
             authorities.append(load(root))

@@ -1,4 +1,4 @@
-"""What differs between two things that a provider sent."""
+"""Finds the differences between two events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .fingerprints import find_fingerprint, normalize
 from .payloads import omit
 from .pruned import Pruned
 
-# How many values are named, and how much of each.
+# How many values are named, and how much of each is shown.
 MAX_NAMED = 20
 MAX_SHOWN = 100
 
@@ -22,10 +22,10 @@ Path = Tuple[Any, ...]
 
 
 def find_difference(earlier: Event, later: Event) -> str:
-    """Return in words how an event contradicts an earlier one; "" if it does not.
+    """Return in words how an event contradicts an earlier one, or "" if it does not.
 
-    A repetition of the earlier one, which is not saved, is compared whole; another event that had
-    the same effect by what it is about. Never raises, whatever became of a body or its provider.
+    A redelivery of the earlier one, which is not saved, is compared in full; another event with the
+    same effect, only by what it is about. Never raises, even if a body or its provider is gone.
     """
     try:
         return describe_difference(*read_both(earlier, later))
@@ -36,7 +36,7 @@ def find_difference(earlier: Event, later: Event) -> str:
 def name_differences(earlier: Event, later: Event) -> list[str]:
     """Return the dotted paths of the values that differ between two events.
 
-    They are compared as in :func:`find_difference`. No path if they can't be read. Never raises.
+    Compared as in :func:`find_difference`. Empty if they can't be read. Never raises.
     """
     try:
         first, second = read_both(earlier, later)
@@ -48,9 +48,9 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
 
 
 def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
-    """Return what differs as in :func:`find_difference`: a path, and what it was and is there.
+    """Return the differences of :func:`find_difference`: a path, the old and the new value.
 
-    Nothing if that can't be read. Never raises.
+    Empty if they can't be read. Never raises.
     """
     try:
         first, second = read_both(earlier, later)
@@ -64,7 +64,7 @@ def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
 
 
 def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
-    """Return what of two events is compared."""
+    """Return the parts of two events to compare."""
     if later.pk is None:
         return read_sameness(earlier), read_sameness(later)
     first, second = earlier.data, later.data
@@ -77,10 +77,10 @@ def read_both(earlier: Event, later: Event) -> tuple[Any, Any]:
 
 
 def name_payments_alike(earlier: Event, later: Event) -> bool:
-    """Return whether two payment ids that differ are two payments: an order was paid twice.
+    """Return whether two different payment ids are two payments, so that an order was paid twice.
 
-    Not if what they are about is pruned; nor if one provider sent them as two types, as one may
-    name the payment and the other what it was made by, such as a link.
+    They are not if their data is pruned, nor if one provider sent them as two types: one may name
+    the payment and the other what it was made with, such as a link.
     """
     if not (earlier.payment_id and later.payment_id):
         return False
@@ -93,13 +93,13 @@ def name_payments_alike(earlier: Event, later: Event) -> bool:
 
 
 def read_sameness(event: Event) -> Any:
-    """Return what an event said, without what can differ between two deliveries of it."""
+    """Return an event's payload without the fields that can differ between deliveries."""
     list_ignored = getattr(get_provider(event.provider), "list_ignored", list)
     return omit(read_sent(event), list_ignored())
 
 
 def describe_difference(first: Any, second: Any) -> str:
-    """Return in words which values differ between two JSON documents; "" if none does.
+    """Return in words which values differ between two JSON documents, or "" if none do.
 
     The text is bounded, and every database can store it.
     """
@@ -118,7 +118,7 @@ def describe_difference(first: Any, second: Any) -> str:
 
 
 def list_differences(first: Any, second: Any) -> list[Path]:
-    """Return where two JSON documents differ: in a value, or as only one of them has one."""
+    """Return the paths at which two JSON documents have different values, or only one has one."""
     if find_fingerprint(first) == find_fingerprint(second):
         return []
     before = {path: normalize(value) for path, value in list_values(first)}
@@ -127,7 +127,7 @@ def list_differences(first: Any, second: Any) -> list[Path]:
 
 
 def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each value of a document that holds no others, with the steps that lead to it."""
+    """Yield each scalar value of a document, with the steps that lead to it."""
     if isinstance(document, dict) and document:
         steps: Any = document.items()
     elif isinstance(document, list) and document:
@@ -140,12 +140,12 @@ def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def name_path(path: Path) -> str:
-    """Return the name of what is at a path for a sentence."""
+    """Return the name of a path, for a sentence."""
     return shorten(escape(".".join(map(str, path)))) or "it"
 
 
 def show(path: Path, values: dict[Path, Any]) -> str:
-    """Return the value at a path for a sentence."""
+    """Return the value at a path, for a sentence."""
     if path not in values:
         return "missing"
     value = values[path]
@@ -153,5 +153,5 @@ def show(path: Path, values: dict[Path, Any]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a text, or as much of it as is shown."""
+    """Return a text, cut to the length that is shown."""
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

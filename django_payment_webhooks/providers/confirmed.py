@@ -1,4 +1,4 @@
-"""What a provider said when it was asked about an event whose webhook proves too little."""
+"""A provider's answer when asked about an event whose webhook proves too little."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from ..exceptions import PermanentFailure
 from ..models import Event
 from .payloads import dump_json
 
-# In place of the answer until the provider was asked.
+# Stands for the answer until the provider has been asked.
 UNCONFIRMED = b""
 
 
 def is_unconfirmed(event: Event) -> bool:
-    """Return whether an event's provider is still to be asked about it.
+    """Return whether an event's provider has yet to be asked about it.
 
-    Its row says so by an answer that is empty: one that was received as proved has none.
+    The answer in its row is then empty; it is NULL if the webhook proved enough.
     """
     return event.confirmation is not None and not event.confirmation
 
 
 def accept(event: Event, answer: Any) -> None:
-    """Keep a provider's answer: from now on the event is what that says, whatever was sent.
+    """Keep a provider's answer, which from now on replaces what was sent.
 
-    Raises ``PermanentFailure`` if the answer makes no sense.
+    Raises ``PermanentFailure`` if the answer can't be parsed.
     """
     provider: Any = get_provider(event.provider)
     try:
-        # It is read as it will be from the row.
+        # Read back as it will be read from the row.
         confirmation = dump_json(answer)
         columns = provider.read_columns(provider.payload(confirmation))
     except Exception as error:
@@ -38,13 +38,13 @@ def accept(event: Event, answer: Any) -> None:
 
 
 def forget_cached(event: Event) -> None:
-    """Forget what was read from an event before it changed."""
+    """Forget cached values that were read before the event changed."""
     for name in ("payload", "data", "money"):
         event.__dict__.pop(name, None)
 
 
 def read_sent(event: Event) -> Any:
-    """Return what an event said when it was sent, whatever was confirmed since.
+    """Return an event's payload as it was sent, whatever has since been confirmed.
 
     Raises ``ValueError`` if it could not be parsed.
     """

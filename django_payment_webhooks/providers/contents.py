@@ -1,4 +1,4 @@
-"""Templates of bytes: what a signature covers, with placeholders and parts that can be missing."""
+"""Templates for the bytes a signature covers, with placeholders and optional parts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Callable, Mapping, Tuple
 PLACEHOLDER = re.compile(r"\{([\w.:-]+)\}")
 OPTIONAL = re.compile(r"\[([^\[\]]*\{[^\[\]]*)\]")
 
-# Text and names of placeholders by turns.
+# Alternately text and the name of a placeholder.
 Parts = Tuple[str, ...]
 
 
 @lru_cache(maxsize=None)
 def split_template(template: str) -> tuple[Parts, ...]:
-    """Return the segments of a template, each split: every second one is optional."""
+    """Return the segments of a template, each split. Every second one is optional."""
     return tuple(tuple(PLACEHOLDER.split(segment)) for segment in OPTIONAL.split(template))
 
 
 def fill_template(template: str, known: Mapping[str, bytes], fill: Callable[[str], bytes]) -> bytes:
-    """Return a template with everything in its place.
+    """Return a template with its placeholders replaced.
 
-    ``known`` has some placeholders by name, and ``fill`` returns what any other stands for. A
+    ``known`` has the values of some placeholders by name, and ``fill`` returns that of any other. A
     segment in brackets is left out if one of its placeholders is empty.
     """
     filled: list[bytes] = []

@@ -37,28 +37,28 @@ from .signatures import HMACSignature
 from .times import read_time
 from .types import compile_condition, compile_types, find_type
 
-# The fields that become columns of the event's row.
+# The fields that become columns of an event's row.
 ENVELOPE = ("provider_event_id", "type", "order_id", "payment_id", "occurred_at")
-# How much is kept of what is wrong with a webhook.
+# The longest reason that is kept for refusing a webhook.
 MAX_REASON = 1000
-# What a class can do or say, which no setting can change.
+# What a class says about itself, and no setting can change.
 FLAGS = ("has_secrets", "verifies_by_options", "needs_confirmation", "docs", "events")
-# The options whose attributes have other names, as there are methods of these.
+# The options whose attributes have other names, since methods already have theirs.
 ATTRIBUTES = {"confirm": "confirm_by"}
-# The proof of those who prove nothing.
+# The proof of a provider whose webhooks prove nothing.
 UNPROVED = "none"
 ANSWER_PLACEHOLDER = re.compile(r"\{([\w.]+)\}")
 
 
 class Provider(HMACSignature, BaseProvider):
-    """How a provider signs, where it puts what, and how it is answered.
+    """How a provider signs, where its fields are, and how to answer it.
 
-    As it is, this is the default partner. ``PAYMENT_WEBHOOKS_PROVIDERS`` sets any attribute of
+    The defaults describe the default partner. ``PAYMENT_WEBHOOKS_PROVIDERS`` sets any attribute of
     this class by its name in upper case.
     """
 
-    #: Where each field is: a reference, as :mod:`~django_payment_webhooks.providers.fields`
-    #: describes them. Trust only a header that ``content`` has signed.
+    #: A reference to each field, as described in :mod:`~django_payment_webhooks.providers.fields`.
+    #: Trust a header only if ``content`` signs it.
     fields: Mapping[str, Reference] = {
         "provider_event_id": "event_id",
         "type": "type",
@@ -74,68 +74,67 @@ class Provider(HMACSignature, BaseProvider):
     #: The path of the object that most events are about. In ``fields`` and ``types`` a path with a
     #: dot before it, such as ``.id``, starts there.
     object_path = ""
-    #: What the provider's types are called in ``PAYMENT_WEBHOOKS_HANDLERS``; others keep their
+    #: The names in ``PAYMENT_WEBHOOKS_HANDLERS`` of the provider's types; others keep their own
     #: names. A type can have conditions: ``REFUND success=true``.
     types: Mapping[str, str] = {}
-    #: Where the events are if a webhook can carry several, with a star for the index:
+    #: The path of the events if a webhook can carry several, with a star for the index:
     #: ``items.*.event``.
     events_path = ""
-    #: How the body is written: ``json``, ``form``, ``nested``, which is a form whose names have
-    #: brackets, ``xml`` (which needs ``[xml]``), or ``query``, which is a form or the parameters of
-    #: a GET.
+    #: The format of the body: ``json``, ``form``, ``nested`` (a form whose names have brackets),
+    #: ``xml`` (which needs ``[xml]``), or ``query`` (a form or the parameters of a GET).
     body_format = "json"
-    #: How the time of an event is written, and the zone of a time that has none: see
+    #: The format of an event's time, and the zone of a time that has none: see
     #: :mod:`~django_payment_webhooks.providers.times`.
     time_format = "auto"
     time_zone = "UTC"
     #: Whether amounts are in ``major`` units (10.00) or ``minor`` ones (1000), and the exponents of
-    #: currencies for which the provider has its own: ``{"ISK": 2}``.
+    #: currencies in which the provider deviates from ISO 4217: ``{"ISK": 2}``.
     amount_unit = "major"
     exponents: Mapping[str, int] = {}
     #: The paths of what can differ between two deliveries of one event: counters of attempts, and
     #: the like.
     ignored_fields: Sequence[str] = ()
-    #: The source of event ids and effects. Providers with the same one, such as two endpoints of
-    #: one account, share them. By default it is the provider's name.
+    #: The source of event ids and effects. Providers with the same account, such as its two
+    #: endpoints, share them. By default the provider's name.
     account = ""
-    #: The shop whose order numbers these are, if another shop could have the same numbers.
+    #: The shop that the order numbers belong to, if another shop could have the same numbers.
     shop = ""
-    #: Which events are of test mode: a condition as in ``types``, such as ``livemode=false``.
-    #: Empty: they do not say.
+    #: Which events are test-mode events: a condition as in ``types``, such as ``livemode=false``.
+    #: Empty if events do not say.
     test_mode = ""
-    #: Which events have effects here: ``True`` for those that are not of test mode, ``False`` for
-    #: those that are, ``None`` for both. Any other is ``ignored``. What does not say counts.
+    #: Which events have effects here: ``True`` for live ones, ``False`` for test-mode ones,
+    #: ``None`` for both. Others are ``ignored``. An event that does not say has its effect.
     live: bool | None = True
-    #: The networks from which the provider sends, and how many proxies of yours stand in front:
-    #: only with that number, which can be 0, are they checked.
+    #: The networks that the provider sends from, and the number of your proxies in front of the
+    #: app. The networks are checked only if you set that number, which can be 0.
     addresses: Sequence[str] = ()
     trusted_proxies: int | None = None
-    #: The dotted path of your function that is given an event, asks the provider, and returns what
-    #: the event says in truth. The option is called ``CONFIRM``. If it is there, it is called for
-    #: every event before that counts.
+    #: The dotted path of your function that takes an event, asks the provider, and returns the
+    #: event's true content. The option is called ``CONFIRM``. If set, the function is called for
+    #: every event before it is applied.
     confirm_by = ""
-    #: The status that answers a signed body which can't be parsed. Some providers stop sending
-    #: after errors.
+    #: The HTTP status for a signed body that can't be parsed. Some providers stop sending after
+    #: errors.
     parse_error_status = 400
-    #: The text that the provider wants to read, such as ``[accepted]``, and its type; None for a
-    #: JSON object. ``{InvId}`` is what the event has at this path.
+    #: The response that the provider expects, such as ``[accepted]``, and its content type; None
+    #: for a JSON object. ``{InvId}`` is replaced by the event's value at this path.
     answer_body: str | None = None
     answer_type = "text/plain"
-    #: The methods of requests that only ask whether the endpoint exists. They get 200.
+    #: The methods of requests that only check whether the endpoint exists. They get 200.
     ping_methods: Sequence[str] = ()
-    #: What a GET must be answered with, to show that the address is yours: a reference into its
-    #: headers or its query, with a pattern that lets nothing else through.
+    #: What a GET must be answered with to show that the address is yours: a reference to its
+    #: headers or query, with a pattern that lets nothing else through.
     challenge: Reference = ""
 
-    #: Whether a webhook proves too little to be believed: CONFIRM must be set then. Not an option:
-    #: a class says it.
+    #: Whether a webhook proves too little to be trusted, so that CONFIRM must be set. Set by a
+    #: class, not an option.
     needs_confirmation = False
     #: What the documentation and the admin say about the provider. Not options.
     docs = ""
     events: Sequence[str] = ()
-    #: For how many seconds the provider may resend an event, automatically or manually.
+    #: How many seconds the provider may go on resending an event, automatically or manually.
     resends_for = 90 * 24 * 60 * 60
-    #: The address of a payment in the provider's dashboard, with ``{payment_id}``.
+    #: The URL of a payment in the provider's dashboard, with ``{payment_id}``.
     dashboard = ""
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -171,10 +170,10 @@ class Provider(HMACSignature, BaseProvider):
     # ---- the request
 
     def ping(self, request: HttpRequest) -> HttpResponse | None:
-        """Return the answer to a request that carries no event; None for a webhook.
+        """Return the response to a request that carries no event, or None for a webhook.
 
-        It is asked before a webhook is verified, a POST with its body as ``request.body``. So
-        whoever answers a challenge here proves only what the challenge asks.
+        Called before the webhook is verified; a POST has its body in ``request.body``. So answering
+        a challenge here proves no more than the challenge asks.
         """
         challenge = self.read_challenge(request) if self.challenge else ""
         if challenge:
@@ -184,7 +183,7 @@ class Provider(HMACSignature, BaseProvider):
         return None
 
     def read_challenge(self, request: HttpRequest) -> str:
-        """Return what a request challenges this address with, "" if it does not."""
+        """Return a request's challenge to this address, or "" if it has none."""
         if request.method != "GET":
             return ""
         field = compile_field(self.challenge)
@@ -192,7 +191,7 @@ class Provider(HMACSignature, BaseProvider):
         return write_text(field.read(beside))
 
     def answer_challenge(self, challenge: str) -> str:
-        """Return the answer to a challenge: the same text. A class may have to sign it."""
+        """Return the answer to a challenge: the same text. A class can override this to sign it."""
         return challenge
 
     def read_body(self, request: HttpRequest) -> bytes:
@@ -215,7 +214,7 @@ class Provider(HMACSignature, BaseProvider):
         return self.prove(meta, body)
 
     def prove(self, meta: Mapping[str, Any], body: bytes) -> str:
-        """Return a short fingerprint of the key that signed a webhook: see ``HMACSignature``."""
+        """Return a short fingerprint of the key that signed a webhook. See ``HMACSignature``."""
         if self.proof == UNPROVED:
             return "unproved"
         return super().verify(meta, body)
@@ -223,7 +222,7 @@ class Provider(HMACSignature, BaseProvider):
     def sign_body(
         self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
     ) -> bytes:
-        """Return a body with the signatures that are in it: the inverse of :meth:`verify`.
+        """Return a body with its signatures in it: the inverse of :meth:`verify`.
 
         Only for sending.
         """
@@ -239,7 +238,7 @@ class Provider(HMACSignature, BaseProvider):
         return self.encode(document)
 
     def list_signed(self, body: bytes) -> Iterator[bytes]:
-        """Yield each part of a body that has its own signature. Raises ``WebhookRefused``."""
+        """Yield each part of a body with its own signature. Raises ``WebhookRefused``."""
         if not (self.signature_field and self.events_path):
             return super().list_signed(body)
         try:
@@ -250,7 +249,7 @@ class Provider(HMACSignature, BaseProvider):
     # ---- the events
 
     def parse(self, meta: Mapping[str, Any], body: bytes) -> list[Event]:
-        """Return the events that a webhook carries, not saved; one that has failed if none.
+        """Return a webhook's events, not saved, or one failed event if it can't be parsed.
 
         ``meta`` is ``request.META``, or empty if a stored body is parsed again.
         """
@@ -274,11 +273,11 @@ class Provider(HMACSignature, BaseProvider):
         return events
 
     def read_beside(self, meta: Mapping[str, Any]) -> dict[str, str]:
-        """Return what the fields need that is not in the body, by its reference."""
+        """Return the values that fields need from outside the body, by reference."""
         return {path: read_outside(path, meta) for path in self._outside}
 
     def keep_unparsed(self, beside: Mapping[str, str], body: bytes, reason: str) -> Event:
-        """Return what is stored of a webhook that makes no sense: one event that has failed."""
+        """Return one failed event, which stores a webhook that can't be parsed."""
         now = timezone.now()
         return Event(
             provider_event_id=f"unparsed:{digest(body.hex())}",
@@ -291,10 +290,10 @@ class Provider(HMACSignature, BaseProvider):
         )
 
     def parse_events(self, beside: Mapping[str, str], body: bytes) -> list[Event]:
-        """Return the events that a webhook carries. Raises ``ParseError``.
+        """Return a webhook's events. Raises ``ParseError``.
 
-        An event of several has its own part of the body, as equal JSON; a single one has it all,
-        byte for byte. ``beside`` is what came beside the body, by its reference.
+        A single event has the whole body, byte for byte; one of several has its own part, as equal
+        JSON. ``beside`` is what came beside the body, by reference.
         """
         try:
             parts = self.split(body)
@@ -306,7 +305,7 @@ class Provider(HMACSignature, BaseProvider):
             raise self.parse_error(text) from None
 
     def split(self, body: bytes) -> list[tuple[Any, bytes]]:
-        """Return of each event in a body what it says, and its own part of the body.
+        """Return each event's payload, and its own part of the body.
 
         Raises ``ValueError`` or ``ParseError``.
         """
@@ -319,11 +318,11 @@ class Provider(HMACSignature, BaseProvider):
         return [(payload, self.encode(payload)) for payload in payloads]
 
     def encode(self, payload: Any) -> bytes:
-        """Return one event of several as a body of its own, which :meth:`decode` reads."""
+        """Return one of several events as a body of its own, which :meth:`decode` reads."""
         return FORMATS[self.body_format].encode(payload)
 
     def decode(self, body: bytes) -> Any:
-        """Return the document that a body is, which is an object. Raises ``ValueError``.
+        """Return the object in a body. Raises ``ValueError``.
 
         Its numbers are int or Decimal.
         """
@@ -340,7 +339,7 @@ class Provider(HMACSignature, BaseProvider):
         return [f"{before}{index}{after}" for index in range(len(items))]
 
     def check_count(self, paths: Sequence[str]) -> None:
-        """Raise ``ParseError`` if a webhook has no event, or more than the settings allow."""
+        """Raise ``ParseError`` if a webhook has no events, or more than the settings allow."""
         if not paths:
             raise self.parse_error(f"The body has no list of events at {self.events_path}.")
         limit = settings.PAYMENT_WEBHOOKS_MAX_EVENTS
@@ -349,7 +348,7 @@ class Provider(HMACSignature, BaseProvider):
             raise self.parse_error(f"The body has {len(paths)} events, more than {allowed}.")
 
     def parse_event(self, beside: Mapping[str, str], payload: Any, body: bytes) -> Event:
-        """Return one event of a webhook, not saved. Raises ``ParseError``."""
+        """Return one of a webhook's events, not saved. Raises ``ParseError``."""
         if not isinstance(payload, dict):
             raise self.parse_error("The event is not a JSON object.")
         payload = {**payload, **beside}
@@ -361,16 +360,16 @@ class Provider(HMACSignature, BaseProvider):
         )
 
     def list_ignored(self) -> list[str]:
-        """Return the paths of what can differ between two deliveries of one event.
+        """Return the paths of values that can differ between two deliveries of one event.
 
-        So can a signature in the body, as the secret may have been rotated between them.
+        A signature in the body is one, as the secret may have been rotated in between.
         """
         return [*self.ignored_fields, *filter(None, [self.signature_field])]
 
     def read_columns(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns of an event's row that its payload says. Raises ``ParseError``.
+        """Return the columns of an event's row that come from its payload. Raises ``ParseError``.
 
-        They are read again once the provider has confirmed what an event says.
+        Read again once the provider has confirmed the event.
         """
         types = self.read_types(payload)
         order_id = self.read_optional("order_id", payload, types)
@@ -386,12 +385,12 @@ class Provider(HMACSignature, BaseProvider):
         }
 
     def read_types(self, payload: Mapping[str, Any]) -> tuple[str, str]:
-        """Return an event's type: our name of it, and the provider's. Raises ``ParseError``."""
+        """Return an event's type, by our name and by the provider's. Raises ``ParseError``."""
         provider_type = self.read_identifier("type", payload)
         return find_type(self.rules, provider_type, payload), provider_type
 
     def read_occurred_at(self, payload: Mapping[str, Any], types: Sequence[str]) -> Any:
-        """Return when an event happened; the present if it does not say. Raises ``ParseError``."""
+        """Return when an event happened, or now if it does not say. Raises ``ParseError``."""
         value = self.read_field("occurred_at", payload, types)
         if value in (None, ""):
             return timezone.now()
@@ -401,9 +400,9 @@ class Provider(HMACSignature, BaseProvider):
             raise self.parse_error(f"{self.describe_field('occurred_at')} {error}.") from error
 
     def read_optional(self, name: str, payload: Mapping[str, Any], types: Sequence[str]) -> str:
-        """Return a field that is an identifier; "" if it is missing, or can't be one.
+        """Return an identifier, or "" if it is missing or invalid.
 
-        Only a handler can know whether an event needs it.
+        Only a handler knows whether an event needs it.
         """
         try:
             return read_text(self.read_field(name, payload, types))
@@ -411,7 +410,7 @@ class Provider(HMACSignature, BaseProvider):
             return ""
 
     def read_identifier(self, name: str, payload: Mapping[str, Any]) -> str:
-        """Return a field that is an identifier. Raises ``ParseError``, which names the field."""
+        """Return an identifier. Raises ``ParseError``, which names the field."""
         types = () if name == "type" else self.read_types(payload)
         try:
             return read_text(self.read_field(name, payload, types))
@@ -419,7 +418,7 @@ class Provider(HMACSignature, BaseProvider):
             raise self.parse_error(f"{self.describe_field(name)} {error}.") from error
 
     def describe_field(self, name: str) -> str:
-        """Return what a field is called in a message: its reference, or else its name."""
+        """Return a field's name for a message: its reference, or else its name."""
         reference = self.fields.get(name, name)
         return reference if isinstance(reference, str) else name
 
@@ -429,27 +428,27 @@ class Provider(HMACSignature, BaseProvider):
         return field.read(payload, types) if field else None
 
     def parse_error(self, message: str) -> ParseError:
-        """Return the refusal of a body that can't be parsed."""
+        """Return the error that refuses a body that can't be parsed."""
         return ParseError(self.parse_error_status, "unparsed", message)
 
     # ---- what a stored event says
 
     def payload(self, body: bytes) -> Any:
-        """Return what an event says, from its stored body. Raises ``ValueError``.
+        """Return the payload in a stored body. Raises ``ValueError``.
 
-        What the event needs of what came beside the body is in it, by its reference. Of a pruned
-        body it returns a dictionary that equals the event's payload, and has nothing of it.
+        It includes, by reference, the values that came beside the body. For a pruned body it is a
+        dictionary that equals the event's payload, but has none of its content.
         """
         if is_pruned(body):
             return read_pruned(body, self.parse_error_status)
         beside, body = unfold(body)
-        # What a provider has confirmed is JSON, however its webhooks are written.
+        # A confirmation is JSON, whatever the format of the webhooks.
         form = "json" if body[:1] == b"{" else self.body_format
         document = FORMATS["json"].decode(body) if form != self.body_format else self.decode(body)
         return {**document, **beside} if beside else document
 
     def read(self, payload: Any) -> dict[str, Any]:
-        """Return what an event is about: the fields without a column, None for a missing one."""
+        """Return the fields that have no column, None for a missing one."""
         if isinstance(payload, PrunedPayload):
             return payload.data
         types: Sequence[str] = ()
@@ -459,9 +458,9 @@ class Provider(HMACSignature, BaseProvider):
         return {name: self.read_field(name, payload, types) for name in names}
 
     def read_money(self, payload: Any) -> Money | None:
-        """Return the sum of money that an event is about; None if it has none.
+        """Return an event's money, or None if it has none.
 
-        Raises ``ValueError`` if what the provider sent is no sum of money.
+        Raises ``ValueError`` if the provider sent no valid amount.
         """
         data = {} if isinstance(payload, PrunedPayload) else self.read(payload)
         if data.get("amount") in (None, ""):
@@ -469,16 +468,17 @@ class Provider(HMACSignature, BaseProvider):
         return read_money(data["amount"], data.get("currency"), self.amount_unit, self.exponents)
 
     def is_test(self, payload: Any) -> bool | None:
-        """Return whether an event is of test mode; None if it does not say."""
+        """Return whether an event is a test-mode event, or None if it does not say."""
         if not self.test_condition or self.test_condition.field.read(payload) in (None, ""):
             return None
         return self.test_condition.holds(payload)
 
     def confirm(self, event: Event) -> Any:
-        """Return what the provider itself says about an event: what your function returns.
+        """Return what your function says the provider answered about an event.
 
-        It has the form of the event, and what came beside its body. Raises ``ImproperlyConfigured``
-        if CONFIRM names no function, and whatever the function raises.
+        It has the form of the event, with what came beside its body. Raises
+        ``ImproperlyConfigured`` if CONFIRM names no function, and whatever the function
+        raises.
         """
         if not self.confirm_by:
             raise ImproperlyConfigured(f"Set CONFIRM of the provider {self.name}.")
@@ -489,7 +489,7 @@ class Provider(HMACSignature, BaseProvider):
     # ---- the answer
 
     def answer(self, events: Sequence[Event]) -> HttpResponse:
-        """Return the 200 for a webhook whose events are stored.
+        """Return the 200 response to a webhook whose events are stored.
 
         Raises ``ParseError`` if it could not be parsed.
         """
@@ -502,7 +502,7 @@ class Provider(HMACSignature, BaseProvider):
         return JsonResponse(answers[0] if len(answers) == 1 else {"events": answers})
 
     def fill_answer(self, template: str, event: Event) -> str:
-        """Return the text of an answer, with what it repeats of the event in its place."""
+        """Return the text of an answer, with the event's values in its placeholders."""
 
         def fill(found: re.Match[str]) -> str:
             return write_text(find(self.payload(bytes(event.body)), found.group(1)))
@@ -511,13 +511,13 @@ class Provider(HMACSignature, BaseProvider):
 
 
 def is_option(provider: type[Provider], name: str) -> bool:
-    """Return whether an attribute of a class can be set: it is there, and it is data."""
+    """Return whether an attribute of a class is an option: it exists, and it is data."""
     if name.startswith("_") or name in FLAGS:
         return False
     return hasattr(provider, name) and not callable(getattr(provider, name))
 
 
 def describe(event: Event) -> dict[str, str]:
-    """Return what the answer says about one event."""
+    """Return an event's part of the answer."""
     status = "accepted" if event.is_new else "duplicate"
     return {"status": status, "event_id": event.provider_event_id}

@@ -1,10 +1,10 @@
-"""Providers that are not in the settings: ``PAYMENT_WEBHOOKS_PROVIDERS`` can name a function.
+"""Providers from a function, which ``PAYMENT_WEBHOOKS_PROVIDERS`` can name.
 
-A marketplace has a secret for each merchant. The function is given the name in the address, and
-returns the options of that provider, or None if there is none. It is asked again after a minute, so
-that is how long a new merchant, or a new secret, can take. What it said is kept for a bounded
-number of names: a flood of webhooks to one name asks once a minute, a flood of made-up names asks
-once for each of them. Let the function answer those quickly, by an indexed column.
+A marketplace has a secret for each merchant. The function takes the name in the URL, and returns
+that provider's options, or None if there is none. It is called again after a minute, so a new
+merchant or secret can take that long to be noticed. Its answers are kept for a bounded number of
+names: a flood of webhooks to one name calls it once a minute, a flood of made-up names once for
+each. Make it quick for those, with a lookup in an indexed column.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_KEPT = 1000
 
 
 class Directory(Mapping[str, Any]):
-    """The options of providers by name, which a function knows. Listed are those asked for."""
+    """The options of providers by name, from a function. Iterates over the names asked for."""
 
     def __init__(self, path: str) -> None:
         """Raises ``ImportError`` if the path names no function."""
@@ -45,7 +45,7 @@ class Directory(Mapping[str, Any]):
         return len(list(iter(self)))
 
     def ask(self, name: str) -> Any:
-        """Return what the function says about a name, now or less than a minute ago."""
+        """Return the function's answer about a name, at most a minute old."""
         until, options = self.known.get(name, (0.0, None))
         if time.monotonic() < until:
             return options
@@ -60,7 +60,7 @@ class Directory(Mapping[str, Any]):
 
 @receiver(setting_changed, dispatch_uid="payment_webhooks.install_directory")
 def install(setting: str = NAME, **_: Any) -> None:
-    """Put a directory in the place of a function's name. A name that is none is left to check."""
+    """Replace a function's name with a directory. Leaves an invalid name to the system check."""
     path = getattr(settings, NAME)
     if setting != NAME or not isinstance(path, str):
         return

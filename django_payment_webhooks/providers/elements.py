@@ -1,6 +1,6 @@
-"""Bodies in XML, as JSON has them: elements are objects, arrays are lists, everything else is text.
+"""XML bodies, read as if they were JSON: elements become objects, arrays lists, the rest text.
 
-They are read by ``defusedxml``, which is an optional extra, and only once they are proved genuine.
+They are read with ``defusedxml``, an optional extra, and only once they are proved genuine.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ MISSING = "it is XML: pip install django-payment-webhooks[xml]"
 
 
 def load_xml(body: bytes) -> dict[str, Any]:
-    """Return the document that a body in XML is, by the name of its root. Raises ``ValueError``.
+    """Return the document in an XML body, under the name of its root. Raises ``ValueError``.
 
-    ``type="array"`` marks a list, and ``nil="true"`` what is missing, as Ruby on Rails writes them.
+    ``type="array"`` marks a list and ``nil="true"`` a missing value, as Ruby on Rails writes them.
     """
     if find_spec("defusedxml") is None:
         raise ValueError(MISSING)
     try:
         root = import_string("defusedxml.ElementTree.fromstring")(body)
-    except SyntaxError as error:  # which every parser's error is
+    except SyntaxError as error:  # the base class of every parser's error
         raise ValueError(f"it is not XML: {error}") from None
     document = {root.tag: read_element(root)}
     check_size(document)
@@ -34,7 +34,7 @@ def load_xml(body: bytes) -> dict[str, Any]:
 
 
 def read_element(element: Any) -> Any:
-    """Return what an element says."""
+    """Return the value of an element."""
     if element.get("nil") == "true":
         return None
     if element.get("type") == "array":

@@ -1,4 +1,4 @@
-"""Events that come in an envelope: a form, one of whose fields is what was signed, in base64."""
+"""Events in an envelope: a form with a field that has the signed document in base64."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .declarative import Provider
 
 
 class FormEnvelope(Provider):
-    """How a provider sends a document inside of a form, beside its signature.
+    """A provider that sends a document inside a form, beside its signature.
 
-    ``content`` can have ``{form:...}``, the field as it was sent but without white space at its
-    end, which not every server keeps.
+    ``content`` can have ``{form:...}``, the field as it was sent but without trailing white space,
+    which not every server keeps.
     """
 
     body_format = "form"
-    #: The field of the form with the document, and how the document is written.
+    #: The form field with the document, and the document's format.
     payload_field = "payload"
     payload_format = "json"
 

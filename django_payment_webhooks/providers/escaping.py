@@ -1,16 +1,16 @@
-"""Text from outside, made safe to be shown."""
+"""Makes text from outside safe to show."""
 
 from __future__ import annotations
 
 import re
 
-# With these a spreadsheet begins a formula.
+# The characters that begin a formula in a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 LATER_FORMULA = re.compile(r";(?=[\s\"]*[=+@-])")
 
 
 def reveal(text: str) -> str:
-    """Return a text for a page: what can't be seen, or turns its direction, is written out."""
+    """Return a text for a page, with invisible and direction-changing characters escaped."""
     if text.isprintable():
         return text
     signs = (sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
@@ -18,14 +18,14 @@ def reveal(text: str) -> str:
 
 
 def reveal_lines(text: str) -> str:
-    """Return a text of several lines for a page, as :func:`reveal` does."""
+    """Return a text of several lines for a page, escaped as by :func:`reveal`."""
     return "\n".join(map(reveal, text.split("\n")))
 
 
 def escape(value: object) -> str:
-    """Return a value as text without anything that could move the cursor of a terminal.
+    """Return a value as text without anything that could move a terminal's cursor.
 
-    What has been escaped before, such as the name of an event, stays as it is.
+    What is already escaped, such as the name of an event, stays as it is.
     """
     text = str(value)
     if text.isascii() and text.isprintable():
@@ -37,7 +37,7 @@ def escape(value: object) -> str:
 def escape_cell(value: object) -> str:
     """Return a value for a spreadsheet: one line that it does not take for a formula.
 
-    Nor what follows a semicolon, with which another cell begins in half of Europe.
+    Nor does it take what follows a semicolon for one, which starts a new cell in half of Europe.
     """
     text = LATER_FORMULA.sub(";'", escape(value))
     return f"'{text}" if str(value).startswith(FORMULA) else text
