@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -29,7 +28,7 @@ from ..monitoring.causes import (
 )
 from ..monitoring.labels import find_label
 from ..monitoring.newest import match
-from ..monitoring.overview import UNFINISHED, Overview, match_due, match_late
+from ..monitoring.overview import Overview, match_due, match_late, match_retrying
 from ..monitoring.problems import DUE, LATE, RETRYING, describe_next
 from ..monitoring.wording import show_number
 from ..operations import permissions
@@ -37,12 +36,6 @@ from ..operations.transactions import LockedError
 from ..providers.escaping import reveal, reveal_lines
 from ..providers.personal import hide_personal
 from .filters import BoundedCount, read_page
-
-
-def match_retrying() -> Q:
-    """Return the condition for events that are to be tried again after a failed attempt."""
-    return Q(status__in=UNFINISHED, cause_key__isnull=False)
-
 
 #: What events can be beside their statuses, and the condition for it.
 STATES = {RETRYING: match_retrying, DUE: match_due, LATE: match_late}

@@ -26,7 +26,7 @@ from .. import history
 from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
 from ..monitoring.labels import find_label, name_all, name_event
-from ..monitoring.overview import UNFINISHED
+from ..monitoring.overview import is_retrying
 from ..monitoring.wording import show_moment
 from ..operations import permissions
 from ..operations.replay import is_replayable
@@ -259,7 +259,7 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
     def shown_status(self, event):
         """Return the status, in its colour, and what else is up with the event."""
         badges = [(event.status, find_label(event.status))]
-        if event.status in UNFINISHED and event.cause_key:
+        if is_retrying(event):
             badges.append(("retried", find_label("retrying")))
         if getattr(event, "has_conflict", False):
             badges.append(("conflicted", gettext("conflict")))

@@ -20,8 +20,10 @@ from django.utils.dateparse import parse_date, parse_datetime
 from .. import history
 from ..conf import settings
 from ..models import Event, digest
-from ..monitoring.causes import UNFINISHED, read_cause, read_causes
+from ..monitoring.causes import read_cause, read_causes
 from ..monitoring.newest import match
+from ..monitoring.overview import is_retrying, match_retrying
+from ..monitoring.problems import RETRYING
 from ..providers.causes import is_bug
 from ..providers.equalizing import equalize
 from ..providers.escaping import escape
@@ -31,8 +33,6 @@ from ..providers.subject import find_by_event, find_by_order, find_by_payment, l
 from .terminal import between, mix_words, read_text, unable
 
 FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
-# What an event is beside its status if an attempt at it has failed, and the next is to come.
-RETRYING = "retrying"
 # How many of the newest events are looked at for names that are no longer in the settings.
 LOOKED_AT = 10000
 # How many different errors are looked at.
@@ -174,13 +174,13 @@ def match_statuses(statuses: Sequence[str]) -> Q:
     """Return the condition for these statuses; an event that is retrying has two."""
     condition = Q(status__in=statuses)
     if RETRYING in statuses:
-        condition |= Q(status__in=UNFINISHED, cause_key__isnull=False)
+        condition |= match_retrying()
     return condition
 
 
 def describe_status(event: Event) -> str:
     """Return an event's status, or that it is to be tried again after a failed attempt."""
-    return RETRYING if event.status in UNFINISHED and event.cause_key else event.status
+    return RETRYING if is_retrying(event) else event.status
 
 
 def restrict(events: QuerySet, others: QuerySet) -> QuerySet:

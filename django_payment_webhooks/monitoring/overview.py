@@ -223,9 +223,19 @@ def read_due() -> DueCount:
     )
 
 
+def match_retrying() -> Q:
+    """Return the condition for events that are to be tried again after a failed attempt."""
+    return Q(status__in=UNFINISHED, cause_key__isnull=False)
+
+
+def is_retrying(event: Event) -> bool:
+    """Return whether an event is one of those."""
+    return event.status in UNFINISHED and event.cause_key is not None
+
+
 def read_retrying() -> RetryingCount:
     """Return how many events are to be tried again after a failed attempt, and when."""
-    retrying = Event.objects.filter(status__in=UNFINISHED, cause_key__isnull=False)
+    retrying = Event.objects.filter(match_retrying())
     number = retrying.values("pk")[: BOUND + 1].count()
     some = retrying.values("received_at", "due_at")[:MAX_READ]
     found = some.aggregate(oldest=Min("received_at"), next=Min("due_at"))

@@ -8,7 +8,8 @@ from typing import Any
 from ...models import Event
 from ...monitoring.causes import STATUSES
 from ...monitoring.newest import MAX_KEYS, list_newest
-from ..filters import RETRYING, add_filters, add_limit, describe_nothing, find_events
+from ...monitoring.problems import RETRYING
+from ..filters import add_filters, add_limit, describe_nothing, find_events
 from ..tables import draw_table, make_row, write_csv
 from ..terminal import TerminalCommand, find_width
 

@@ -9,13 +9,13 @@ from typing import Any, Iterator
 from django.db.models import QuerySet
 
 from ...models import Event
+from ...monitoring.problems import RETRYING
 from ...operations.dry_run import dry_run
 from ...operations.replay import REPLAYABLE, replay
 from ...providers.escaping import escape
 from ...providers.personal import hide_personal
 from ...publisher import flush
 from ..filters import (
-    RETRYING,
     add_batch,
     add_filters,
     add_limit,
