@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator, Sequence, Tuple
 
 from ..conf import get_provider
 from ..models import Event
@@ -38,13 +38,7 @@ def name_differences(earlier: Event, later: Event) -> list[str]:
 
     Compared as in :func:`find_difference`. Empty if they can't be read. Never raises.
     """
-    try:
-        first, second = read_both(earlier, later)
-        if isinstance(first, Pruned) or isinstance(second, Pruned):
-            return []
-        return [name_path(path) for path in list_differences(first, second)[:MAX_NAMED]]
-    except Exception:
-        return []
+    return [path for path, _, _ in list_changes(earlier, later)]
 
 
 def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
@@ -56,9 +50,7 @@ def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
         first, second = read_both(earlier, later)
         if isinstance(first, Pruned) or isinstance(second, Pruned):
             return []
-        paths = list_differences(first, second)[:MAX_NAMED]
-        before, after = dict(list_values(first)), dict(list_values(second))
-        return [(name_path(path), show(path, before), show(path, after)) for path in paths]
+        return show_each(list_differences(first, second)[:MAX_NAMED], first, second)
     except Exception:
         return []
 
@@ -106,12 +98,8 @@ def describe_difference(first: Any, second: Any) -> str:
     if isinstance(first, Pruned) or isinstance(second, Pruned):
         return "" if first == second else "It says something else; what it was is pruned."
     paths = list_differences(first, second)
-    before = dict(list_values(first))
-    after = dict(list_values(second))
-    named = [
-        f"{name_path(path)} was {show(path, before)}, here it is {show(path, after)}"
-        for path in paths[:MAX_NAMED]
-    ]
+    changes = show_each(paths[:MAX_NAMED], first, second)
+    named = [f"{path} was {before}, here it is {after}" for path, before, after in changes]
     if len(paths) > MAX_NAMED:
         named.append(f"and {len(paths) - MAX_NAMED} more")
     return f"{'; '.join(named)}." if named else ""
@@ -124,6 +112,12 @@ def list_differences(first: Any, second: Any) -> list[Path]:
     before = {path: normalize(value) for path, value in list_values(first)}
     after = {path: normalize(value) for path, value in list_values(second)}
     return [path for path in {**before, **after} if before.get(path) != after.get(path)]
+
+
+def show_each(paths: Sequence[Path], first: Any, second: Any) -> list[tuple[str, str, str]]:
+    """Return paths for a sentence, each with what is there in one document and in the other."""
+    before, after = dict(list_values(first)), dict(list_values(second))
+    return [(name_path(path), show(path, before), show(path, after)) for path in paths]
 
 
 def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
