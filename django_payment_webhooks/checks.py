@@ -9,7 +9,6 @@ import hashlib
 import inspect
 import itertools
 import re
-from contextlib import suppress
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ from .providers.addresses import read_networks
 from .providers.contents import list_placeholders
 from .providers.fields import compile_field, list_globs
 from .providers.signatures import DECODERS, ENCODERS, TIMESTAMPS, list_secrets
+from .providers.subject import list_providers
 from .providers.types import unmark
 from .publisher import NO_THREADS, find_limit_faults, lacks_threads, process
 
@@ -120,7 +120,7 @@ def check_providers(app_configs: Any, **_: Any) -> list[CheckMessage]:
         hint = 'Set it to {"default": {"SECRETS": [...]}}, with the secrets from the environment.'
         return [Error(text, hint=hint, id=PREFIX + "E001")]
     messages = [message for name in providers for message in check_provider(name)]
-    return [*messages, *check_accounts(list_providers(providers))]
+    return [*messages, *check_accounts(list_declared())]
 
 
 def check_provider(name: Any) -> Iterator[CheckMessage]:
@@ -151,13 +151,9 @@ def check_provider(name: Any) -> Iterator[CheckMessage]:
     yield from check_addresses(provider)
 
 
-def list_providers(names: Iterable[str]) -> list[Provider]:
-    """Return the providers that can be loaded."""
-    providers = []
-    for name in names:
-        with suppress(Exception):
-            providers.append(get_provider(name))
-    return [provider for provider in providers if isinstance(provider, Provider)]
+def list_declared() -> list[Provider]:
+    """Return the providers that can be loaded, and whose options say what they do."""
+    return [provider for provider in list_providers() if isinstance(provider, Provider)]
 
 
 def check_types(provider: Provider) -> Iterator[CheckMessage]:
@@ -405,7 +401,7 @@ def check_sent(event_types: Iterable[str]) -> Iterator[CheckMessage]:
     mistake.
     """
     named = settings.PAYMENT_WEBHOOKS_PROVIDERS
-    providers = list_providers(named) if isinstance(named, dict) else []
+    providers = list_declared() if isinstance(named, dict) else []
     if not all(provider.types for provider in providers):
         return
     rules = [rule for provider in providers for rule in provider.rules]
