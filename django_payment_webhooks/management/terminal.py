@@ -176,6 +176,14 @@ def read_text(text: str) -> str:
     return text
 
 
+def read_file(path: str) -> bytes:
+    """Return the bytes of a file, or of the standard input. Raises ``OSError``."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def add_no_input(parser: Any) -> None:
     """Add the option that answers the question beforehand."""
     text = "go ahead without a question, as a cron job must"

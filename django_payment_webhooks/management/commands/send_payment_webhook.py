@@ -6,7 +6,6 @@ import http.client
 import ipaddress
 import json
 import re
-import sys
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from ...providers.sending import (
 )
 from ...providers.signatures import fingerprint, number_keys
 from ...providers.spelling import ask_whether, find_near, suggest
-from ..terminal import TerminalCommand, add_no_input, between, mix_words, unable
+from ..terminal import TerminalCommand, add_no_input, between, mix_words, read_file, unable
 
 HINTS = {
     401: "The other side has another secret, or something changes the body: there, run"
@@ -353,14 +352,6 @@ def read_header_line(text):
     if not colon or not name.strip():
         raise ValueError(f"--header {name!a} is not 'NAME: VALUE'.")
     return name.strip(), value.strip()
-
-
-def read_file(path):
-    """Return the bytes of a file, or of the standard input."""
-    if path == "-":
-        return sys.stdin.buffer.read()
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def read_template(body):

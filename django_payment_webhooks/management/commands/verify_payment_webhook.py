@@ -14,8 +14,7 @@ from ...providers.diagnosis import explain, find_changes
 from ...providers.headers import find_meta_name
 from ...providers.sending import find_provider
 from ...providers.subject import list_providers
-from ..terminal import TerminalCommand, unable
-from .send_payment_webhook import read_file
+from ..terminal import TerminalCommand, read_file, unable
 
 # The checks after which it is not known who has signed. The others, such as that of the age, say
 # themselves what is wrong.
