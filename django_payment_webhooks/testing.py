@@ -21,11 +21,11 @@ from django.db import router, transaction
 from django.db.models import F
 from django.http import HttpResponse
 from django.test import Client, override_settings
-from django.urls import reverse
 
 from . import history, publisher, retrying
 from .handlers import Handler
 from .models import Event
+from .providers.posting import find_webhook_path
 from .providers.sending import (
     Webhook,
     compose,
@@ -105,18 +105,11 @@ def post_webhook(
     webhook: Webhook, provider: str, client: Client | None = None, path: str = ""
 ) -> HttpResponse:
     """Post a signed webhook to the project, and return the answer."""
-    path = path or find_path(provider)
+    path = path or find_webhook_path(provider)
     path = f"{path}?{webhook.query}" if webhook.query else path
     meta = {name: value for name, value in webhook.meta.items() if name != "QUERY_STRING"}
     content_type = webhook.headers.get("Content-Type", "application/json")
     return (client or Client()).post(path, data=webhook.body, content_type=content_type, **meta)
-
-
-def find_path(provider: str) -> str:
-    """Return the path that a provider posts to."""
-    if provider == "default":
-        return str(reverse("payment_webhooks:receive"))
-    return str(reverse("payment_webhooks:receive_from", args=[provider]))
 
 
 def post_event(

@@ -8,6 +8,8 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from django.urls import reverse
+
 from .escaping import escape
 from .sending import Webhook
 
@@ -24,6 +26,13 @@ class Answer(NamedTuple):
     error: str
     bytes: int
     seconds: float
+
+
+def find_webhook_path(provider: str) -> str:
+    """Return the path that a provider posts to. Raises ``NoReverseMatch`` if there is none."""
+    if provider == "default":
+        return str(reverse("payment_webhooks:receive"))
+    return str(reverse("payment_webhooks:receive_from", args=[provider]))
 
 
 def post(url: str, webhook: Webhook, timeout: float) -> Answer:

@@ -10,10 +10,10 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 from django.core.management.base import CommandError
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 
 from ...conf import settings
-from ...providers.posting import post
+from ...providers.posting import find_webhook_path, post
 from ...providers.sending import (
     Webhook,
     compose,
@@ -250,9 +250,7 @@ def complete_url(url, provider):
     if urlsplit(url).path:
         return url
     try:
-        if provider == "default":
-            return url + reverse("payment_webhooks:receive")
-        return url + reverse("payment_webhooks:receive_from", args=[provider])
+        return url + find_webhook_path(provider)
     except NoReverseMatch as error:
         raise ValueError(
             "The URL has no path, and this project does not include django_payment_webhooks.urls:"
