@@ -11,9 +11,9 @@ from django.db import Error
 from ..operations.backfill.paging import RATE, Pace, Step
 from ..operations.backfill.periods import DELAY, Period, make_period
 from ..operations.backfill.sources import NoSourceError, SourceError
-from ..operations.batches import Line
 from ..operations.interrupts import Interrupted
 from .filters import MOMENT, read_moment
+from .progress import Line
 from .terminal import TerminalCommand, between, describe_database
 
 NOTHING, FOUND, FAILED = range(3)

@@ -11,7 +11,8 @@ from django.db import Error
 from django.db.models import QuerySet
 
 from ..models import Event
-from ..operations.batches import Progress, Tally, iterate, operate, pace
+from ..operations.batches import Tally, iterate, operate, pace
+from .progress import Progress
 from .terminal import TerminalCommand, count_events
 
 

@@ -1,13 +1,12 @@
-"""Long work: it goes through many events, and shows on a terminal how far it has come."""
+"""The same with many events: one by one, at a rate, and what became of them is counted."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any, Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator
 
 from django.db import InterfaceError, OperationalError, models
-from django.db.models import Max, Min
 
 from ..models import Event
 from .interrupts import interrupts
@@ -15,9 +14,6 @@ from .transactions import OperationError
 
 # How many events are counted before the user is asked.
 BOUND = 10000
-BAR_WIDTH = 30
-# How often the line is drawn, in seconds.
-INTERVAL = 0.2
 
 
 def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
@@ -99,57 +95,3 @@ def count_some(events: models.QuerySet) -> tuple[int, bool]:
     """Return how many events there are, up to a bound, and whether there are more."""
     number = events.values("pk")[: BOUND + 1].count()
     return min(number, BOUND), number > BOUND
-
-
-def draw_bar(share: float) -> str:
-    """Return a bar for a share between 0 and 1."""
-    done = int(BAR_WIDTH * min(max(share, 0), 1))
-    return f"[{'#' * done}{'.' * (BAR_WIDTH - done)}] {100 * share:3.0f} %"
-
-
-class Line:
-    """One line that is drawn again and again. Where there is no terminal nothing is written."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.is_shown = stream.isatty()
-        self.drawn_at = 0.0
-
-    def draw(self, share: float | None, text: str) -> None:
-        """Draw a text, a few times a second at most.
-
-        Before it is a bar for a share between 0 and 1, if that is known.
-        """
-        if not self.is_shown or time.monotonic() - self.drawn_at < INTERVAL:
-            return
-        bar = "" if share is None else f"{draw_bar(share)}  "
-        self.write(f"\r{bar}{text}")
-        self.drawn_at = time.monotonic()
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self.drawn_at:
-            self.write("\r\x1b[K")
-
-    def write(self, text: str) -> None:
-        """Write at once, without a new line and without a colour."""
-        self.stream.write(text, lambda plain: plain, ending="")
-        self.stream.flush()
-
-
-class Progress(Line):
-    """Shows how far a work has come that goes through events in the order of their primary keys.
-
-    It has come so far as the key of the last one lies between the first and the last of all. That
-    costs no counting.
-    """
-
-    def __init__(self, stream: Any, events: models.QuerySet) -> None:
-        super().__init__(stream)
-        ends = events.aggregate(first=Min("pk"), last=Max("pk")) if self.is_shown else {}
-        self.first = ends.get("first") or 0
-        self.last = ends.get("last") or 0
-
-    def show(self, key: int, count: int) -> None:
-        """Draw the line: ``key`` is that of the event that was done, ``count`` how many were."""
-        self.draw((key - self.first) / max(self.last - self.first, 1), f"{count} events")
