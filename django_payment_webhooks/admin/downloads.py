@@ -55,8 +55,7 @@ class DownloadsMixin:
 
         Its payload is there for those who may see it, and that is written down.
         """
-        may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
-        if not may_view(request, event):
+        if not self.may_view(request, event):
             raise PermissionDenied
         found = {name: getattr(event, name) for name in COLUMNS}
         with translation.override("en"):  # a ticket is the same whoever has downloaded it

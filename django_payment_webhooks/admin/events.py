@@ -179,6 +179,11 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         """Refuse: a deleted event could be stored again, and applied again."""
         return False
 
+    def may_view(self, request, event=None):
+        """Return whether the user may look at events: before Django 2.1 who may change them."""
+        may: Any = getattr(self, "has_view_permission", self.has_change_permission)
+        return may(request, event)
+
     def save_model(self, request, obj, form, change):
         """Save nothing: the row, as it was when the page was opened, would undo a worker's work."""
 
@@ -236,12 +241,11 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
         Those have no address of their own: the form of addresses differs between Djangos.
         """
-        may_view: Any = getattr(self, "has_view_permission", self.has_change_permission)
-        if "overview" in request.GET and may_view(request):
+        if "overview" in request.GET and self.may_view(request):
             hours = read_hours(request.GET["overview"])
             context = read_context(hours, "refresh" in request.GET)
             return self.show(request, "overview", gettext("Overview"), **context)
-        if "causes" in request.GET and may_view(request):
+        if "causes" in request.GET and self.may_view(request):
             return self.causes_view(request)
         context = {**(extra_context or {}), "as_of": timezone.now()}
         answer = super().changelist_view(request, context)
