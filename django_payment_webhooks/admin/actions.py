@@ -13,7 +13,6 @@ from typing import Any, Callable, NamedTuple
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db import Error, connections, router
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -247,7 +246,7 @@ class OperationsMixin:
 
     def dry_run_events(self, request, queryset):
         """Show what would become of the chosen events, by a dry run of each."""
-        require(request, permissions.REPLAY)
+        permissions.require(request.user, permissions.REPLAY)
         events = list(queryset.order_by("pk")[: MAX_DRY_RUN + 1])
         return self.show(
             request,
@@ -264,7 +263,7 @@ class OperationsMixin:
         self, request: HttpRequest, queryset: QuerySet, operation: Operation
     ) -> HttpResponse:
         """Ask for confirmation; then do a batch of what was confirmed, and go on or report."""
-        require(request, operation.permission)
+        permissions.require(request.user, operation.permission)
         chosen = queryset.filter(operation.condition)
         form = OperationForm(operation, request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
@@ -429,12 +428,6 @@ def describe(error: Exception) -> str:
     """Return an error in words: in its own, if it is meant for operators."""
     is_plain = isinstance(error, (transactions.OperationError, ParseError))
     return str(error) if is_plain else repr(error)
-
-
-def require(request: HttpRequest, permission: str) -> None:
-    """Raise ``PermissionDenied`` if a user has not a permission."""
-    if not permissions.may(request.user, permission):
-        raise PermissionDenied
 
 
 def show_dry_run(event: Event, user: Any) -> DryRun:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -177,8 +176,7 @@ class CausesMixin:
 
     def acknowledge(self, request: HttpRequest) -> None:
         """Acknowledge the cause that a form names, with its note."""
-        if not permissions.may(request.user, permissions.RESOLVE):
-            raise PermissionDenied
+        permissions.require(request.user, permissions.RESOLVE)
         name, seen = request.user.get_username(), request.POST.get("seen", "")
         facts = (request.POST.get("key", ""), name, request.POST.get("note", ""))
         try:

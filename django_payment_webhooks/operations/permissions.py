@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
@@ -27,6 +28,12 @@ PERMISSIONS = {
 def may(user: Any, name: str) -> bool:
     """Return whether a user has one of the permissions."""
     return bool(user.has_perm(f"{Event._meta.app_label}.{name}"))
+
+
+def require(user: Any, name: str) -> None:
+    """Raise ``PermissionDenied`` if a user has not one of the permissions."""
+    if not may(user, name):
+        raise PermissionDenied
 
 
 @receiver(post_migrate, dispatch_uid="payment_webhooks.create_permissions")
