@@ -1,25 +1,25 @@
-"""Where a fact of an event is: a reference, which is written once and read for each event.
+"""References, which say where an event's fields are. Compiled once, read for each event.
 
 A reference is one of
 
 ``data.object.id``
-    a path into the event. A step is a name (which can itself contain dots), the index of a list,
-    or ``links[rel=up]``: the first item of the list ``links`` whose ``rel`` is ``up``.
+    a path into the event. A step is a name (which can itself contain dots), a list index, or
+    ``links[rel=up]``: the first item of the list ``links`` whose ``rel`` is ``up``.
 ``header:X-Event-Id``, ``query:kind``
-    a header of the webhook, or a parameter of its address.
+    a header of the webhook, or a parameter of its URL.
 ``=RUB``
     a constant.
 ``{event}:{object.id}``
-    a text composed of other references. One that is missing leaves the whole out, unless it is
+    a text composed of other references. If one is missing, so is the whole, unless the one is
     written with a question mark: ``{refund_id?}``.
 ``resource.href ~ ([^/]+)$``
-    what the group of a pattern finds in another reference.
+    the group of a pattern that matches another reference.
 ``("data.order", "data.id")``
-    the first of several that is there.
+    the first of several that is present.
 ``{"refund.*": "data.refund", "*": "data.payment"}``
-    one for each type of event, by a pattern of our name of it or of the provider's.
+    one for each type of event, by a pattern for our name or the provider's.
 ``delivery:``
-    an id that every delivery has for itself: for webhooks that say no more than "look".
+    an id unique to each delivery, for webhooks that only say that there is something to look at.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from .payloads import find
 Reference = Union[str, Sequence[Any], Mapping[str, Any]]
 
 HEADER, QUERY, DELIVERY = "header:", "query:", "delivery:"
-#: What is not in the body: it is read when a webhook comes, and stored beside the body.
+#: Prefixes of values outside the body, which are read on receipt and stored beside the body.
 OUTSIDE = (HEADER, QUERY, DELIVERY)
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Path(NamedTuple):
-    """A path into the event, or what came outside of the body, which is beside the event's own."""
+    """A path into the event, or to a value from outside the body, which is stored beside it."""
 
     path: str
 
     def read(self, payload: Any, types: Sequence[str] = ()) -> Any:
-        """Return what is there, or None."""
+        """Return the value at the path, or None."""
         return find(payload, self.path)
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Yield the paths that can be read for an event of these types."""
+        """Yield the paths that may be read for an event of these types."""
         yield self.path
 
 
@@ -68,18 +68,18 @@ class Constant(NamedTuple):
         return self.text
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Yield nothing: it is in no event."""
+        """Yield nothing: the text is not in the event."""
         return iter(())
 
 
 class Pattern(NamedTuple):
-    """What the group of a pattern finds in another field."""
+    """The group of a pattern that matches another field."""
 
     field: Any
     pattern: str
 
     def read(self, payload: Any, types: Sequence[str] = ()) -> Any:
-        """Return what is found, or None."""
+        """Return the match, or None."""
         text = write_text(self.field.read(payload, types))
         found = re.search(self.pattern, text)
         return found.group(1) if found else None
@@ -90,7 +90,7 @@ class Pattern(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A text composed of others: text and fields by turns, as ``re.split`` leaves them."""
+    """A text composed of others: alternately text and fields, as ``re.split`` returns them."""
 
     parts: tuple[Any, ...]
     optional: tuple[bool, ...]
@@ -111,7 +111,7 @@ class Template(NamedTuple):
 
 
 class Alternatives(NamedTuple):
-    """The first of several fields that is there."""
+    """The first of several fields that is present."""
 
     fields: tuple[Any, ...]
 
@@ -135,7 +135,7 @@ class ByType(NamedTuple):
     choices: tuple[tuple[str, Any], ...]
 
     def read(self, payload: Any, types: Sequence[str] = ()) -> Any:
-        """Return what the field of the first pattern that fits finds, or None."""
+        """Return the value of the first field whose pattern matches, or None."""
         field = self.choose(types)
         return field.read(payload, types) if field else None
 
@@ -147,7 +147,7 @@ class ByType(NamedTuple):
         return None
 
     def paths(self, types: Sequence[str] = ()) -> Iterator[str]:
-        """Yield the paths of the field for these types; of all if no type is known."""
+        """Yield the paths of the field for these types, or of all fields if no type is known."""
         fields = [self.choose(types)] if types else [field for _, field in self.choices]
         for field in fields:
             if field:
@@ -158,9 +158,9 @@ Field = Union[Path, Constant, Pattern, Template, Alternatives, ByType]
 
 
 def compile_field(reference: Reference, base: str = "") -> Field:
-    """Return the field that a reference describes. Raises ``ValueError`` for what is none.
+    """Return the field that a reference describes. Raises ``ValueError`` if it is invalid.
 
-    ``base`` is the path that a path with a dot before it starts from.
+    ``base`` is the path that a path with a leading dot starts from.
     """
     if isinstance(reference, str):
         return compile_text(reference, base)
@@ -173,7 +173,7 @@ def compile_field(reference: Reference, base: str = "") -> Field:
 
 @lru_cache(maxsize=None)
 def compile_text(text: str, base: str) -> Field:
-    """Return the field that a reference describes which is a text. Raises ``ValueError``."""
+    """Return the field that a textual reference describes. Raises ``ValueError``."""
     if text.startswith("="):
         return Constant(text[1:])
     source, is_pattern, pattern = text.partition(" ~ ")
@@ -185,7 +185,7 @@ def compile_text(text: str, base: str) -> Field:
 
 
 def check_pattern(pattern: str) -> str:
-    """Return a pattern. Raises ``ValueError`` for one that has not exactly one group."""
+    """Return a pattern. Raises ``ValueError`` unless it has exactly one group."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
@@ -196,7 +196,7 @@ def check_pattern(pattern: str) -> str:
 
 
 def compile_template(text: str, base: str) -> Template:
-    """Return the field that is composed of others."""
+    """Return the field that a template describes."""
     parts: list[Any] = PLACEHOLDER.split(text)
     optional = tuple(part.endswith("?") for part in parts[1::2])
     parts[1::2] = [compile_text(part.rstrip("?"), base) for part in parts[1::2]]
@@ -204,14 +204,14 @@ def compile_template(text: str, base: str) -> Template:
 
 
 def write_text(value: Any) -> str:
-    """Return a value as the text that it is in a composition; "" for what has none."""
+    """Return a value as text for a composition, or "" if it has none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (str, int, Decimal)) else ""
 
 
 def list_globs(field: Field) -> list[str]:
-    """Return patterns of the texts that a field can be: ``*`` for whatever is sent."""
+    """Return patterns for the texts that a field can have: ``*`` if the sender decides."""
     if isinstance(field, Constant):
         return [escape(field.text)]
     if isinstance(field, Template):
@@ -221,19 +221,19 @@ def list_globs(field: Field) -> list[str]:
     return ["*"]
 
 
-# ---- what is not in the body
+# ---- values from outside the body
 
 
 def list_outside(fields: Sequence[Field]) -> list[str]:
-    """Return the paths of some fields that are not in the body."""
+    """Return those paths of some fields that lie outside the body."""
     paths = [path for field in fields for path in field.paths()]
     return sorted({path for path in paths if path.startswith(OUTSIDE)})
 
 
 def read_outside(path: str, meta: Mapping[str, Any]) -> str:
-    """Return what a webhook's request says beside its body; "" if it says nothing.
+    """Return a value from a request's headers or query, or "" if it has none.
 
-    A parameter that came twice is nothing: whoever reads it next could take the other one.
+    A repeated parameter counts as none: another reader could take the other one.
     """
     kind, _, name = path.partition(":")
     if path == DELIVERY:

@@ -1,4 +1,4 @@
-"""Headers by their usual names, although ``request.META`` has other names for them."""
+"""Reads headers by their usual names, although ``request.META`` has others for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 def find_meta_name(header: str) -> str:
-    """Return what a header is called in ``request.META``."""
+    """Return a header's name in ``request.META``."""
     name = header.upper().replace("-", "_")
     return name if name in UNPREFIXED else "HTTP_" + name
 
@@ -21,7 +21,7 @@ def read_header(meta: Mapping[str, Any], header: str) -> str:
 
 
 def list_headers(meta: Mapping[str, Any]) -> list[str]:
-    """Return the names of the headers that came, in the order in which they came."""
+    """Return the names of the headers received, in their order."""
     names = [name[len("HTTP_") :] for name in meta if name.startswith("HTTP_")]
     names += [name for name in UNPREFIXED if name in meta]
     return [name.replace("_", "-").title() for name in names]

@@ -1,7 +1,7 @@
-"""The names of fields whose values are hidden: what providers, and shops, call what is personal.
+"""The names of fields to hide: what providers and shops call personal data.
 
-They are data for :mod:`redaction`, which finds a name however it is written: ``card_number`` is
-``cardNumber`` and ``card.number``, too. Accents do not count.
+They are data for :mod:`redaction`, which finds a name however it is written: ``card_number`` also
+matches ``cardNumber`` and ``card.number``. Accents do not count.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ OTHER_LANGUAGES = """
     фамилия отчество фио телефон адрес паспорт почта рождения улица снилс
     姓名 氏名 住所 地址 電話 电话 手机 邮箱 メール 身份证
 """
-#: Wherever they stand in a name. One of fewer than five letters must be a word of its own.
+#: Anywhere in a name. One of fewer than five letters must be a whole word.
 NAMES = tuple(
     " ".join([CARDS, BANKS, SECRETS, PEOPLE, PLACES, DOCUMENTS, DEVICES, OTHER_LANGUAGES]).split()
 )
@@ -76,12 +76,12 @@ LAST_WORDS = """
     handy mobil ort stadt nom ville nombre calle nome naam familia gorod
     имя инн город
 """
-#: Only as the last words of a name: ``city`` in ``billing_city``, and not in ``city_tax``.
+#: Only as the last words of a name: ``city`` in ``billing_city``, but not in ``city_tax``.
 ENDINGS = tuple(LAST_WORDS.split())
 
 REMARKS = """
     check result verified sent status state type required match matched count length valid present
     provided reason error country score enabled supported
 """
-#: The last word of a name that says something about a value, and not the value: ``cvc_check``.
+#: The last word of a name whose value is a statement about a hidden value: ``cvc_check``.
 STATEMENTS = tuple(REMARKS.split())

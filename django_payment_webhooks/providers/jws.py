@@ -1,4 +1,4 @@
-"""Webhooks whose body is a JSON Web Signature (RFC 7515, compact), by ``PyJWT``."""
+"""Webhooks whose body is a JSON Web Signature (RFC 7515, compact), read with ``PyJWT``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISSING = "needs the package PyJWT: pip install django-payment-webhooks[jws]"
 
 
 def load_jws() -> Any:
-    """Return what reads and writes signatures, from the package ``PyJWT``, an optional extra.
+    """Return the reader and writer of signatures from ``PyJWT``, an optional extra.
 
     Raises ``ValueError``, whose message names the extra, if it is not installed.
     """
@@ -24,16 +24,16 @@ def load_jws() -> Any:
 
 
 class JWSSignature(HMACSignature):
-    """How a provider signs whose body is a JSON Web Signature around JSON.
+    """A body that is a JSON Web Signature around JSON.
 
-    SECRETS are its public keys in PEM, or shared secrets. Derive a preset from this and
-    ``Provider``.
+    SECRETS are the provider's public keys in PEM, or shared secrets. Derive a preset from this
+    class and ``Provider``.
     """
 
-    #: The only algorithms that are accepted, whatever the body's own header says: never shared
-    #: secrets and public keys at once.
+    #: The only algorithms accepted, whatever the body's own header says. Never mix those of shared
+    #: secrets with those of public keys.
     algorithms: Sequence[str] = ("RS256",)
-    #: A private key in PEM. Only for sending, by tests.
+    #: A private key in PEM. Only for sending, in tests.
     signing_key = ""
     verifies_by_options = False
 
@@ -48,7 +48,7 @@ class JWSSignature(HMACSignature):
     def find_signer(
         self, keys: Sequence[bytes], meta: Mapping[str, Any], body: bytes, timestamp: str
     ) -> bytes:
-        """Return the key that signed a body. Raises ``WebhookRefused`` if none of these did."""
+        """Return the key that signed a body. Raises ``WebhookRefused`` if none did."""
         if body.count(b".") != 2:
             raise self.refuse("no_signature")
         for key in keys:
@@ -65,7 +65,7 @@ class JWSSignature(HMACSignature):
         return True
 
     def decode(self, body: bytes) -> Any:
-        """Return the document in a body, or that a confirmation is. Raises ``ValueError``."""
+        """Return the document in a body, or in a confirmation. Raises ``ValueError``."""
         if body[:1] == b"{":
             return load_json(body)
         segment = body.split(b".")[1] if body.count(b".") == 2 else b""
@@ -74,7 +74,7 @@ class JWSSignature(HMACSignature):
     def sign_body(
         self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = ""
     ) -> bytes:
-        """Return a body in its signature: the inverse of :meth:`verify`. Only for sending."""
+        """Return a signed body: the inverse of :meth:`verify`. Only for sending."""
         is_own = key in self.keys()
         private = self.signing_key if self.signing_key and is_own else key
         if self.signing_key and not is_own:

@@ -1,4 +1,4 @@
-"""Whether a provider can be loaded: a deleted entry or a wrong option must stop nothing else."""
+"""Finds out whether a provider loads: a deleted or wrong entry must stop nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..conf import get_provider, settings
 
 
 def find_loading_problem(name: str) -> str:
-    """Return in a sentence why a provider can't be loaded; "" if it can. Never raises.
+    """Return a sentence that says why a provider can't be loaded, or "" if it can. Never raises.
 
     It is in the active language: to store it, deactivate translations.
     """

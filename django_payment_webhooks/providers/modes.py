@@ -1,4 +1,4 @@
-"""Test mode: its events are about money that was never paid."""
+"""Test mode, whose events are about money that was never paid."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from ..models import Event
 
 
 def check_mode(event: Event) -> None:
-    """Raise ``NothingToDo`` for an event of the mode that its provider's ``LIVE`` leaves out."""
+    """Raise ``NothingToDo`` for an event of a mode that its provider's ``LIVE`` excludes."""
     try:
         provider: Any = get_provider(event.provider)
     except KeyError:
-        return  # it is gone from the settings, and its modes with it
-    # A class of the host's own that is no Provider has neither.
+        return  # the provider is gone from the settings, and its modes with it
     wants_live = getattr(provider, "live", None)
     if wants_live is None or not provider.test_mode:
         return

@@ -1,4 +1,4 @@
-"""Sums of money: an amount in major units and its currency, from whatever providers write."""
+"""Money: an amount in major units and its currency, however a provider writes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any, Mapping, NamedTuple
 
-# How many decimals a currency has by ISO 4217, if they are not two: list one of
+# The currencies that do not have two decimals, by ISO 4217: list one of
 # https://www.six-group.com/en/products-services/financial-information/data-standards.html
 NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
@@ -18,10 +18,10 @@ EXPONENTS = {
 }
 DEFAULT_EXPONENT = 2
 MINOR, MAJOR = "minor", "major"
-# Written out: no sign, no exponent, no separators of thousands, and no digits but these ten.
+# Written out: no sign, no exponent, no thousands separators, and only ASCII digits.
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 CURRENCY = re.compile(r"[A-Z]{3}\Z")
-# A Decimal calculates with 28 digits. No payment is that large.
+# Decimals calculate with 28 digits. No payment is that large.
 MAX_DIGITS = 20
 MAX_SHOWN = 40
 
@@ -39,14 +39,14 @@ class Money(NamedTuple):
 def read_money(
     value: Any, currency: Any, unit: str = MINOR, exponents: Mapping[str, int] | None = None
 ) -> Money:
-    """Return a sum of money as a provider writes it.
+    """Return the money that a provider's values describe.
 
     ``value`` is an int, a Decimal, or the text of a number; ``unit`` is ``"minor"`` if it counts
     cents, ``"major"`` if it counts euros. ``exponents`` are the numbers of decimals by currency
     where the provider deviates from ISO 4217. The amount has as many decimals as its currency.
 
-    Raises ``ValueError``, whose message says what is wrong: a number that is not written out or not
-    exact, that is negative, or that has a fraction which the currency does not.
+    Raises ``ValueError``, whose message says what is wrong: the number is not written out, not
+    exact or negative, or has a fraction that the currency does not have.
     """
     code = read_currency(currency)
     exponent = {**EXPONENTS, **(exponents or {})}.get(code, DEFAULT_EXPONENT)
@@ -59,10 +59,10 @@ def read_money(
 
 
 def read_currency(value: Any) -> str:
-    """Return a currency's code in upper case. Raises ``ValueError``."""
+    """Return a currency code in upper case. Raises ``ValueError``."""
     if value in (None, ""):
         raise ValueError("the currency is missing")
-    # Only ASCII: in upper case some other letters would become a code.
+    # ASCII only: some other letters would become a code in upper case.
     code = value.upper() if isinstance(value, str) and value.isascii() else ""
     if not CURRENCY.match(code):
         raise ValueError(f"the currency {show(value)} is not an ISO 4217 code")
@@ -70,7 +70,7 @@ def read_currency(value: Any) -> str:
 
 
 def read_number(value: Any) -> Decimal:
-    """Return a number that is not negative, exactly as it is written. Raises ``ValueError``."""
+    """Return a non-negative number exactly as it is written. Raises ``ValueError``."""
     if value in (None, ""):
         raise ValueError("the amount is missing")
     # True is an int, too.
@@ -90,5 +90,5 @@ def read_number(value: Any) -> Decimal:
 
 
 def show(value: Any) -> str:
-    """Return the beginning of a value for a message."""
+    """Return the beginning of a value, for a message."""
     return ascii(value)[:MAX_SHOWN]

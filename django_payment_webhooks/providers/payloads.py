@@ -1,4 +1,4 @@
-"""What a signed body says: strict and bounded reading of JSON and of the values in it."""
+"""Strict and bounded reading of JSON bodies and the values in them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..exceptions import WebhookRefused
 MAX_DIGITS = 4300
 MAX_EXPONENT = 308
 MAX_LENGTH = 255
-# NUL, and halves of characters, which JSON can write as \ud800.
+# NUL and unpaired surrogates, which JSON can write as \ud800.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class ParseError(WebhookRefused):
-    """A signed body can't be understood. The message says what is missing or wrong in it."""
+    """A signed body can't be parsed. The message says what is missing or wrong in it."""
 
 
 # ---- the body
@@ -28,21 +28,21 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Written(str):
-    """A piece of JSON, among values that are still to be written."""
+    """A piece of JSON among values that are yet to be written."""
 
 
 def dump_json(document: Any) -> bytes:
     """Return a JSON document as bytes from which :func:`load_json` reads the same values."""
     try:
         text = ENCODER.encode(document)
-    except (TypeError, RecursionError):  # there is a Decimal, or it is deep
+    except (TypeError, RecursionError):  # it has a Decimal, or is deep
         text = "".join(list_pieces(document))
     # Only an unpaired surrogate can't be encoded: its escape is the same in Python and in JSON.
     return text.encode("utf-8", "backslashreplace")
 
 
 def list_pieces(document: Any) -> Iterator[str]:
-    """Yield the pieces of a document in JSON, a Decimal digit for digit, however deep it is."""
+    """Yield a document in pieces of JSON, however deep it is, with Decimals digit for digit."""
     rest = [document]
     while rest:
         value = rest.pop()
@@ -57,7 +57,7 @@ def list_pieces(document: Any) -> Iterator[str]:
 
 
 def list_members(document: dict[str, Any]) -> Iterator[Any]:
-    """Yield what an object is written with: its values, and JSON between them."""
+    """Yield the values of an object, and the JSON between them."""
     before = "{"
     for name, value in document.items():
         yield Written(f"{before}{write_scalar(name)}:")
@@ -67,7 +67,7 @@ def list_members(document: dict[str, Any]) -> Iterator[Any]:
 
 
 def list_items(document: list[Any]) -> Iterator[Any]:
-    """Yield what a list is written with: its values, and JSON between them."""
+    """Yield the values of a list, and the JSON between them."""
     before = "["
     for value in document:
         yield Written(before)
@@ -77,7 +77,7 @@ def list_items(document: list[Any]) -> Iterator[Any]:
 
 
 def write_scalar(value: Any) -> str:
-    """Return a value in JSON that holds no others."""
+    """Return a scalar value in JSON."""
     return str(value) if isinstance(value, Decimal) else ENCODER.encode(value)
 
 
@@ -87,10 +87,9 @@ def refuse_constant(word: str) -> NoReturn:
 
 
 def read_int(text: str) -> int:
-    """Return an integer. Raises ``ValueError`` for one whose conversion would take long.
+    """Return an integer. Raises ``ValueError`` for one that would take long to convert.
 
-    Not every Python has this limit itself, and where it has, an environment variable can switch it
-    off.
+    Not every Python has this limit, and an environment variable can switch it off.
     """
     if len(text.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"an integer has more than {MAX_DIGITS} digits")
@@ -98,14 +97,13 @@ def read_int(text: str) -> int:
 
 
 def read_decimal(text: str) -> Decimal:
-    """Return a number that has a fraction or an exponent. Raises ``ValueError``.
+    """Return a number with a fraction or an exponent. Raises ``ValueError``.
 
-    A huge exponent is refused, because whoever turns such a Decimal into an integer waits for half
-    a minute.
+    A huge exponent is refused, because converting such a Decimal to an int takes half a minute.
     """
     try:
         number = Decimal(text)
-    except InvalidOperation:  # an exponent that even Decimal has no room for
+    except InvalidOperation:  # the exponent is too large even for Decimal
         number = Decimal("Infinity")
     if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
         raise ValueError(f"a number has an exponent beyond {MAX_EXPONENT}")
@@ -118,9 +116,9 @@ DECODER = json.JSONDecoder(
 
 
 def load_json(body: bytes) -> dict[str, Any]:
-    """Return a JSON object (RFC 8259), its numbers as int or Decimal. Raises ``ValueError``.
+    """Return a JSON object (RFC 8259), with numbers as int or Decimal. Raises ``ValueError``.
 
-    What only serves to waste memory or time is refused.
+    A body that could only serve to waste memory or time is refused.
     """
     try:
         document = DECODER.decode(body.decode())
@@ -135,7 +133,7 @@ def load_json(body: bytes) -> dict[str, Any]:
 def check_size(document: dict[str, Any]) -> None:
     """Raise ``ValueError`` if a document has more levels or values than the settings allow.
 
-    It goes through the document level by level, since a recursion could be too deep.
+    Goes through the document level by level, as recursion could be too deep.
     """
     max_values = settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES
     level: list[Any] = [document]
@@ -159,18 +157,18 @@ def list_children(container: Any) -> Iterable[Any]:
 
 
 def describe_depth() -> str:
-    """Return what is wrong with a document that is too deep."""
+    """Return the message for a document that is too deep."""
     limit = settings.PAYMENT_WEBHOOKS_MAX_JSON_DEPTH
     return f"it has more than {limit} levels (PAYMENT_WEBHOOKS_MAX_JSON_DEPTH)"
 
 
 def describe_recursion() -> str:
-    """Return what is wrong with a document that is too deep for Python."""
+    """Return the message for a document that is too deep for Python."""
     return f"{describe_depth()}, or more than Python can read"
 
 
 def replace_unstorable(text: str) -> str:
-    """Return a text as every database can store it."""
+    """Return a text in a form that every database can store."""
     return UNSTORABLE.sub("\ufffd", text)
 
 
@@ -178,10 +176,10 @@ def replace_unstorable(text: str) -> str:
 
 
 def find(document: Any, path: str) -> Any:
-    """Return what is at a dotted path in a JSON document, or None.
+    """Return the value at a dotted path in a JSON document, or None.
 
-    A step is a name, the index of a list, or ``links[rel=up]``, which finds an item of a list. A
-    name can have dots itself.
+    A step is a name, a list index, or ``links[rel=up]``, which finds an item of a list. A name can
+    itself contain dots.
     """
     if not path:
         return document
@@ -201,7 +199,7 @@ def find(document: Any, path: str) -> Any:
 
 
 def find_dotted(document: dict[str, Any], path: str) -> Any:
-    """Return what is at a path whose first name has dots, or None."""
+    """Return the value at a path whose first name contains dots, or None."""
     end = path.find(".")
     while end != -1:
         end = path.find(".", end + 1)
@@ -223,7 +221,7 @@ def find_item(document: Any, step: str) -> Any:
 
 
 def read_text(value: Any) -> str:
-    """Return an identifier. Raises ``ValueError`` for what can't be one."""
+    """Return an identifier. Raises ``ValueError`` if the value can't be one."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError("is missing, or is neither a string nor an integer")
     text = str(value)
@@ -235,14 +233,14 @@ def read_text(value: Any) -> str:
 
 
 def omit(document: Any, paths: Sequence[str]) -> Any:
-    """Return a JSON document without what is at these dotted paths; a star is any index."""
+    """Return a JSON document without the values at these dotted paths; a star is any index."""
     for path in paths:
         document = omit_one(document, path)
     return document
 
 
 def omit_one(document: Any, path: str) -> Any:
-    """Return a copy of a document without what is at a path."""
+    """Return a copy of a document without the value at a path."""
     if isinstance(document, dict) and path in document:
         return {name: value for name, value in document.items() if name != path}
     step, _, rest = path.partition(".")
@@ -254,10 +252,10 @@ def omit_one(document: Any, path: str) -> Any:
 
 
 def place(document: Any, path: str, value: Any) -> None:
-    """Put a value at a dotted path into a JSON document, making what is missing on the way.
+    """Put a value at a dotted path in a JSON document, creating what is missing on the way.
 
-    A step that is a number is the index of a list, and one such as ``links[rel=up]`` an item of a
-    list. Raises ``ValueError`` if there is a list, and the step is no index.
+    A numeric step is a list index, and one such as ``links[rel=up]`` an item of a list. Raises
+    ``ValueError`` if there is a list, but the step is not an index.
     """
     step, _, rest = path.partition(".")
     if step.endswith("]"):
@@ -274,9 +272,9 @@ def place(document: Any, path: str, value: Any) -> None:
 
 
 def make_item(document: Any, step: str) -> Any:
-    """Return the item of a list that a step such as ``links[rel=up]`` finds, made if need be.
+    """Return the list item that a step such as ``links[rel=up]`` finds, created if need be.
 
-    Raises ``ValueError`` if there is something else than a list.
+    Raises ``ValueError`` if there is something other than a list.
     """
     item = find_item(document, step)
     if item is not None:
@@ -291,7 +289,7 @@ def make_item(document: Any, step: str) -> Any:
 
 
 def find_index(items: list[Any], step: str, path: str) -> int:
-    """Return the index that a step in a path is, and make the list long enough for it."""
+    """Return a step as a list index, and make the list long enough for it."""
     if not step.isdecimal() or int(step) > settings.PAYMENT_WEBHOOKS_MAX_JSON_VALUES:
         raise ValueError(f"{path!a} can't be set: there is a list, which has no {step!a}.")
     index = int(step)

@@ -1,7 +1,7 @@
-"""Texts about an event without what is personal: by its name, by its looks, or by its payload.
+"""Hides personal data in texts about an event: by its name, its form, or the event's payload.
 
-An error can quote a value without its name: what the event's own payload has under a name that is
-to be hidden is hidden in them, too.
+An error can quote a value without its name. So the values that the event's own payload has under
+hidden names are hidden in its texts, too.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .confirmed import read_sent
 from .escaping import reveal
 from .redaction import REDACTED, list_members, redact_text
 
-# How many values are looked for in a text, and how short they are: of a shorter one that it is in
-# a text says nothing.
+# How many values are searched for in a text, and how short one may be: shorter ones appear by
+# chance.
 MAX_VALUES = 500
 MIN_LETTERS = 3
 MIN_DIGITS = 4
-# Of a list of events, how large a body is read for this; of a larger one no text is shown.
+# The largest body read for this in a list of events. If it is larger, no text is shown.
 MAX_BODY = 65536
 TOO_LARGE = None
 
 
 def show_about(event: Event, text: str) -> str:
-    """Return a text about an event for reading, without what is to be hidden."""
+    """Return a text about an event for display, without what must be hidden."""
     return reveal(hide_personal(event, text))
 
 
 def hide_personal(event: Event, text: str) -> str:
-    """Return a text about an event without what is to be hidden."""
+    """Return a text about an event without what must be hidden."""
     if not text:
         return text
     values = find_personal(event)
@@ -44,13 +44,13 @@ def hide_personal(event: Event, text: str) -> str:
 
 
 def list_known(event: Event) -> list[str]:
-    """Return the ids of an event: whatever they look like, they are not to be hidden."""
+    """Return the ids of an event, which stay visible whatever they look like."""
     ids = (event.order_id, event.payment_id, event.provider_event_id)
     return [name for name in ids if name]
 
 
 def hide_each(text: str, values: Sequence[str], instead: str = REDACTED) -> str:
-    """Return a text without some values, wherever they stand as words of their own."""
+    """Return a text without some values, wherever they are whole words."""
     if not values:
         return text
     found = "|".join(match_word(value) for value in values)
@@ -67,7 +67,7 @@ def match_word(value: str) -> str:
 
 
 def find_personal(event: Event) -> list[str] | None:
-    """Return what an event's payload has to hide, the longest first. They are read once."""
+    """Return the values to hide in an event's payload, the longest first. Read once."""
     if "personal" not in event.__dict__:
         event.__dict__["personal"] = read_personal(event)
     found: list[str] | None = event.__dict__["personal"]
@@ -75,9 +75,9 @@ def find_personal(event: Event) -> list[str] | None:
 
 
 def read_personal(event: Event) -> list[str] | None:
-    """Read what an event's payload has to hide, as it was sent and as it was confirmed.
+    """Read the values to hide in an event's payload, as sent and as confirmed.
 
-    If it is too much to be looked for, no text about the event is shown.
+    If there are too many to search for, no text about the event is shown.
     """
     found: set[str] = set()
     for read in (read_sent, read_payload):
@@ -94,7 +94,7 @@ def read_payload(event: Event) -> Any:
 
 
 def walk(value: Any, path: tuple[str, ...], hides: bool = False) -> Iterator[str]:
-    """Yield the values of a payload that are to be hidden, and are long enough to be told."""
+    """Yield the values of a payload to hide that are long enough to be recognized."""
     if isinstance(value, dict):
         for _, inner, inner_path, is_hidden in list_members(value, path):
             yield from walk(inner, inner_path, hides or is_hidden)
@@ -112,9 +112,9 @@ def walk(value: Any, path: tuple[str, ...], hides: bool = False) -> Iterator[str
 
 
 def prepare(events: Iterable[Event]) -> None:
-    """Read with one query what the payloads of some events have to hide.
+    """Read the values to hide in the payloads of some events with one query.
 
-    For a list, which reads no bodies: without it each text would read one.
+    For a list, which reads no bodies: otherwise each text would read one.
     """
     wanted = {event.pk: event for event in events if "personal" not in event.__dict__}
     sizes = Event.objects.filter(pk__in=list(wanted)).annotate(size=Length("body"))

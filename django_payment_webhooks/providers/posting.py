@@ -1,4 +1,4 @@
-"""Post a webhook as a provider does, and read what it is answered with."""
+"""Posts a webhook as a provider does, and reads the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADERS = {"Content-Type": "application/json", "User-Agent": "django-payment-web
 
 
 class Answer(NamedTuple):
-    """What a webhook was answered with. Its texts are safe to be shown."""
+    """The answer to a webhook. Its texts are safe to show."""
 
     status: int
     outcomes: list[str]
@@ -36,7 +36,7 @@ def find_webhook_path(provider: str) -> str:
 
 
 def post(url: str, webhook: Webhook, timeout: float) -> Answer:
-    """Post a webhook once, and return its answer. Follows no redirect, as a provider does not.
+    """Post a webhook once, and return the answer. Follows no redirects, as providers do not.
 
     Raises ``OSError``, ``http.client.HTTPException`` or ``ValueError`` if there is no answer.
     """
@@ -55,14 +55,14 @@ def post(url: str, webhook: Webhook, timeout: float) -> Answer:
 
 
 def connect(scheme: str, address: str, timeout: float) -> http.client.HTTPConnection:
-    """Return a connection that is yet to be opened."""
+    """Return a connection, not yet opened."""
     if scheme == "https":
         return http.client.HTTPSConnection(address, timeout=timeout)
     return http.client.HTTPConnection(address, timeout=timeout)
 
 
 def read_answer(status: int, body: bytes, seconds: float) -> Answer:
-    """Return an answer, whatever its body is."""
+    """Return an answer, whatever its body."""
     document = read_object(body)
     events = list_events(document)
     return Answer(
@@ -76,7 +76,7 @@ def read_answer(status: int, body: bytes, seconds: float) -> Answer:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body is, an empty one for any other body."""
+    """Return the JSON object in a body, or an empty one for any other body."""
     try:
         document = json.loads(body.decode())
     except (RecursionError, ValueError):
@@ -85,7 +85,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def list_events(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what an answer says about each event."""
+    """Return an answer's part for each event."""
     events = document.get("events")
     if not isinstance(events, list):
         return [document]

@@ -1,4 +1,4 @@
-"""Pruned bodies: digests are left of what was sent, so that a repetition can still be compared."""
+"""Pruned bodies, of which digests remain, so that a redelivery can still be compared."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Any, Dict
 from .fingerprints import find_fingerprint
 from .payloads import ParseError
 
-# No JSON begins like that, so no webhook that could be parsed does.
+# No JSON begins like that, and so no webhook that can be parsed.
 MARK = b"pruned:"
 ANYTHING = "*"
 
 
 class Pruned(Dict[str, str]):
-    """A payload, or its data, of which only a digest is left. It equals what has the same digest.
+    """A payload, or its data, of which only a digest is left. Equals what has the same digest.
 
-    One whose digest is ``*`` equals everything: nothing is known of it, and so nothing differs from
-    it.
+    A digest of ``*`` equals everything: nothing is known about it, so nothing differs from it.
     """
 
     def __init__(self, known: str) -> None:
@@ -27,12 +26,12 @@ class Pruned(Dict[str, str]):
         return self.known in (ANYTHING, find_digest(other))
 
     def __ne__(self, other: object) -> bool:
-        # A dictionary has one of its own.
+        # Dictionaries define their own.
         return not self == other
 
 
 class PrunedPayload(Pruned):
-    """A pruned payload. ``data`` is what is left of its data."""
+    """A pruned payload. ``data`` is its pruned data."""
 
     def __init__(self, payload: str, data: str) -> None:
         super().__init__(payload)
@@ -40,11 +39,11 @@ class PrunedPayload(Pruned):
 
 
 class PrunedError(ParseError, ValueError):
-    """The body could not be parsed before it was pruned. A repetition is answered as before."""
+    """The body could not be parsed before it was pruned. A redelivery is answered as before."""
 
 
 def find_digest(document: Any) -> str:
-    """Return a digest of a JSON document, whatever the order of its keys.
+    """Return a digest of a JSON document, independent of the order of its keys.
 
     Raises ``TypeError`` for anything else.
     """
@@ -54,7 +53,7 @@ def find_digest(document: Any) -> str:
 
 
 def prune_body(payload: Any, data: Any) -> bytes:
-    """Return what takes the place of the body of an event with this payload and these data."""
+    """Return the replacement for the body of an event with this payload and data."""
     return MARK + f"{find_digest(payload)}:{find_digest(data)}".encode()
 
 

@@ -1,4 +1,4 @@
-"""Signatures made with a private key: RSA (PKCS#1 v1.5), ECDSA and Ed25519, by ``cryptography``."""
+"""Signatures by a private key: RSA (PKCS#1 v1.5), ECDSA and Ed25519, with ``cryptography``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HASHES = {"sha1": "SHA1", "sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA
 
 
 def load_crypto(name: str) -> Any:
-    """Return a part of the package ``cryptography``, which is an optional extra.
+    """Return a module of the package ``cryptography``, an optional extra.
 
     Raises ``ValueError``, whose message names the extra, if it is not installed.
     """
@@ -26,17 +26,17 @@ def load_crypto(name: str) -> Any:
 
 
 class PublicKeySignature(HMACSignature):
-    """How a provider signs whose SECRETS are its public keys, in PEM.
+    """Signatures of a provider whose SECRETS are its public keys, in PEM.
 
-    Derive a preset from this and ``Provider``. What is signed, and where the signature is, is said
-    as for an HMAC.
+    Derive a preset from this class and ``Provider``. The options for the content and the signature
+    are those of an HMAC.
     """
 
     signature_pattern = r"(\S+)"
     signature_encoding = "base64"
-    #: The digest that these signatures are made of, if it is another than ``digest``.
+    #: The digest in these signatures, if it is not ``digest``.
     public_key_digest = ""
-    #: A private key in PEM. Only for sending, by tests.
+    #: A private key in PEM. Only for sending, in tests.
     signing_key = ""
     verifies_by_options = False
 
@@ -66,18 +66,18 @@ class PublicKeySignature(HMACSignature):
         return any(is_signed_by(public_key, each, content, digest) for each in made)
 
     def find_public_key(self, key: bytes, meta: Mapping[str, Any]) -> bytes:
-        """Return the public key in PEM that verifies a webhook, none if there is none."""
+        """Return the public key in PEM that verifies a webhook; empty if there is none."""
         return key
 
     def decode_signature(self, signature: bytes) -> bytes:
-        """Return the bytes of a signature, none if it is not encoded as it should be."""
+        """Return the bytes of a signature; empty if it is not properly encoded."""
         try:
             return DECODERS[self.signature_encoding](signature.decode("ascii"))
         except ValueError:
             return b""
 
     def sign(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> str:
-        """Return a signature made with ``signing_key``; for a key of nobody's, one of nobody's."""
+        """Return a signature made with ``signing_key``; for a random key, a random signature."""
         content = self.fill_content(meta, body, timestamp, key)
         signature = b"0" * 256
         if self.signing_key and key in self.keys():
@@ -87,10 +87,10 @@ class PublicKeySignature(HMACSignature):
 
 
 class EitherSignature(PublicKeySignature):
-    """How a provider signs which does so with a shared key, or with a private key of its own.
+    """Signatures made with a shared key or with the provider's private key.
 
-    A secret in PEM is a public key, and any other one the key of an HMAC: never is one taken for
-    the other.
+    A secret in PEM is a public key, and any other the key of an HMAC. One is never taken for the
+    other.
     """
 
     def decode_secret(self, secret: Any) -> bytes:
@@ -110,30 +110,30 @@ class EitherSignature(PublicKeySignature):
         return kind.matches(self, key, meta, body, timestamp, signatures)
 
     def sign(self, key: bytes, meta: Mapping[str, Any], body: bytes, timestamp: str = "") -> str:
-        """Return a signature by a shared key, or by ``signing_key``."""
+        """Return a signature made with a shared key, or with ``signing_key``."""
         return find_kind(key.decode("utf-8", "replace")).sign(self, key, meta, body, timestamp)
 
 
 def find_kind(secret: Any) -> type[HMACSignature]:
-    """Return the class that knows what to do with a secret."""
-    # Wherever it begins: a mark at the start of a file may stand before it.
+    """Return the class that handles a secret."""
+    # Anywhere in it, as a byte order mark may come first.
     is_pem = isinstance(secret, str) and PEM in secret
     return PublicKeySignature if is_pem else HMACSignature
 
 
 @lru_cache(maxsize=64)
 def load_public_key(pem: bytes) -> Any:
-    """Return the public key that a text in PEM is. Raises ``ValueError``."""
+    """Return the public key in a PEM text. Raises ``ValueError``."""
     load = load_crypto("hazmat.primitives.serialization.load_pem_public_key")
     try:
         return load(pem)
     except Exception:
-        # Of the kinds of errors, and of their texts, the package makes no promise.
+        # The package makes no promise about the types and texts of its errors.
         raise ValueError("is not a public key in PEM") from None
 
 
 def find_arguments(key: Any, digest: str) -> list[Any]:
-    """Return what a key needs beside signature and content: the padding, and the digest."""
+    """Return a key's further arguments for verifying: the padding and the digest."""
     hashing = load_crypto(f"hazmat.primitives.hashes.{HASHES[digest]}")()
     if hasattr(key, "curve"):
         return [load_crypto("hazmat.primitives.asymmetric.ec.ECDSA")(hashing)]
@@ -143,7 +143,7 @@ def find_arguments(key: Any, digest: str) -> list[Any]:
 
 
 def is_signed_by(key: Any, signature: bytes, content: bytes, digest: str) -> bool:
-    """Return whether the owner of a public key made a signature of this content."""
+    """Return whether the owner of a public key signed this content."""
     try:
         key.verify(signature, content, *find_arguments(key, digest))
     except load_crypto("exceptions.InvalidSignature"):
@@ -152,7 +152,7 @@ def is_signed_by(key: Any, signature: bytes, content: bytes, digest: str) -> boo
 
 
 def make_signature(pem: str, content: bytes, digest: str) -> bytes:
-    """Return a signature made with a private key in PEM. Only for sending, by tests."""
+    """Return a signature made with a private key in PEM. Only for sending, in tests."""
     key = load_crypto("hazmat.primitives.serialization.load_pem_private_key")(pem.encode(), None)
     signature: bytes = key.sign(content, *find_arguments(key, digest))
     return signature

@@ -1,8 +1,8 @@
-"""Redaction: what a webhook says of a person, or of a card, is not for everybody who sees events.
+"""Redaction: hides what webhooks say about people and cards from those who only see events.
 
-A value is hidden by its name, wherever it stands, or by what it is: a card number, an IBAN, an
-e-mail address. Payloads are redacted as the documents they are; everything else as text: errors,
-tracebacks, SQL, and bodies that could not be parsed.
+A value is hidden by its name, wherever it is, or by what it is: a card number, an IBAN, an e-mail
+address. Payloads are redacted as documents, everything else as text: errors, tracebacks, SQL, and
+bodies that could not be parsed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..conf import settings
 from .hidden_names import ENDINGS, NAMES, STATEMENTS
 
 REDACTED = "[redacted]"
-# A shorter name must be a word of its own: "pan" must not hide a company, nor "ip" a recipient.
+# A shorter name must be a whole word: "pan" must not hide a company, nor "ip" a recipient.
 MIN_PART = 5
-# Into how many groups the digits of a card are divided, and how many names lead to a value.
+# The most groups that a card's digits are divided into, and the most names that lead to a value.
 MAX_GROUPS = 6
 MAX_DEPTH = 64
-# A pattern that is found nowhere.
+# A pattern that never matches.
 NOTHING = r"(?!)"
 
-# What may name a value beside it, and what that is then called.
+# The members that may name a value, and those that then hold it.
 LABELS = ("name", "key", "field", "label", "code", "attribute")
 LABELLED = {"value", "values", "text", "answer", "content"}
 
@@ -36,7 +36,7 @@ Words = Tuple[str, ...]
 
 
 class RedactionConf(AppConf):
-    """The names of further values that are not shown, and of those that are shown all the same."""
+    """The names of further values to hide, and of values to show nevertheless."""
 
     REDACTED_FIELDS: list[str] = []
     SHOWN_FIELDS: list[str] = []
@@ -57,7 +57,7 @@ def find_words(name: str) -> Words:
 
 
 def fold(name: str) -> str:
-    """Return a name without accents: what is typed with them is often sent without."""
+    """Return a name without accents: names typed with them are often sent without."""
     if name.isascii():
         return name
     letters = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
@@ -65,12 +65,12 @@ def fold(name: str) -> str:
 
 
 def join_letters(name: str) -> str:
-    """Return a name as one word: nobody knows where the words of ``CARDNUMBER`` end."""
+    """Return a name as one word, since the words of ``CARDNUMBER`` can't be told apart."""
     return re.sub(r"[\W_]", "", fold(name)).lower()
 
 
 class Names(NamedTuple):
-    """Some names: the words of each, and a pattern of those that are also found within a word."""
+    """Some names: the words of each, and a pattern for those that also match within a word."""
 
     words: frozenset[Words]
     longest: int
@@ -79,7 +79,7 @@ class Names(NamedTuple):
 
 @lru_cache(maxsize=100)
 def read_names(names: tuple[str, ...]) -> Names:
-    """Return names prepared to be found."""
+    """Return names prepared for searching."""
     words = frozenset(filter(None, map(find_words, names)))
     letters = [letters for letters in map(join_letters, names) if len(letters) >= MIN_PART]
     within = re.compile("|".join(map(re.escape, letters)) or NOTHING)
@@ -97,21 +97,21 @@ def has_one(names: Names, words: Words, letters: str) -> bool:
 
 
 def ends_with_one(names: Names, words: Words) -> bool:
-    """Return whether the last words of a path are one of the names, but for a number after them."""
+    """Return whether a path ends with one of the names, ignoring a number after it."""
     if len(words) > 1 and words[-1].isdecimal():
         return ends_with_one(names, words[:-1]) or words in names.words
     return any(words[-size:] in names.words for size in range(1, names.longest + 1))
 
 
 def is_hidden(path: tuple[str, ...]) -> bool:
-    """Return whether what is at a path is to be hidden, by its name or what it is a part of."""
+    """Return whether a path's value must be hidden, by its own name or that of a parent."""
     hidden = tuple(settings.PAYMENT_WEBHOOKS_REDACTED_FIELDS)
     return is_named(hidden, tuple(settings.PAYMENT_WEBHOOKS_SHOWN_FIELDS), path)
 
 
 @lru_cache(maxsize=10_000)
 def is_named(hidden: tuple[str, ...], shown: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Return whether a path has a name that is hidden: by the project, or else by default."""
+    """Return whether a path has a hidden name: the project's choice, or else the default."""
     words = tuple(word for name in path for word in find_words(name))
     letters = join_letters(path[-1])
     if has_one(read_names(hidden), words, letters):
@@ -122,16 +122,16 @@ def is_named(hidden: tuple[str, ...], shown: tuple[str, ...], path: tuple[str, .
 
 
 def redact(payload: Any, keep: Collection[str] = ()) -> Any:
-    """Return a copy of a payload without what is to be hidden.
+    """Return a copy of a payload without what must be hidden.
 
-    ``keep`` has what is known of its event, such as the order's id: that stays, even if it looks
-    like the number of a card.
+    ``keep`` has what is known about its event, such as the order's id: that stays, even if it looks
+    like a card number.
     """
     return redact_value(payload, read_keep(keep), ())
 
 
 def redact_value(value: Any, keep: Collection[str], path: tuple[str, ...]) -> Any:
-    """Return a copy of what is at a path of a payload."""
+    """Return a redacted copy of the value at a path of a payload."""
     if isinstance(value, dict):
         members = list_members(value, path)
         return {
@@ -149,7 +149,7 @@ def redact_value(value: Any, keep: Collection[str], path: tuple[str, ...]) -> An
 
 
 def redact_member(value: Any, keep: Collection[str], path: tuple[str, ...], hides: bool) -> Any:
-    """Return what an object has. That there is nothing, or a mere yes or no, hides nobody."""
+    """Return a redacted member of an object. Empty and yes-or-no values are never hidden."""
     if hides and value is not None and not isinstance(value, bool):
         return REDACTED
     return redact_value(value, keep, path)
@@ -158,9 +158,9 @@ def redact_member(value: Any, keep: Collection[str], path: tuple[str, ...], hide
 def list_members(
     value: dict[Any, Any], path: tuple[str, ...]
 ) -> Iterator[tuple[Any, Any, tuple[str, ...], bool]]:
-    """Yield the members of an object, their paths, and whether they are to be hidden.
+    """Yield the members of an object, their paths, and whether they must be hidden.
 
-    One member may name what another has: name and value, or key and text.
+    One member may name another's value: name and value, or key and text.
     """
     labels = [value.get(name) for name in LABELS]
     label = next((text for text in labels if isinstance(text, str)), "")
@@ -172,13 +172,13 @@ def list_members(
 
 
 def write_number(value: Any) -> str:
-    """Return a number in digits, unless it has so many of them that it is no card."""
+    """Return a number in digits, unless it has too many to be a card's."""
     number = Decimal(str(value))
     return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < 20 else ""
 
 
 def is_split_card(items: list[Any], keep: Collection[str]) -> bool:
-    """Return whether a list has the digits of a card, in groups."""
+    """Return whether a list contains a card's digits in groups."""
     groups = [str(item) for item in items[: MAX_GROUPS + 1]]
     digits = "".join(groups)
     is_split = 1 < len(groups) <= MAX_GROUPS and all(map(GROUP.fullmatch, groups))
@@ -186,26 +186,26 @@ def is_split_card(items: list[Any], keep: Collection[str]) -> bool:
 
 
 def read_keep(ids: Collection[str]) -> frozenset[str]:
-    """Return what is to stay: what is known of an event, and the long numbers that are in it."""
+    """Return what stays visible: what is known about an event, and the long numbers in it."""
     known = frozenset(filter(None, ids))
     return known.union(*(LONG_NUMBER.findall(each) for each in known))
 
 
 # ---- by value
 
-# Digests and UUIDs have digits that are no numbers.
+# Digests and UUIDs, whose digits are not numbers.
 DIGEST = r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b|\b[0-9A-Fa-f]{32,}\b"
 SPACE = r"(?:[ +\u00a0\u202f-]|%20|%2D)"
 CARD = re.compile(rf"(?P<digest>{DIGEST})|(?<!\d)\d+(?:{SPACE}\d+)*")
 DOTTED_CARD = re.compile(r"(?<!\d)\d{4}([._/])\d{4}\1\d{4}\1\d{4}(?!\d)")
 GROUP = re.compile(r"(?<!%)(?<!%\d)\d+")
 LONG_NUMBER = re.compile(r"\d{13,}")
-# No network issues numbers like these: Unix times in thousandths and less, and times as digits.
+# Unix times in milliseconds or finer, and times as digits: no network issues such numbers.
 TIME = re.compile(
     r"1\d{12}|1\d{15}|1\d{18}"
     r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?"
 )
-# How long the IBANs of each country are (the registry of ISO 13616).
+# The length of each country's IBANs (the registry of ISO 13616).
 IBAN_LENGTHS = {
     15: "NO",
     16: "BE",
@@ -241,7 +241,7 @@ EMAIL = re.compile(
     re.IGNORECASE,
 )
 PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9](?:[ ()./\u00a0-]{0,2}\d){7,14}(?!\d)")
-# Passwords in addresses, keys, and documents in base64, such as a JWT: they begin like JSON.
+# Passwords in URLs, keys, and documents in base64, such as a JWT: they begin like JSON.
 SECRETS = re.compile(
     r"(?<=://)[^/\s:@]{1,255}:[^/\s@]{1,255}(?=@)"
     r"|(?<=\bBearer )[\w.~+/=-]{8,}|(?<=\bBasic )[\w+/=]{8,}"
@@ -266,25 +266,25 @@ def hide_values(text: str, keep: Collection[str]) -> str:
 
 
 def hide(value: str, keep: Collection[str]) -> str:
-    """Return what takes a value's place: itself, if it is known of the event."""
+    """Return a value's replacement: the value itself if it is known about the event."""
     return value if value in keep else REDACTED
 
 
 def hide_iban(text: str, keep: Collection[str]) -> str:
-    """Return what takes an IBAN's place: itself, if its check digits are wrong (ISO 13616-1)."""
+    """Return an IBAN's replacement: itself if its check digits are wrong (ISO 13616-1)."""
     value = re.sub(SPACE, "", text).upper()
     digits = "".join(str(int(sign, 36)) for sign in value[4:] + value[:4])
     return text if int(digits) % 97 != 1 or value in keep else hide(text, keep)
 
 
 def hide_dotted(text: str, keep: Collection[str]) -> str:
-    """Return what takes the place of four groups of four digits."""
+    """Return the replacement for four groups of four digits."""
     digits = re.sub(r"\D", "", text)
     return hide(text, keep) if is_card(digits) and digits not in keep else text
 
 
 def hide_cards(text: str, keep: Collection[str]) -> str:
-    """Return a text without the numbers of cards."""
+    """Return a text without card numbers."""
 
     def hide_run(run: re.Match[str]) -> str:
         return run.group() if run.group("digest") else hide_card(run.group(), keep)
@@ -293,7 +293,7 @@ def hide_cards(text: str, keep: Collection[str]) -> str:
 
 
 def hide_card(run: str, keep: Collection[str]) -> str:
-    """Return groups of digits without those that are the number of a card together."""
+    """Return groups of digits without those that together are a card number."""
     groups = list(GROUP.finditer(run))
     parts, last, number = [], 0, 0
     while number < len(groups):
@@ -307,7 +307,7 @@ def hide_card(run: str, keep: Collection[str]) -> str:
 
 
 def count_card_groups(groups: list[str], keep: Collection[str]) -> int:
-    """Return how many of the first groups of digits are the number of a card; 0 if none are."""
+    """Return how many of the first groups of digits form a card number, or 0."""
     for size in range(len(groups), 0, -1):
         digits = "".join(groups[:size])
         if is_card(digits) and digits not in keep:
@@ -316,7 +316,7 @@ def count_card_groups(groups: list[str], keep: Collection[str]) -> int:
 
 
 def is_card(digits: str) -> bool:
-    """Return whether digits can be the number of a card (ISO/IEC 7812-1, annex B)."""
+    """Return whether digits can be a card number (ISO/IEC 7812-1, annex B)."""
     if not 13 <= len(digits) <= 19 or TIME.fullmatch(digits):
         return False
     doubled = [int(digit) * 2 for digit in digits[-2::-2]]
@@ -335,22 +335,22 @@ TOKEN = re.compile(
 NAME = re.compile(r"[\w.%\[\]-]+\Z")
 # A letter as JSON may write it.
 LETTER = re.compile(r"\\u([0-9A-Fa-f]{4})")
-# What a document within a text has before its quotes.
+# The backslashes before the quotes of a document within a text.
 ESCAPED = re.compile(r"\\([\"\\])")
 NEW_PAIR = re.compile(r"\s*[:=]")
 INSERT = re.compile(r"\bINSERT\s+INTO\s+[^\s(]+\s*\(([^()]*)\)\s*VALUES\s*", re.IGNORECASE)
 ELEMENT = re.compile(r"<([^\W\d][\w:.-]*)(?:\s[^<>]*)?>")
-# A parameter of a document that names each of them: <param name="email">.
+# A parameter whose name is an attribute: <param name="email">.
 ATTRIBUTE = re.compile(r"\s(?:name|key|id)=[\"']([^\"']{1,255})[\"']", re.IGNORECASE)
-# Before each value that a difference names: its path.
+# The path before each value in a difference.
 DIFFERENCE = re.compile(r"(?:\A|; )(?P<path>[^;]*?) was ")
 
 
 def redact_text(text: str, keep: Collection[str] = ()) -> str:
-    """Return a text without what is to be hidden: an error, a traceback, SQL, a raw body.
+    """Return a text without what must be hidden: an error, a traceback, SQL, a raw body.
 
-    What stands in it as ``name: value`` or ``name=value`` is hidden by its name, in JSON, in
-    Python, in forms, in SQL and in XML alike. ``keep`` is that of :func:`redact`.
+    Values written as ``name: value`` or ``name=value`` are hidden by name, whether in JSON, Python,
+    forms, SQL or XML. ``keep`` is that of :func:`redact`.
     """
     if ", here it is " in text:
         text = redact_difference(text)
@@ -358,7 +358,7 @@ def redact_text(text: str, keep: Collection[str] = ()) -> str:
 
 
 def redact_string(text: str, keep: Collection[str], path: tuple[str, ...]) -> str:
-    """Return a text, which stands at a path, without what is to be hidden."""
+    """Return a text that is at a path, without what must be hidden."""
     if INSERT.search(text):
         text = redact_inserts(text)
     if "<" in text:
@@ -369,7 +369,7 @@ def redact_string(text: str, keep: Collection[str], path: tuple[str, ...]) -> st
 
 
 def redact_difference(text: str) -> str:
-    """Return what two payloads differ in without the values that are to be hidden.
+    """Return the differences of two payloads without the values that must be hidden.
 
     What can't be distinguished from such a value is left out with it.
     """
@@ -386,7 +386,7 @@ def redact_difference(text: str) -> str:
 
 
 def redact_elements(text: str) -> str:
-    """Return a text without what XML elements have whose names are to be hidden."""
+    """Return a text without the content of XML elements with hidden names."""
     parts, last = [], 0
     for element in ELEMENT.finditer(text):
         name = ATTRIBUTE.search(element.group())
@@ -400,7 +400,7 @@ def redact_elements(text: str) -> str:
 
 
 def redact_inserts(text: str) -> str:
-    """Return SQL without the values that are inserted into columns whose names are to be hidden."""
+    """Return SQL without the values inserted into columns with hidden names."""
     parts, last = [], 0
     for insert in INSERT.finditer(text):
         columns = [name.strip(" \"'`[]") for name in insert.group(1).split(",")]
@@ -423,10 +423,10 @@ def redact_inserts(text: str) -> str:
 
 
 class Scanner:
-    """Goes through a text once, and leaves out each value whose name is to be hidden.
+    """Goes through a text once, and leaves out each value with a hidden name.
 
-    It knows in which brackets it is, and after which names they stand: what a name has is hidden
-    whole, and ``card`` and ``number`` are one name across them.
+    It tracks the brackets it is in, and the names before them: everything inside a hidden name is
+    hidden, and ``card`` and ``number`` are one name across brackets.
     """
 
     def __init__(self, text: str, keep: Collection[str], path: tuple[str, ...]) -> None:
@@ -434,11 +434,11 @@ class Scanner:
         self.stack: list[tuple[tuple[str, ...], str]] = []
         self.parts: list[str] = []
         self.name = ""
-        # In how many brackets of a hidden value it is; None while nothing is hidden.
+        # The depth of brackets in a hidden value; None while nothing is hidden.
         self.hidden: int | None = None
 
     def run(self) -> str:
-        """Return the text without what is to be hidden."""
+        """Return the text without what must be hidden."""
         for token in TOKEN.finditer(self.text):
             kind, value = token.lastgroup or "", token.group()
             if self.hidden is None or self.is_over(kind, token.end()):
@@ -450,7 +450,7 @@ class Scanner:
         return "".join(self.parts)
 
     def is_over(self, kind: str, end: int) -> bool:
-        """Return whether a hidden value is over before a token."""
+        """Return whether a hidden value ends before a token."""
         if self.hidden == 0:
             is_new = kind == "word" and NEW_PAIR.match(self.text, end)
             if kind in ("close", "end") or is_new:
@@ -462,7 +462,7 @@ class Scanner:
         return False
 
     def read(self, kind: str, value: str) -> None:
-        """Note which name stands last, and in which brackets."""
+        """Note the last name, and the brackets it is in."""
         if kind == "string":
             self.name = LETTER.sub(lambda found: chr(int(found.group(1), 16)), value.strip("\"'`"))
         elif kind == "word":
@@ -481,11 +481,11 @@ class Scanner:
             self.name = ""
 
     def is_next_hidden(self) -> bool:
-        """Return whether the value that follows is to be hidden."""
+        """Return whether the next value must be hidden."""
         return bool(self.name) and len(self.name) < 256 and is_hidden((*self.path, self.name))
 
     def redact_inner(self, value: str) -> str:
-        """Return a quoted text, which can be a document itself."""
+        """Return a redacted quoted text, which can itself be a document."""
         inner = value[1:]
         if ":" not in inner and "=" not in inner:
             return value

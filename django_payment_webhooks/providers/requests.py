@@ -1,4 +1,4 @@
-"""A webhook's request: its method, its encoding, and its raw body, of a bounded size."""
+"""Reads a webhook's request: its method, its encoding, and its raw body, of a bounded size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from django.http import HttpRequest
 from ..conf import settings
 from ..exceptions import WebhookRefused
 
-# What senders write as a Content-Encoding that changes no byte: RFC 9110, 8.4.1 has identity, and
-# names are case-insensitive; the others are charsets and transfer encodings in the wrong header.
+# Values of Content-Encoding that change no byte. RFC 9110, 8.4.1 has identity, and names are
+# case-insensitive; the others are charsets and transfer encodings in the wrong header.
 HARMLESS = {"", "identity", "none", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1"}
 HARMLESS |= {"7bit", "8bit", "binary"}
 
 
 class WebhookConf(AppConf):
-    """The largest webhook: in bytes, in events, and in levels and values of JSON."""
+    """The limits of a webhook: in bytes, events, and levels and values of JSON."""
 
     MAX_BODY_SIZE = 1024 * 1024
     MAX_EVENTS = 1000
@@ -27,9 +27,9 @@ class WebhookConf(AppConf):
 
 
 def read_body(request: HttpRequest) -> bytes:
-    """Return the raw body of a POST. Raises ``WebhookRefused`` for what can't be a webhook.
+    """Return the raw body of a POST. Raises ``WebhookRefused`` if it can't be a webhook.
 
-    The body is left for a middleware that asks for it afterwards: a stream can't be read twice.
+    The body stays available to middleware that reads it later, as a stream can't be read twice.
     """
     check_request(request)
     limit = settings.PAYMENT_WEBHOOKS_MAX_BODY_SIZE
@@ -45,7 +45,7 @@ def read_body(request: HttpRequest) -> bytes:
 
 
 def check_request(request: HttpRequest) -> None:
-    """Raise ``WebhookRefused`` for another method than POST, and for a body that is compressed."""
+    """Raise ``WebhookRefused`` for a method other than POST, and for a compressed body."""
     if request.method != "POST":
         raise WebhookRefused(405, "method", "A webhook is sent with POST.", Allow="POST")
     codings = request.META.get("HTTP_CONTENT_ENCODING", "").lower().split(",")
@@ -55,21 +55,21 @@ def check_request(request: HttpRequest) -> None:
 
 
 def read_stream(request: HttpRequest, length: str, most: int) -> bytes:
-    """Return what can be read of the body; nothing if it makes no sense."""
+    """Return as much of the body as can be read, or nothing if it makes no sense."""
     if length.startswith("-"):
-        return b""  # not every server refuses it, and Django's reader has no bounds then
-    # Django takes a body without Content-Length for empty; the server knows where a chunked one
+        return b""  # not every server refuses it, and Django's reader then has no bounds
+    # Django treats a body without Content-Length as empty; the server knows where a chunked one
     # ends.
     is_chunked = not length and request.META.get("wsgi.input_terminated")
     stream = request.META["wsgi.input"] if is_chunked else request
     try:
         return bytes(stream.read(most))
     except Exception:
-        return b""  # the client went away: each server has errors of its own for that
+        return b""  # the client disconnected, for which each server has its own errors
 
 
 def leave_body(request: HttpRequest, body: bytes) -> None:
-    """Leave what was read as ``request.body``, and ``request.POST`` empty: reading it may raise."""
+    """Set ``request.body`` to what was read, and ``request.POST`` to empty: parsing may raise."""
     request._body = body
     if not hasattr(request, "_post"):
         request._mark_post_parse_error()

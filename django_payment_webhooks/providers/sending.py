@@ -1,8 +1,8 @@
-"""The inverse of receiving: write an event as a provider would, and sign it.
+"""The inverse of receiving: writes an event as a provider would, and signs it.
 
-This is for commands and tests. Whatever is made here is read back by the provider itself before it
-is returned. So a provider whose class reads or signs in a way that its options do not say gives an
-error, and never a webhook that says something else.
+This is for commands and tests. The provider itself reads everything back before it is returned. So
+if its class reads or signs differently from its options, the result is an error, never a webhook
+with the wrong content.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from .spelling import suggest
 from .times import read_time, write_time
 from .types import Condition, find_rule
 
-# What an event says if nothing else is asked for. Each kind of event has ids of its own.
+# The defaults of an event's values, and the ids of each kind of event.
 DEFAULT_AMOUNT, DEFAULT_CURRENCY = "10.00", "EUR"
 KINDS = {"charge": "charge_id", "refund": "refund_id", "dispute": "dispute_id"}
 
 
 class Webhook(NamedTuple):
-    """What is sent: the raw body, the headers by their usual names, and the address's query."""
+    """A webhook to send: the raw body, the headers by their usual names, and the URL's query."""
 
     body: bytes
     headers: dict[str, str]
@@ -49,7 +49,7 @@ class Webhook(NamedTuple):
 
     @property
     def meta(self) -> dict[str, str]:
-        """The headers as ``request.META`` has them, and the query."""
+        """The headers and the query as in ``request.META``."""
         meta = {find_meta_name(name): value for name, value in self.headers.items()}
         return {**meta, "QUERY_STRING": self.query} if self.query else meta
 
@@ -62,7 +62,7 @@ class Webhook(NamedTuple):
 
 
 def find_provider(name: str) -> Provider:
-    """Return the provider that the settings call so.
+    """Return the provider of this name.
 
     Raises ``ValueError``, with the reason, if there is none or it can't be played.
     """
@@ -80,7 +80,7 @@ def find_provider(name: str) -> Provider:
 
 
 def check_provider(provider: BaseProvider) -> Provider:
-    """Return a provider. Raises an error if it can't sign, or if one of its options is wrong."""
+    """Return a provider. Raises an error if it can't sign, or one of its options is wrong."""
     if not isinstance(provider, Provider):
         raise ValueError("it is not derived from Provider, so that it is not known how it signs")
     if provider.key_encoding not in DECODERS:
@@ -95,7 +95,7 @@ def check_provider(provider: BaseProvider) -> Provider:
 
 
 def make_id(kind: str) -> str:
-    """Return an identifier that nothing had before."""
+    """Return a new identifier."""
     return f"{kind}_{uuid.uuid4().hex[:16]}"
 
 
@@ -103,8 +103,8 @@ def make_values(provider: Provider, event_type: str, **values: Any) -> dict[str,
     """Return the fields of a new event, by their names in the provider's ``fields``.
 
     A charge gets a new ``payment_id``, a refund a ``refund_id``, a dispute a ``dispute_id``, and
-    all of them 10.00 EUR, or as much in the provider's only currency. ``values`` replace some of
-    the fields, or add others.
+    each of them 10.00 EUR, or 10.00 in the provider's only currency. ``values`` replace some of the
+    fields, or add others.
     """
     made = {"provider_event_id": make_id("evt"), "occurred_at": timezone.now().isoformat()}
     kind = event_type.partition(".")[0]
@@ -118,7 +118,7 @@ def make_values(provider: Provider, event_type: str, **values: Any) -> dict[str,
 
 
 def find_currency(provider: Provider) -> str:
-    """Return the currency of a made event: the provider's only one, if it has only one."""
+    """Return the currency of a new event: the provider's, if it has only one."""
     reference = provider.fields.get("currency")
     is_constant = isinstance(reference, str) and reference.startswith("=")
     return str(reference)[1:] if is_constant else DEFAULT_CURRENCY
@@ -139,17 +139,17 @@ def write_value(provider: Provider, name: str, value: Any, values: Mapping[str, 
 def compose(
     provider: Provider, values: Mapping[str, Any], document: dict[str, Any] | None = None
 ) -> Webhook:
-    """Return a webhook, not signed yet, with one event that has these values.
+    """Return an unsigned webhook with one event that has these values.
 
-    A name that is none of the provider's ``fields`` is a dotted path in the event. ``document`` is
-    a body to start from; its first event is changed. Raises ``ValueError`` if the provider would
+    A name that is not in the provider's ``fields`` is a dotted path in the event. ``document`` is a
+    body to start from, whose first event is changed. Raises ``ValueError`` if the provider would
     not read the values back.
     """
     provider_type, conditions = name_type(provider, values.get("type"))
     types = [name for name in (values.get("type"), provider_type) if name]
     composed: dict[str, Any] = {each.path: each.example for each in conditions}
     given = {**values, "type": provider_type}
-    # The type first: an id may be composed of the same parts.
+    # The type first, as an id may be composed of the same parts.
     for name, value in sorted(given.items(), key=lambda item: item[0] != "type"):
         if value is not None:
             written = write_value(provider, name, value, values)
@@ -160,21 +160,20 @@ def compose(
 
 
 def name_type(provider: Provider, own_type: Any) -> tuple[Any, Sequence[Condition]]:
-    """Return what the provider calls one of our types, and what else an event of it says."""
+    """Return the provider's name for one of our types, and the conditions on its events."""
     rule = find_rule(provider.rules, own_type)
     if rule is None:
         return own_type, ()
-    # Any name will do for a pattern.
+    # Any name that matches the pattern will do.
     return rule.names[0].replace("*", "created"), rule.conditions
 
 
 def set_field(
     composed: dict[str, Any], provider: Provider, name: str, value: Any, types: Sequence[str]
 ) -> None:
-    """Set a field of an event where its reference says, for an event of these types.
+    """Set a field where its reference says, for an event of these types.
 
-    ``composed`` gets each value by its path. Of a composition each part gets a value of its own,
-    unless it has one.
+    ``composed`` gets each value by its path. In a composition, each part without a value gets one.
     """
     field = compile_field(provider.fields.get(name, name), provider.object_path)
     if isinstance(field, ByType):
@@ -188,7 +187,7 @@ def set_field(
 
 
 def find_first(field: Any, value: Any) -> Any:
-    """Return the field that a value is written to: of alternatives the first that can have it."""
+    """Return the field to write a value to: the first of several alternatives that can have it."""
     if not isinstance(field, Alternatives):
         return field
     able = [
@@ -200,7 +199,7 @@ def find_first(field: Any, value: Any) -> Any:
 
 
 def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
-    """Give each part of a composition a value: what a text of this form has there, if it has it."""
+    """Give each part of a composition its value from a text of this form, if it is one."""
     paths = [list(part.paths())[:1] for part in field.parts[1::2]]
     found = match_template(field, str(value))
     for number, path in enumerate(paths):
@@ -211,7 +210,7 @@ def fill_parts(composed: dict[str, Any], field: Template, value: Any) -> None:
 
 
 def match_template(field: Template, text: str) -> Sequence[str] | None:
-    """Return the parts of a text that is composed as a template says, or None."""
+    """Return the parts of a text that matches a template, or None."""
     pieces = [re.escape(part) if isinstance(part, str) else "(.+?)" for part in field.parts]
     found = re.fullmatch("".join(pieces), text)
     return found.groups() if found else None
@@ -220,7 +219,7 @@ def match_template(field: Template, text: str) -> Sequence[str] | None:
 def write_webhook(
     provider: Provider, composed: Mapping[str, Any], document: dict[str, Any] | None
 ) -> Webhook:
-    """Return a webhook with these values: in the body, in headers, and in the query."""
+    """Return a webhook with these values in the body, the headers and the query."""
     document = copy.deepcopy(document) if document else {}
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
@@ -245,7 +244,7 @@ def is_header(provider: Provider, name: str) -> bool:
 
 
 def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers that have some of these values."""
+    """Return the headers that carry some of these values."""
     named = {**values, "type": name_type(provider, values.get("type"))[0]}
     return {
         str(provider.fields[name])[len(HEADER) :]: str(value)
@@ -255,9 +254,9 @@ def compose_headers(provider: Provider, values: Mapping[str, Any]) -> dict[str, 
 
 
 def find_path(provider: Provider, path: str) -> str:
-    """Return where a path of the first event is in a provider's document.
+    """Return the path in a provider's document of a path in its first event.
 
-    The last item of a list is the first: there is one.
+    The last item of a list is the first, as there is only one.
     """
     path = re.sub(r"(?<=\.)-1(?=\.|$)", "0", path)
     event_path = provider.events_path.replace("*", "0", 1)
@@ -265,7 +264,7 @@ def find_path(provider: Provider, path: str) -> str:
 
 
 def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` if the provider reads something else than a webhook is meant to say."""
+    """Raise ``ValueError`` if the provider reads other values than a webhook is meant to have."""
     event = provider.parse(webhook.meta, webhook.body)[0]
     if not event.type:
         raise ValueError(
@@ -282,7 +281,7 @@ def check_composition(provider: Provider, webhook: Webhook, values: Mapping[str,
 
 
 def find_expected(provider: Provider, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a provider should read of some values; of a composition what has its form."""
+    """Return what a provider should read of some values: in a composition, what has its form."""
     own_type = values.get("type")
     types = [name for name in (own_type, name_type(provider, own_type)[0]) if name]
     expected = {
@@ -314,7 +313,7 @@ def is_readable(provider: Provider, name: str, value: Any, types: Sequence[str])
 
 
 def is_overwritten(provider: Provider, name: str, values: Mapping[str, Any]) -> bool:
-    """Return whether another value is written to the place of this one, after it."""
+    """Return whether another value is later written to this one's place."""
     names = list(values)
     later = names[names.index(name) + 1 :] if name in names else []
     reference = provider.fields[name]
@@ -327,12 +326,12 @@ def is_overwritten(provider: Provider, name: str, values: Mapping[str, Any]) -> 
 def sign_webhook(
     provider: Provider, webhook: Webhook, age: float = 0, key: bytes | None = None
 ) -> Webhook:
-    """Return a webhook with what proves it, in its headers or its body.
+    """Return a webhook with its proof, in its headers or its body.
 
     ``age`` is how many seconds ago it was signed, negative for the future. Without a ``key`` the
-    first usable secret signs. If the provider's addresses are checked behind proxies, it looks as
-    if it had come through them. Raises ``ValueError`` if there is no key, if the scheme has no time
-    of signing that could have an age, or if the provider would not accept its own signature.
+    first usable secret signs. If the provider's addresses are checked behind proxies, the webhook
+    looks as if it had come through them. Raises ``ValueError`` if there is no key, if ``age`` is
+    given but the scheme has no signing time, or if the provider would not accept its own signature.
     """
     if age and not provider.has_timestamp():
         raise ValueError(
@@ -358,7 +357,7 @@ def find_key(provider: Provider) -> bytes:
 
 
 def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
-    """Raise ``ValueError`` if the provider would not accept a webhook that is signed now."""
+    """Raise ``ValueError`` if the provider would not accept a webhook signed now."""
     signed = add_proof(provider, webhook, key)
     try:
         provider.verify({"REMOTE_ADDR": find_address(provider), **signed.meta}, signed.body)
@@ -373,7 +372,7 @@ def check_signing(provider: Provider, webhook: Webhook, key: bytes) -> None:
 
 
 def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) -> Webhook:
-    """Return a webhook that this key has signed."""
+    """Return a webhook signed with this key."""
     timestamp = provider.write_timestamp(time.time() - age)
     webhook = add_signed_headers(provider, webhook)
     body = provider.sign_body(key, webhook.meta, webhook.body, timestamp)
@@ -382,12 +381,12 @@ def add_proof(provider: Provider, webhook: Webhook, key: bytes, age: float = 0) 
 
 
 def find_address(provider: Provider) -> str:
-    """Return an address from which a provider sends."""
+    """Return an address that a provider sends from."""
     return next(iter(provider.addresses), "").partition("/")[0]
 
 
 def add_address(provider: Provider, webhook: Webhook) -> Webhook:
-    """Return a webhook as it is after the proxies that the settings count, if they count any."""
+    """Return a webhook as it arrives through the proxies in the settings, if there are any."""
     hops = [find_address(provider), *["127.0.0.1"] * ((provider.trusted_proxies or 0) - 1)]
     if not provider.addresses or not provider.trusted_proxies:
         return webhook
@@ -395,7 +394,7 @@ def add_address(provider: Provider, webhook: Webhook) -> Webhook:
 
 
 def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
-    """Return a webhook with a value in each header that is signed and that it has not."""
+    """Return a webhook with a value for each signed header that it lacks."""
     names = list_placeholders(provider.content)
     headers = [name.rpartition(HEADER)[2] for name in names if HEADER in name or "-" in name]
     known = {find_meta_name(name) for name in webhook.headers}
@@ -404,9 +403,9 @@ def add_signed_headers(provider: Provider, webhook: Webhook) -> Webhook:
 
 
 def forge_webhook(provider: Provider, webhook: Webhook, age: float = 0) -> Webhook:
-    """Return a webhook that looks signed, by a random key.
+    """Return a webhook signed with a random key.
 
     Raises what :func:`sign_webhook` raises.
     """
-    # Letters and digits, as a provider's key can be a token that is sent as it is.
+    # Letters and digits, as a provider's key can be a token that is sent unchanged.
     return sign_webhook(provider, webhook, age, key=secrets.token_hex(32).encode())

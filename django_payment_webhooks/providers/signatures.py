@@ -1,7 +1,7 @@
-"""Proves that a webhook is from whom it says.
+"""Verifies who sent a webhook.
 
-That is done by an HMAC (RFC 2104), a plain digest or a token, over the raw bytes, which attributes
-describe. A class that proves its webhooks otherwise overrides one of the hooks of ``verify``.
+The proof is an HMAC (RFC 2104) or a plain digest of the raw bytes, or a token, as attributes
+describe. A class with another proof overrides one of the hooks of ``verify``.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ WHSEC = "whsec_"
 
 
 def decode_base64(text: str) -> bytes:
-    """Return what is written in base64, whose padding may be missing. Raises ``ValueError``.
+    """Return base64 decoded, with or without padding. Raises ``ValueError``.
 
-    Strictly: a sign that is not of the alphabet would give another key without a word.
+    Strict, as ignoring a character outside the alphabet would silently give another key.
     """
     return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
 
 
 def encode_basic(text: str) -> bytes:
-    """Return a name and a password as Basic authentication sends them (RFC 7617): in base64.
+    """Return a user name and password as in Basic authentication (RFC 7617): in base64.
 
-    A text without a colon is that already.
+    A text without a colon is base64 already.
     """
     return base64.b64encode(text.encode()) if ":" in text else text.encode()
 
@@ -60,7 +60,7 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "base64": base64.b64encode,
     "hex_base64": lambda mac: base64.b64encode(binascii.hexlify(mac)),
 }
-# What signatures of a size in bytes look like in each encoding.
+# The pattern of a signature of a given size in bytes, by encoding.
 WRITTEN: dict[str, Callable[[int], str]] = {
     "text": lambda size: r"[^\s]+",
     "hex": lambda size: rf"[0-9a-fA-F]{{{size * 2}}}",
@@ -72,12 +72,12 @@ PROOFS: dict[str, Callable[[bytes, bytes, str], bytes]] = {
     "hash": lambda key, content, name: hashlib.new(name, content).digest(),
     "token": lambda key, content, name: key,
 }
-# What of a body can be signed in its place.
+# The digests of a body that can be signed in its place.
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     "crc32": lambda body: str(zlib.crc32(body)).encode(),
     "body_sha256": lambda body: hashlib.sha256(body).hexdigest().encode(),
 }
-# What `read_timestamp` accepts. No other digits than these, although Python reads others, too.
+# What `read_timestamp` accepts. ASCII digits only, although Python reads others, too.
 TIMESTAMPS = {
     "s": re.compile(r"[0-9]{1,12}"),
     "ms": re.compile(r"[0-9]{1,15}"),
@@ -86,76 +86,76 @@ TIMESTAMPS = {
 
 
 class HMACSignature:
-    """How a provider signs. Each attribute is an option, with the default partner's value."""
+    """How a provider signs. Each attribute is an option, and defaults to the default partner's."""
 
-    #: The shared secrets, a list of texts. Each of them is accepted, so that they can be rotated.
+    #: The shared secrets, a list of strings. Any of them is accepted, so that they can be rotated.
     secrets: Any = ()
-    #: How a secret's text becomes the key: ``text``, ``hex``, ``base64``, ``whsec``, which is
-    #: base64 after ``whsec_``, or ``basic`` for the ``user:password`` of Basic authentication. A
-    #: ``key_prefix`` is cut off first.
+    #: How a secret's text becomes the key: ``text``, ``hex``, ``base64``, ``whsec`` (base64 after
+    #: ``whsec_``), or ``basic`` (the ``user:password`` of Basic authentication). A ``key_prefix``
+    #: is removed first.
     key_encoding = "text"
     key_prefix = ""
-    #: How many bytes a key has at least. A shorter one could be guessed.
+    #: The shortest key allowed, in bytes. A shorter one could be guessed.
     min_key_length = MIN_KEY_LENGTH
-    #: What proves a webhook: ``hmac``; ``hash``, a plain digest of a ``content`` that has
-    #: ``{secret}`` in it; or ``token``, the secret itself.
+    #: What proves a webhook: ``hmac``; ``hash``, a plain digest of a ``content`` that includes
+    #: ``{secret}``; or ``token``, the secret itself.
     proof = "hmac"
-    #: The header with the signatures, or a list of such headers, and a pattern whose one group
-    #: finds each of them in it. Without a pattern they are where ``signature_template`` has them.
+    #: The header with the signatures, or a list of such headers, and a pattern with one group that
+    #: matches each signature. Without a pattern, they are where ``signature_template`` has them.
     signature_header: Any = "X-Signature"
     signature_pattern = ""
-    #: The path of the signature if it is in the body. If a webhook carries several events, each of
-    #: them has its own there.
+    #: The path of the signature if it is in the body. If a webhook carries several events, each has
+    #: its own there.
     signature_field = ""
     #: What the header looks like, with ``{signature}`` and ``{timestamp}``, such as
     #: ``t={timestamp},v1={signature}``.
     signature_template = "{signature}"
     #: ``hex``, ``base64``, ``hex_base64`` (the base64 of the hex), or ``text``, for a token.
     signature_encoding = "hex"
-    #: The name of a digest in :mod:`hashlib`.
+    #: The digest's name in :mod:`hashlib`.
     digest = "sha256"
     #: What is signed: ``{body}``, ``{timestamp}``, ``{secret}``, ``{url}``, ``{header:X-Id}``,
     #: ``{query:id}``, ``{json:amount.value}``, ``{form:name}``, ``{crc32}`` or ``{body_sha256}`` of
     #: the body, or the name of a header in braces.
-    #: What is in brackets is left out if something in it is missing.
+    #: A part in square brackets is left out if anything in it is missing.
     content = "{body}"
-    #: The address as the provider knows it, for a ``content`` with ``{url}``. Never taken from the
-    #: request, as a proxy may have changed that.
+    #: The URL as the provider knows it, for a ``content`` with ``{url}``. Never taken from the
+    #: request, as a proxy may have changed it.
     url = ""
-    #: A pattern whose one group finds the signing time in ``timestamp_header``, or in the
-    #: signature's own header. Without a pattern it is where ``signature_template`` has it; without
-    #: that either, the scheme has no timestamp.
+    #: A pattern with one group that matches the signing time in ``timestamp_header``, or in the
+    #: signature's own header. Without a pattern, it is where ``signature_template`` has it. Without
+    #: either, the scheme has no timestamp.
     timestamp_pattern = ""
     timestamp_header = ""
-    #: How the signing time is written: ``s`` or ``ms`` (Unix time) or ``iso``.
+    #: The format of the signing time: ``s`` or ``ms`` (Unix time) or ``iso``.
     timestamp_unit = "s"
-    #: How far the signing time may be from now, before or after, in seconds; None for any.
+    #: How far the signing time may be in the past or the future, in seconds; None for no limit.
     tolerance: float | None = 300
-    #: The status that answers a webhook which is not proved to be genuine.
+    #: The HTTP status for a webhook that is not proved to be genuine.
     refusal_status = 401
 
-    #: Whether the keys come from ``secrets``. Not an option: a class says it.
+    #: Whether the keys come from ``secrets``. Set by a class, not an option.
     has_secrets = True
-    #: Whether ``verify`` does what the options say, so that the command ``verify_payment_webhook``
-    #: can explain each of its checks. Not an option: a class says it.
+    #: Whether ``verify`` follows the options, so that the command ``verify_payment_webhook`` can
+    #: explain each check. Set by a class, not an option.
     verifies_by_options = True
 
     _keys: list[bytes] | None = None
 
     def keys(self) -> list[bytes]:
-        """Return the usable keys: those that :meth:`decode_secret` makes of the secrets, once.
+        """Return the usable keys, decoded once from the secrets by :meth:`decode_secret`.
 
-        A class whose keys come from elsewhere overrides this, and sets ``has_secrets`` to False.
+        A class with keys from elsewhere overrides this, and sets ``has_secrets`` to False.
         """
         if self._keys is None:
             self._keys = list(decode_secrets(self).values())
         return self._keys
 
     def decode_secret(self, secret: Any) -> bytes:
-        """Return the key that a secret becomes.
+        """Return a secret's key.
 
-        Raises ``ValueError`` if it can't be used. The message says why, and has nothing of the
-        secret in it.
+        Raises ``ValueError`` if the secret is unusable. The message says why, without showing any
+        of the secret.
         """
         if not isinstance(secret, str):
             raise ValueError("is not text")
@@ -174,11 +174,11 @@ class HMACSignature:
     def verify(self, meta: Mapping[str, Any], body: bytes) -> str:
         """Return a short fingerprint of the key that signed exactly this body.
 
-        A class that proves its webhooks in another way overrides one of the hooks below, or this,
-        and sets ``verifies_by_options`` to False. Raises
-        :class:`~django_payment_webhooks.exceptions.WebhookRefused` with the status 503 and the
-        reason ``no_secret``, or with the status 401 and the reason ``no_signature``,
-        ``malformed_signature``, ``mismatch``, ``stale`` or ``future``.
+        A class with another proof overrides one of the hooks below, or this method, and sets
+        ``verifies_by_options`` to False. Raises
+        :class:`~django_payment_webhooks.exceptions.WebhookRefused` with status 503 and reason
+        ``no_secret``, or with status 401 and reason ``no_signature``, ``malformed_signature``,
+        ``mismatch``, ``stale`` or ``future``.
         """
         keys = self.keys()
         if not keys:
@@ -198,7 +198,7 @@ class HMACSignature:
     def find_signer(
         self, keys: Sequence[bytes], meta: Mapping[str, Any], body: bytes, timestamp: str
     ) -> bytes:
-        """Return the key that signed a body. Raises ``WebhookRefused`` if none of these did."""
+        """Return the key that signed a body. Raises ``WebhookRefused`` if none did."""
         signatures = self.find_signatures(meta, body)
         if not signatures:
             raise self.refuse_malformed(meta)
@@ -208,7 +208,7 @@ class HMACSignature:
         raise self.refuse("mismatch")
 
     def find_signatures(self, meta: Mapping[str, Any], body: bytes = b"") -> list[bytes]:
-        """Return the signatures that came, each as :meth:`normalize` writes it."""
+        """Return the received signatures, each normalized by :meth:`normalize`."""
         pattern = self.signature_pattern or self.derive_signature_pattern()
         if not pattern:
             return []
@@ -217,20 +217,20 @@ class HMACSignature:
         return [self.normalize(signature) for signature in found]
 
     def derive_signature_pattern(self) -> str:
-        """Return the pattern that finds the signatures which ``signature_template`` describes."""
+        """Return the pattern for the signatures that ``signature_template`` describes."""
         size = hashlib.new(self.digest).digest_size
         return derive_pattern(
             self.signature_template, "signature", WRITTEN[self.signature_encoding](size)
         )
 
     def derive_timestamp_pattern(self) -> str:
-        """Return the pattern that finds the signing time, "" if the scheme has none."""
+        """Return the pattern for the signing time, or "" if the scheme has none."""
         if self.timestamp_pattern or self.timestamp_header:
             return self.timestamp_pattern or r"\A(.+)\Z"
         return derive_pattern(self.signature_template, "timestamp", r"[^,;\s]+")
 
     def list_places(self, meta: Mapping[str, Any], body: bytes) -> list[str]:
-        """Return the texts in which signatures can be."""
+        """Return the texts that can contain signatures."""
         if not self.signature_field:
             return [read_header(meta, name) for name in list_names(self.signature_header)]
         with suppress(ValueError, RecursionError):
@@ -238,14 +238,14 @@ class HMACSignature:
         return []
 
     def decode(self, body: bytes) -> Any:
-        """Return the document that a body is. Raises ``ValueError``."""
+        """Return the document in a body. Raises ``ValueError``."""
         raise NotImplementedError
 
     def decode_signed(self, body: bytes) -> Any:
-        """Return the document in which a signature, and what it covers, are. Raises ``ValueError``.
+        """Return the document that has a signature and what it covers. Raises ``ValueError``.
 
-        It is not proved genuine yet. A class whose events are inside of something that is signed
-        as a whole overrides this.
+        It is not yet proved genuine. A class whose events are inside an envelope that is signed as
+        a whole overrides this.
         """
         return self.decode(body)
 
@@ -265,13 +265,13 @@ class HMACSignature:
     def list_ways(
         self, key: bytes, meta: Mapping[str, Any]
     ) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Yield the keys and the headers with which a provider may have signed: one way, mostly."""
+        """Yield the keys and headers that a provider may have signed with, usually one pair."""
         yield key, meta
 
     def normalize(self, signature: str) -> bytes:
-        """Return a received signature as :meth:`sign` writes it.
+        """Return a received signature in the form that :meth:`sign` returns.
 
-        In bytes, because ``compare_digest`` raises on a text that is not ASCII.
+        As bytes, because ``compare_digest`` raises for a string that is not ASCII.
         """
         text = signature.lower() if self.signature_encoding == "hex" else signature
         return text.encode("utf-8", "replace")
@@ -285,9 +285,9 @@ class HMACSignature:
     def fill_content(
         self, meta: Mapping[str, Any], body: bytes, timestamp: str = "", key: bytes = b""
     ) -> bytes:
-        """Return what is signed: ``content``, with everything in its place.
+        """Return the signed content: ``content`` with its placeholders replaced.
 
-        Raises ``WebhookRefused`` if the body can't be read and a part of it is signed.
+        Raises ``WebhookRefused`` if a part of the body is signed and the body can't be read.
         """
 
         def fill(name: str) -> bytes:
@@ -303,7 +303,7 @@ class HMACSignature:
         return fill_template(self.content, {**known, "url": self.url.encode()}, fill)
 
     def read_signed(self, body: bytes) -> Any:
-        """Return the document of a body of which parts are signed. Raises ``WebhookRefused``."""
+        """Return the document in a body with signed parts. Raises ``WebhookRefused``."""
         try:
             return self.decode_signed(body)
         except (ValueError, RecursionError):
@@ -330,7 +330,7 @@ class HMACSignature:
     def read_timestamp(self, meta: Mapping[str, Any]) -> str | None:
         """Return the signing time as it was sent.
 
-        It is "" if the scheme has no time, and None if the time is missing or malformed.
+        It is "" if the scheme has no signing time, and None if the time is missing or malformed.
         """
         pattern = self.derive_timestamp_pattern()
         if not pattern:
@@ -346,7 +346,7 @@ class HMACSignature:
         return bool(self.derive_timestamp_pattern())
 
     def check_age(self, timestamp: str) -> None:
-        """Raise ``WebhookRefused`` for a signing time that is too far away. "" is no time."""
+        """Raise ``WebhookRefused`` for a signing time too far from now. "" stands for no time."""
         if not timestamp or self.tolerance is None:
             return
         age = time.time() - self.read_seconds(timestamp)
@@ -368,14 +368,14 @@ class HMACSignature:
         return str(write_time(moment, self.timestamp_unit)) if self.has_timestamp() else ""
 
     def refuse(self, reason: str) -> WebhookRefused:
-        """Return the refusal of a webhook that is not proved to be genuine.
+        """Return the error that refuses a webhook not proved to be genuine.
 
-        The reason is not for the sender.
+        The reason is not shown to the sender.
         """
         return WebhookRefused(self.refusal_status, reason, "The signature does not match.")
 
     def refuse_malformed(self, meta: Mapping[str, Any]) -> WebhookRefused:
-        """Return the refusal of a webhook in which there is no signature, or none of this form."""
+        """Return the error that refuses a webhook with no signature, or none of this form."""
         names = list_names(self.signature_header)
         has_header = any(read_header(meta, name) for name in names)
         return self.refuse("malformed_signature" if has_header else "no_signature")
@@ -383,15 +383,15 @@ class HMACSignature:
 
 @lru_cache(maxsize=None)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return a regular expression, which is compiled once."""
+    """Return a compiled regular expression, cached."""
     return re.compile(pattern)
 
 
 @lru_cache(maxsize=None)
 def derive_pattern(template: str, name: str, written: str) -> str:
-    """Return a pattern that finds what a template has under a name, "" if it has not.
+    """Return a pattern for a placeholder of a template, or "" if the template does not have it.
 
-    Parts of a header are apart by commas, semicolons or spaces, and come in any order and number.
+    The parts of a header are separated by commas, semicolons or spaces, in any order and number.
     """
     if template == f"{{{name}}}":
         return rf"\A({written})\Z"
@@ -403,35 +403,35 @@ def derive_pattern(template: str, name: str, written: str) -> str:
 
 
 def list_names(names: Any) -> Sequence[str]:
-    """Return the names of headers, of which an option names one or several."""
+    """Return the names of headers from an option that has one or several."""
     return [names] if isinstance(names, str) else list(names)
 
 
 def is_among(expected: str, signatures: Sequence[bytes]) -> bool:
-    """Return whether a signature is among those that came, in constant time.
+    """Return whether a signature is among those received, in constant time.
 
-    It is compared with each of them, to the last, whether or not an earlier one is equal.
+    It is compared with all of them, even after a match.
     """
     return any([hmac.compare_digest(expected.encode(), signature) for signature in signatures])
 
 
 def fingerprint(key: bytes) -> str:
-    """Return a short name for a key that says nothing about it: ``verified_by`` of an event."""
+    """Return a short name for a key that reveals nothing about it: an event's ``verified_by``."""
     return hashlib.sha256(b"fingerprint:" + key).hexdigest()[:12]
 
 
 def cut_prefix(secret: str, prefix: str) -> str:
-    """Return a secret without its prefix, if it has that."""
+    """Return a secret without its prefix, if it has one."""
     return secret[len(prefix) :] if secret.startswith(prefix) else secret
 
 
 def list_secrets(provider: HMACSignature) -> Sequence[Any]:
-    """Return a provider's secrets; none if they are not a list."""
+    """Return a provider's secrets, or none if they are not a list."""
     return provider.secrets if isinstance(provider.secrets, (list, tuple)) else ()
 
 
 def decode_secrets(provider: HMACSignature) -> dict[int, bytes]:
-    """Return the usable keys of a provider's secrets, by the secrets' numbers from 1 on."""
+    """Return the usable keys of a provider's secrets by the secrets' numbers, from 1."""
     keys = {}
     for number, secret in enumerate(list_secrets(provider), 1):
         with suppress(ValueError):
@@ -440,7 +440,7 @@ def decode_secrets(provider: HMACSignature) -> dict[int, bytes]:
 
 
 def number_keys(provider: HMACSignature) -> dict[int, bytes]:
-    """Return a provider's usable keys by number from 1 on: that of its secret if there is one."""
+    """Return a provider's usable keys by number, from 1: that of its secret if there is one."""
     if provider.has_secrets:
         return decode_secrets(provider)
     return dict(enumerate(provider.keys(), 1))

@@ -1,4 +1,4 @@
-"""What an event is about: an order, a payment, or both. Events that share one belong together."""
+"""An event's subject: an order, a payment, or both. Events that share one belong together."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ..conf import get_provider, load, settings
 from ..models import Event, digest
 from ..receiving import BaseProvider
 
-# In how many of the newest events removed providers are looked for.
+# How many of the newest events are searched for removed providers.
 MAX_RECENT = 1000
-# In how many of the newest events that came to no good end other ids are looked for.
+# How many of the newest events without an effect are searched for other ids.
 MAX_READ = 500
 
 
 def list_keys(event: Event) -> dict[str, str]:
-    """Return the keys of an event's order and payment by their columns, those that it has.
+    """Return the keys of an event's order and payment, by column, as far as it has them.
 
-    A blank key would find all events without one.
+    A blank key would match all events without one.
     """
     keys = {"order_key": event.order_key, "payment_key": event.payment_key}
     return {column: key for column, key in keys.items() if key}
 
 
 def find_related(event: Event) -> QuerySet:
-    """Return the events of an event's order or payment, itself among them; none if it has none."""
-    # Each condition has an index of its own.
+    """Return all events of an event's order or payment; none if it has neither."""
+    # Each condition has its own index.
     known = [Q(**{column: key}) for column, key in list_keys(event).items()]
     return Event.objects.filter(reduce(or_, known)) if known else Event.objects.none()
 
 
 def has_had(types: Iterable[str], event: Event) -> bool:
-    """Return whether another event of each type, of the same order or payment, had its effect.
+    """Return whether, for each type, another event of the same order or payment had its effect.
 
-    So has one whose effect was had under another event's name.
+    A duplicate counts, too: its effect is that of another event.
     """
     others = find_related(event).exclude(pk=event.pk)
     done = others.filter(Q(idempotency_key__isnull=False) | Q(status=Event.DUPLICATE))
@@ -47,21 +47,21 @@ def has_had(types: Iterable[str], event: Event) -> bool:
 
 
 def find_order(event: Event) -> tuple[str, str] | None:
-    """Return the id and the key of the order that an event has yet to learn.
+    """Return the id and key of the order of an event that names only its payment.
 
-    Refunds and disputes often name the payment alone: its other events tell the order, most often
-    its charge. None if the event has an order already, and if none of them tells one.
+    Refunds and disputes often do. The payment's other events name the order, most often its charge.
+    None if the event already has an order, or if none of the others names one.
     """
     if event.order_key or not event.payment_key:
         return None
     others = Event.objects.filter(payment_key=event.payment_key).exclude(order_key="")
-    # Not by first(): a database may go through the whole table in the order of the primary key.
+    # Not first(), as a database may then scan the whole table in primary key order.
     found = min(others.values_list("pk", "order_id", "order_key"), default=None)
     return found and found[1:]
 
 
 def learn_order(event: Event) -> None:
-    """Write into an event's row which order it is about, if another event of its payment tells."""
+    """Store an event's order in its row if another event of its payment names it."""
     found = find_order(event)
     if found:
         order_id, order_key = found
@@ -72,9 +72,9 @@ def learn_order(event: Event) -> None:
 
 
 def find_by_order(order_id: str) -> QuerySet:
-    """Return the events of an order, and of its payments.
+    """Return the events of an order and its payments.
 
-    They are of several orders if several shops have this number.
+    They belong to several orders if several shops have this number.
     """
     shops = {str(getattr(provider, "shop", "")) for provider in list_providers()}
     keys = [digest(*filter(None, [shop]), order_id) for shop in {*shops, ""}]
@@ -84,22 +84,22 @@ def find_by_order(order_id: str) -> QuerySet:
 
 
 def find_by_payment(payment_id: str) -> QuerySet:
-    """Return the events of a payment, whichever provider's it is."""
+    """Return the events of a payment, from any provider."""
     keys = [digest(account, payment_id) for account in list_accounts()]
     return Event.objects.filter(payment_key__in=keys)
 
 
 def find_by_event(event_id: str) -> QuerySet:
-    """Return the events that have an id, whichever provider's it is."""
+    """Return the events with an id, from any provider."""
     keys = [digest(account, event_id) for account in list_accounts()]
     return Event.objects.filter(dedup_key__in=keys)
 
 
 def find_by_other_id(other_id: str) -> list[Event]:
-    """Return the events that name an id beside their order and payment, such as a refund's.
+    """Return the events with an id other than an order's or payment's, such as a refund's.
 
-    Those whose effect has that name, and of those without an effect some of the newest: no column
-    has these ids.
+    No column has these ids. So these are the events whose effect is named after it, and those among
+    the newest without an effect.
     """
     stages = {handler.stage for handler in list_handlers() if getattr(handler, "stage", "")}
     names = [f"{stage}:{account}:{other_id}" for stage in stages for account in list_accounts()]
@@ -112,19 +112,19 @@ def find_by_other_id(other_id: str) -> list[Event]:
 
 
 def list_handlers() -> Iterator[Any]:
-    """Yield the classes of the handlers of the settings, those that can be loaded."""
+    """Yield the handler classes in the settings that can be loaded."""
     for path in settings.PAYMENT_WEBHOOKS_HANDLERS.values():
         with suppress(Exception):
             yield load(path)
 
 
-# ---- what an event names beside
+# ---- an event's other ids
 
 
 def read_other_ids(event: Event) -> dict[str, str]:
-    """Return the ids that an event has beside its own, its order's and its payment's, by name.
+    """Return an event's ids other than its own, its order's and its payment's, by name.
 
-    They are those that the provider's fields name so: ``refund_id``, ``dispute_id``.
+    They come from the provider's fields: ``refund_id``, ``dispute_id``.
     """
     known = {None, "", event.order_id, event.payment_id, event.provider_event_id}
     with suppress(Exception):  # it can't be parsed, or its provider can't be loaded
@@ -134,7 +134,7 @@ def read_other_ids(event: Event) -> dict[str, str]:
 
 
 def find_dashboard(event: Event) -> str:
-    """Return the address of an event's payment in its provider's dashboard, "" if unknown."""
+    """Return the URL of an event's payment in its provider's dashboard, or "" if unknown."""
     with suppress(Exception):  # its provider can't be loaded
         address: str = getattr(get_provider(event.provider), "dashboard", "")
         if event.payment_id and address:
@@ -143,22 +143,22 @@ def find_dashboard(event: Event) -> str:
 
 
 def list_accounts() -> list[str]:
-    """Return the sources of ids: of a provider that can't be loaded, most likely its name."""
-    # What a BACKEND names need not be a provider: a system check says so, and a search goes on.
+    """Return the accounts of all providers; for one that can't be loaded, most likely its name."""
+    # A BACKEND need not be a provider: a system check reports it, and the search continues.
     accounts = [getattr(provider, "account", None) for provider in list_providers()]
     known = {account for account in accounts if isinstance(account, str)}
     return sorted(known | {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent()})
 
 
 def list_recent() -> set[str]:
-    """Return the providers of the newest events, also those that the settings no longer name."""
+    """Return the providers of the newest events, including those removed from the settings."""
     newest = Event.objects.order_by("-pk").values_list("provider", flat=True)
     return set(newest[:MAX_RECENT])
 
 
 def list_providers() -> Iterator[BaseProvider]:
-    """Yield the providers of the settings, those that can be loaded."""
+    """Yield the providers in the settings that can be loaded."""
     for name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-        # What is wrong with another is an error of the system check.
+        # The system check reports what is wrong with the others.
         with suppress(Exception):
             yield get_provider(name)

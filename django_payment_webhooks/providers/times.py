@@ -1,9 +1,9 @@
-"""The moment of which an event speaks: read as the provider writes it, or an error, never now.
+"""Reads an event's time as its provider writes it. Unreadable times are errors, never "now".
 
 A format is ``auto`` (ISO 8601, or a number of Unix seconds), ``s`` or ``ms`` (Unix seconds or
 milliseconds, as a number or as plain digits), ``iso`` (ISO 8601), ``rfc2822``, or a pattern of
-:meth:`datetime.datetime.strptime` such as ``%Y%m%d%H%M%S``. Several of these can stand between
-bars, ``ms|iso``, for a provider that has not kept to one: the first that fits counts.
+:meth:`datetime.datetime.strptime` such as ``%Y%m%d%H%M%S``. Separate several with bars,
+``ms|iso``, for an inconsistent provider: the first that fits counts.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 
 from django.utils import timezone as django_timezone
 
-# Not Django's parser, as from Python 3.11 on that reads digits without separators as well.
+# Not Django's parser, which from Python 3.11 on also reads digits without separators.
 DATE = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
 CLOCK = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
 ISO = re.compile(rf"{DATE}[Tt ]{CLOCK} ?([Zz]|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?")
 ZONE = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})?")
 MAIL_ZONE = re.compile(r" (?:[+-][0-9]{4}|[A-Z]{1,4})\b")
 DIGITS = re.compile(r"[0-9]{1,15}")
-# No webhook is older than webhooks, or of the next century: a number beyond is in another unit.
+# The years 2000 to 2100. A number outside them is in another unit.
 FIRST, LAST = 946684800, 4102444800
 UNITS = {"s": 1, "ms": 1000}
 
 
 def read_time(value: Any, form: str = "auto", zone: str = "UTC") -> datetime:
-    """Return a moment, aware or naive as Django is set up. Raises ``ValueError``.
+    """Return a datetime, aware or naive as Django is configured. Raises ``ValueError``.
 
-    ``zone`` is that of a time which has none: ``UTC`` or an offset such as ``+03:00``.
+    ``zone`` applies to a time that has none: ``UTC`` or an offset such as ``+03:00``.
     """
     moment = read_moment(value, form, read_zone(zone))
     if not MINYEAR < moment.year < MAXYEAR:
         raise ValueError("is a time in a year that not every database has")
-    # In UTC, or naive and local: the moment is to be like the present.
+    # In UTC, or naive and local, like the current time.
     now: datetime = django_timezone.now()
     return datetime.fromtimestamp(moment.timestamp(), now.tzinfo)
 
@@ -63,7 +63,7 @@ def read_moment(value: Any, form: str, zone: tzinfo) -> datetime:
 
 
 def read_unix(value: Any, unit: int) -> datetime:
-    """Return a moment given in Unix seconds, or in parts of them. Raises ``ValueError``."""
+    """Return a moment from Unix seconds, or fractions of them. Raises ``ValueError``."""
     if isinstance(value, str) and DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
@@ -93,7 +93,7 @@ def make_moment(*parts: Any) -> datetime:
 
 
 def read_rfc2822(text: str, zone: tzinfo) -> datetime:
-    """Return a moment as in the head of a mail (RFC 2822, 3.3). Raises ``ValueError``."""
+    """Return a moment written as in an e-mail header (RFC 2822, 3.3). Raises ``ValueError``."""
     parts = parsedate_tz(text)
     if parts is None:
         raise ValueError("is not an RFC 2822 time: look at TIME_FORMAT")
@@ -104,7 +104,7 @@ def read_rfc2822(text: str, zone: tzinfo) -> datetime:
 
 
 def read_pattern(text: str, pattern: str, zone: tzinfo) -> datetime:
-    """Return a moment that is written as a pattern of ``strptime`` says. Raises ``ValueError``."""
+    """Return a moment that matches a ``strptime`` pattern. Raises ``ValueError``."""
     try:
         moment = datetime.strptime(text, pattern)
     except ValueError:

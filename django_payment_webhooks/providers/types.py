@@ -1,9 +1,9 @@
-"""What the provider's types are called here. A type alone may not say enough.
+"""Maps the provider's types to ours. A type alone may not say enough.
 
-A key is the provider's name of a type, with conditions: ``REFUND success=true`` is a refund only
+A key is the provider's name for a type, with conditions: ``REFUND success=true`` is a refund only
 if the field ``success`` is true. ``refund.*|charge.refund.updated .status=failed|canceled`` names
 several types, one of them by a pattern, and two values. A value can be a pattern, too:
-``date_paid=?*`` is a field that is there and not empty. The first key that fits counts.
+``date_paid=?*`` is a field that is present and not empty. The first key that matches counts.
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from .fields import Field, compile_field, write_text
 
-# What stands before the name of a type that is not what its name says here.
+# The prefix of a provider's type that has one of our names but does not mean the same.
 UNMAPPED = "unmapped:"
 
 
 class Condition(NamedTuple):
-    """A field that must fit one of these patterns. ``path`` is where it is."""
+    """A field that must match one of these patterns."""
 
     field: Field
     values: tuple[str, ...]
 
     @property
     def path(self) -> str:
-        """Where the field is."""
+        """The field's path."""
         return next(self.field.paths(), "")
 
     def holds(self, payload: Any) -> bool:
-        """Return whether an event fulfils it."""
+        """Return whether an event meets the condition."""
         text = write_text(self.field.read(payload))
         return any(fnmatchcase(text, value) for value in self.values)
 
     @property
     def example(self) -> str:
-        """A value that fulfils it. Only for sending."""
+        """A value that meets the condition. Only for sending."""
         return self.values[0].replace("?", "1").replace("*", "1")
 
 
 class Rule(NamedTuple):
-    """Which events are of one of our types."""
+    """Says which events have one of our types."""
 
     names: tuple[str, ...]
     conditions: tuple[Condition, ...]
     type: str
 
     def names_all(self, provider_type: str) -> bool:
-        """Return whether every event that the provider calls so is of this type."""
+        """Return whether every event of this provider type has our type."""
         return provider_type in self.names and not self.conditions
 
     def fits(self, provider_type: str, payload: Any) -> bool:
-        """Return whether an event is of this type."""
+        """Return whether an event has this type."""
         is_named = any(fnmatchcase(provider_type, name) for name in self.names)
         return is_named and all(condition.holds(payload) for condition in self.conditions)
 
 
 def compile_types(types: Mapping[str, str], base: str = "") -> list[Rule]:
-    """Return the rules that a provider's option says. Raises ``ValueError``."""
+    """Return the rules in a provider's option. Raises ``ValueError``."""
     return [compile_rule(key, own_type, base) for key, own_type in types.items()]
 
 
@@ -74,7 +74,7 @@ def compile_rule(key: str, own_type: str, base: str) -> Rule:
 
 
 def compile_condition(text: str, base: str = "") -> Condition | None:
-    """Return the condition that a text is; None for an empty one. Raises ``ValueError``."""
+    """Return the condition that a text describes; None if empty. Raises ``ValueError``."""
     reference, is_condition, values = text.rpartition("=")
     if not text:
         return None
@@ -84,9 +84,9 @@ def compile_condition(text: str, base: str = "") -> Condition | None:
 
 
 def find_type(rules: Sequence[Rule], provider_type: str, payload: Any) -> str:
-    """Return our name of an event's type; the provider's own if no rule fits.
+    """Return our name for an event's type, or the provider's own if no rule matches.
 
-    A name of ours that no rule gives the event is marked, so that nobody takes it for ours: a
+    A provider's own name that equals one of ours is marked, so that it is not taken for ours: a
     ``refund.created`` that is not a refund yet.
     """
     for rule in rules:
@@ -97,7 +97,7 @@ def find_type(rules: Sequence[Rule], provider_type: str, payload: Any) -> str:
 
 
 def unmark(own_type: str) -> str:
-    """Return a type without the mark of what is not what its name says here."""
+    """Return a type without the mark that :func:`find_type` adds."""
     return own_type[len(UNMAPPED) :] if own_type.startswith(UNMAPPED) else own_type
 
 
