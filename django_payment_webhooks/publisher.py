@@ -17,7 +17,7 @@ from logging import getLogger
 from multiprocessing.util import Finalize
 from queue import Empty, Full, Queue
 from threading import Event as Flag
-from threading import Thread
+from threading import RLock, Thread
 from typing import Any, ContextManager, Iterable, Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
@@ -243,6 +243,8 @@ class ThreadPublisher:
         self.unsent: Queue[Nudge] = Queue(MAX_UNSENT)
         self.next: Nudge | None = None
         self.thread = Thread()
+        # One caller at a time looks whether there is a thread.
+        self.starting = RLock()
         # Waits for the last messages when the process ends.
         self.last_wait: Finalize | None = None
         # Set while a caller waits for everything to be sent.
@@ -287,10 +289,12 @@ class ThreadPublisher:
 
     def start(self) -> None:
         """Start the thread if there is none, as in a process that was just forked."""
-        if not self.thread.is_alive():
-            self.thread = thread = Thread(target=self.run, daemon=True)
+        with self.starting:
+            if self.thread.is_alive():
+                return
+            self.thread = Thread(target=self.run, daemon=True)
             with suppress(RuntimeError):  # no thread is left: the sweeper has it
-                thread.start()
+                self.thread.start()
                 # Not by atexit, which children of multiprocessing skip.
                 self.last_wait = self.last_wait or Finalize(
                     None, self.flush, [LAST_WAIT], exitpriority=0

@@ -409,6 +409,24 @@ def test_a_forked_process_does_not_send_what_its_parent_has_yet_to_send(held, se
     assert held.messages == [[1], [2]]
 
 
+def test_callers_at_the_same_time_start_one_thread(sender, monkeypatch):
+    started = []
+
+    class SlowThread(threading.Thread):
+        def start(self):
+            started.append(self)
+            time.sleep(0.1)
+            super().start()
+
+    monkeypatch.setattr(publisher, "Thread", SlowThread)
+    callers = [threading.Thread(target=sender.start) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(started) == 1
+
+
 def test_a_process_waits_for_its_messages_once_however_often_its_thread_starts(sender, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
     before = len(multiprocessing.util._finalizer_registry)
