@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import history
 from ..history.timeline import find_moment, read_order_timeline, read_timeline
 from ..models import Event
-from ..monitoring.labels import find_label, name_all, name_event
+from ..monitoring.labels import FIELDS, find_label, name_all, name_event
 from ..monitoring.overview import is_retrying
 from ..monitoring.wording import show_moment
 from ..operations import permissions
@@ -91,6 +91,21 @@ def show_changes(conflict, event):
 def show_change(path, value, known):
     """Return one of two values that differ for reading."""
     return REDACTED if is_hidden((path,)) else reveal(redact_text(value, known))
+
+
+def show_seconds(seconds):
+    """Return a moment in Unix seconds for a page; "" for none."""
+    return show_moment(find_moment(seconds)) if seconds else ""
+
+
+def show_field(name, show=reveal):
+    """Return a method of the admin that shows a field of an event, under the field's name."""
+
+    def shown(self, event):
+        return show(getattr(event, name))
+
+    shown.short_description = FIELDS[name]
+    return shown
 
 
 class NamedEvent:
@@ -168,6 +183,14 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     class Media:
         css = {"all": ["payment_webhooks/admin.css"]}
+
+    shown_order = show_field("order_id")
+    shown_payment = show_field("payment_id")
+    shown_occurred_at = show_field("occurred_at", show_moment)
+    shown_received_at = show_field("received_at", show_moment)
+    shown_waiting_since = show_field("waiting_since", show_seconds)
+    shown_due_at = show_field("due_at", show_seconds)
+    shown_finished_at = show_field("finished_at", show_moment)
 
     # ---- who may do what
 
@@ -295,18 +318,6 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
 
     shown_type.short_description = _("type")
 
-    def shown_order(self, event):
-        """Return the order's id."""
-        return reveal(event.order_id)
-
-    shown_order.short_description = _("order id")
-
-    def shown_payment(self, event):
-        """Return the payment's id."""
-        return reveal(event.payment_id)
-
-    shown_payment.short_description = _("payment id")
-
     def others(self, event):
         """Return the other ids that it names, such as its refund's: they can be searched for."""
         ids = redact(read_other_ids(event), list_known(event))
@@ -390,36 +401,6 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         return format_html_join(" · ", '<a href="{}" class="pw-anchor">{}</a>', links)
 
     payload_link.short_description = _("payload")
-
-    def shown_occurred_at(self, event):
-        """Return when it happened, as its provider says."""
-        return show_moment(event.occurred_at)
-
-    shown_occurred_at.short_description = _("occurred at")
-
-    def shown_received_at(self, event):
-        """Return when it was received."""
-        return show_moment(event.received_at)
-
-    shown_received_at.short_description = _("received at")
-
-    def shown_finished_at(self, event):
-        """Return when it got a final status."""
-        return show_moment(event.finished_at)
-
-    shown_finished_at.short_description = _("finished at")
-
-    def shown_waiting_since(self, event):
-        """Return since when it waits."""
-        return show_moment(find_moment(event.waiting_since)) if event.waiting_since else ""
-
-    shown_waiting_since.short_description = _("waiting since")
-
-    def shown_due_at(self, event):
-        """Return when a worker may take it."""
-        return show_moment(find_moment(event.due_at)) if event.due_at else ""
-
-    shown_due_at.short_description = _("due at")
 
     def shown_money(self, event):
         """Return the sum that the event is about, or why it can't be read."""

@@ -46,6 +46,8 @@ FIELDS = {
     "verified_by": _("verified by"),
     "status": _("status"),
     "attempts": _("attempts"),
+    "waiting_since": _("waiting since"),
+    "due_at": _("due at"),
     "finished_at": _("finished at"),
     "idempotency_key": _("idempotency key"),
     "error": _("error"),
