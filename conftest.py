@@ -99,7 +99,7 @@ def needs_database(item):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Let a test fail that is left out for want of a service, if they are required."""
+    """Fail a test that would be skipped for lack of a service, if services are required."""
     outcome = yield
     report = outcome.get_result()
     if ARE_REQUIRED and report.skipped and isinstance(report.longrepr, tuple):

@@ -78,7 +78,7 @@ class Generator:
 
 
 def write_event(order_id: str, size: int = BODY_SIZE) -> dict:
-    """Return an event about an order that has N bytes as JSON, most of which say nothing."""
+    """Return an event about an order of N bytes as JSON, most of them padding."""
     event = make_event("charge.succeeded", order_id, "evt_" + order_id, charge_id="ch_" + order_id)
     event["data"]["note"] = ""
     length = size - len(json.dumps(event))

@@ -181,7 +181,7 @@ class Preset:
         options = [f'"PRESET": "{self.name}",', *self.list_options()]
         handled = [name for name in self.types or ["charge.succeeded"] if name in HANDLERS]
         handlers = [f'"{name}": "shop.handlers.{HANDLERS[name][0]}",' for name in handled]
-        # Django starts only with handlers that exist: whoever copies has written one, at most.
+        # Django starts only with handlers that exist: a reader who copies has written one at most.
         handlers[1:] = [f"# {handler}" for handler in handlers[1:]]
         lines = [
             "import os\n",
@@ -389,7 +389,7 @@ def write_reference(reference, base):
 
 
 def write_kind(pattern):
-    """Return of which events a reference is."""
+    """Return the events that a reference applies to."""
     return "else " if pattern == "*" else f"of {quote(pattern)} "
 
 

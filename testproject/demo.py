@@ -136,7 +136,7 @@ class Demo:
         return self.send(f"charge for {order_id}{remark}", event, **options)
 
     def pay_by(self, sender):
-        """Have a provider say that an order was paid, and that some of the money went back."""
+        """Let a provider report that an order was paid, and then partly refunded."""
         order_id = self.order(sender.name, sender.currency)
         payment, refund = "pay_" + order_id, "re_" + order_id
         charge = sender.charge(order_id, payment)
@@ -160,7 +160,7 @@ class Demo:
         return {"event_id": event_id, "data": {"order_id": order_id}}
 
     def expect(self, event, status, effect=None):
-        """Wait until an event has a status, and so its order an effect. Returns the event's row."""
+        """Wait until an event has a status and its order an effect. Returns the event's row."""
         name, answered = self.names[event["event_id"]]
         if effect:
             self.effects[effect, event["data"]["order_id"]] += 1
@@ -186,7 +186,7 @@ class Demo:
         return [row for row in self.state()["events"] if not row["type"]]
 
     def describe(self, order_id):
-        """Return what the shop and the warehouse know of an order."""
+        """Return what the shop and the warehouse know about an order."""
         state = self.state()
         statuses = [row["status"] for row in state["orders"] if row["id"] == order_id]
         ledger = Counter(row["kind"] for row in state["ledger"] if row["order_id"] == order_id)
@@ -342,7 +342,7 @@ class Demo:
     # ---- the end
 
     def judge(self):
-        """Print what became of what was sent, and each promise. Returns how many were broken."""
+        """Print the outcome of everything sent, and each promise. Returns how many were broken."""
         state = self.state()
         self.show_table(state)
         checks = list(self.check(state))
@@ -352,7 +352,7 @@ class Demo:
         return sum(not kept for _, kept, _ in checks)
 
     def show_table(self, state):
-        """Print what was sent, what was answered, how slowly, and what became of it."""
+        """Print what was sent, its answer and time, and what became of it."""
         rows = [("what was sent", "what was answered", "slowest", "what became of it")]
         for what, event_id, answers in self.sent:
             events = [row for row in state["events"] if row["provider_event_id"] == event_id]
@@ -368,7 +368,7 @@ class Demo:
             print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
 
     def check(self, state):
-        """Yield each promise, whether it was kept, and what was seen of it."""
+        """Yield each promise, whether it was kept, and the evidence."""
         yield from self.check_events(state)
         yield from self.check_effects(state)
         # The burst shows in the table: how long it takes depends on the machine, and on this

@@ -77,7 +77,7 @@ def shop_environment(var_dir, **overrides):
     """
     example = read_file(os.path.join(FOLDER, ".env.example"))
     names = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
-    # They talk to nobody beyond this machine, so a proxy would only be in the way.
+    # They talk only to this machine, so a proxy would only be in the way.
     env = {
         name: value
         for name, value in os.environ.items()
@@ -191,11 +191,11 @@ class Process:
         return killed
 
     def kill(self):
-        """Kill it with SIGKILL, and its children too: nobody can finish anything."""
+        """Kill it and its children with SIGKILL, so that none of them can finish anything."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            pass  # none of them is left
+            pass  # none is left
         self.popen.wait()
         if self in self.running:
             self.running.remove(self)

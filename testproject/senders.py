@@ -25,12 +25,12 @@ from processes import PATH, post_webhook
 
 
 def now():
-    """Return the present in ISO 8601."""
+    """Return the current time in ISO 8601."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def in_minor(amount):
-    """Return a sum of money in cents, or what its currency has in their place."""
+    """Return an amount in cents, or in its currency's minor unit."""
     return int(Decimal(amount) * 100)
 
 
@@ -40,7 +40,7 @@ def make_mac(secret, content, digest="sha256"):
 
 
 def make_id(prefix):
-    """Return an id that nothing had before."""
+    """Return a new id."""
     return prefix + uuid.uuid4().hex[:12]
 
 
@@ -55,7 +55,7 @@ class Sender:
 
     @property
     def options(self):
-        """What the settings say of it."""
+        """The provider's settings."""
         return {"PRESET": self.name, "SECRETS": [self.secret]}
 
     def charge(self, order_id, payment_id, amount="10.00"):
@@ -123,7 +123,7 @@ class Adyen(Sender):
     secret = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 
     def charge(self, order_id, payment_id, amount="10.00"):
-        """Return an authorisation, which is captured by itself."""
+        """Return an authorisation, which is captured automatically."""
         item = {"pspReference": payment_id, "merchantReference": order_id}
         return self.make("AUTHORISATION", amount, item)
 
@@ -164,7 +164,7 @@ class TBank(Sender):
         return dict(self.make("CONFIRMED", payment_id, amount), OrderId=order_id)
 
     def refund(self, payment_id, refund_id, amount):
-        """Return a payment of which a part went back. The refund has no id."""
+        """Return a partly refunded payment. The refund has no id."""
         return self.make("PARTIAL_REFUNDED", payment_id, amount)
 
     def make(self, status, payment_id, amount):

@@ -209,7 +209,7 @@ def quick_lock_wait(transactional_db):
 
 @pytest.fixture
 def steps(settings, order):
-    """Three types of event for an order, of which each requires the one before."""
+    """Three types of event for an order, each of which requires the previous one."""
     handle(settings, "first", parent=Effect)
     handle(settings, "second", parent=Effect, requires=("first",))
     handle(settings, "third", parent=Effect, requires=("first", "second"))

@@ -30,7 +30,7 @@ def seconds_until(moment):
 
 
 def is_in(moment, seconds):
-    """Return whether a moment is so many seconds from now, give or take what a test needs."""
+    """Return whether a moment is this many seconds from now, give or take what a test needs."""
     return abs(seconds_until(moment) - seconds) < 10
 
 

@@ -1,6 +1,6 @@
 """What the pages show: their handlers, run in a shop that has what they name.
 
-A page is each file that somebody copies from: README, the documentation, also its pages about
+A page is each file that readers copy from: README, the documentation, also its pages about
 presets, the docstrings, and the shop's own handlers.
 """
 

@@ -61,7 +61,7 @@ BELOW = {
     "testing": {"history", "providers", "publisher", "retrying", "sweeper"},
     "pytest_plugin": {"testing"},
 }
-# The core's modules that are nobody's business but Django's.
+# The core's modules that concern only Django.
 ENTRANCES = {"apps", "urls", "views"}
 MAX_LINES = 350
 

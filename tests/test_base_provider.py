@@ -13,7 +13,7 @@ METHODS = ["answer", "parse", "payload", "read", "read_body", "verify"]
 
 
 class Partner(BaseProvider):
-    """A provider of somebody else's that needs nothing of ours."""
+    """A third-party provider that needs nothing of ours."""
 
     def __init__(self, name):
         self.name = name

@@ -342,7 +342,7 @@ SAME, ACCOUNT, SHOP = {"SECRETS": [SECRET]}, {"ACCOUNT": "acme"}, {"SHOP": "b"}
         (SAME, {"SECRETS": [OTHER, SECRET]}, ["E026"]),
         ({**SAME, **ACCOUNT}, {**SAME, **ACCOUNT}, []),
         ({**SAME, **ACCOUNT}, SAME, ["E026"]),
-        # Whoever has a webhook of the one shop could pay an order of the other with it.
+        # A webhook of one shop could pay an order of the other.
         (SAME, {**SAME, **SHOP}, ["E026"]),
         (SAME, {"SECRETS": [OTHER]}, []),
         ({**SAME, "PRESET": "stripe"}, {"SECRETS": [OTHER], "PRESET": "stripe"}, ["E026"]),
@@ -498,24 +498,24 @@ def test_handlers_that_are_no_dictionary_are_reported(settings, handlers):
 
 
 class AsyncApply(Handler):
-    """A handler whose effect nobody would wait for."""
+    """A handler whose coroutine would never be awaited."""
 
     async def apply(self, event):
-        """Do nothing, as nobody awaits it."""
+        """Do nothing, as it is never awaited."""
 
 
 class AsyncDelivery(MarkOrderPaid):
     """A handler that is almost right."""
 
     async def deliver(self, event):
-        """Do nothing, as nobody awaits it."""
+        """Do nothing, as it is never awaited."""
 
 
 class GeneratorPreparation(MarkOrderPaid):
     """A handler with a yield where none belongs."""
 
     def prepare(self, event):
-        """Do nothing, as nobody asks for the first value."""
+        """Do nothing, as no value is ever requested."""
         yield event
 
 
@@ -537,7 +537,7 @@ class AsyncHook(OrderPaidHandler):
         """Return a price."""
 
     async def order_paid(self, event, order):
-        """Do nothing, as nobody awaits it."""
+        """Do nothing, as it is never awaited."""
 
 
 def wrapped(function):
@@ -555,7 +555,7 @@ class WrappedAsyncApply(Handler):
 
     @wrapped
     async def apply(self, event):
-        """Do nothing, as nobody awaits it."""
+        """Do nothing, as it is never awaited."""
 
 
 class WellWritten(Handler):

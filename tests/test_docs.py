@@ -108,7 +108,7 @@ SCALE = read("explanation", "scale.md")
 
 
 class Reader:
-    """Somebody who does what a page says, in a folder of their own."""
+    """A reader who does what a page says, in a folder of their own."""
 
     def __init__(self, folder):
         self.folder, self.started, self.port = str(folder), [], find_port()
@@ -264,7 +264,7 @@ def matches(printed, expected):
 
 @pytest.fixture
 def reader(tmp_path):
-    """Somebody who follows a page."""
+    """A reader who follows a page."""
     if connection.vendor != "sqlite":
         pytest.skip("The reader has a database of their own.")
     reader = Reader(tmp_path)
@@ -467,7 +467,7 @@ class Environment:
     """The environment of a project that has every secret."""
 
     def list(self, name):
-        """Return a secret that is nobody else's."""
+        """Return a new secret."""
         return [hashlib.sha256(name.encode()).hexdigest()]
 
     def bool(self, name, default):

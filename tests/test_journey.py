@@ -175,7 +175,7 @@ def test_a_second_charge_for_the_same_order_is_reported_loudly(
     )
 
 
-# ---- somebody else tries
+# ---- someone else tries
 
 
 def test_a_forged_webhook_is_answered_with_401_and_leaves_no_trace(

@@ -470,7 +470,7 @@ def test_no_record_has_a_secret_a_signature_or_a_payload_on_the_whole_journey(
             assert private.encode().hex() not in text
 
 
-# ---- nobody can forge a line
+# ---- lines can't be forged
 
 
 def check_one_printable_line(record):

@@ -425,7 +425,7 @@ def test_events_are_read_from_the_database_that_is_written_to(
 ):
     settings.DATABASE_ROUTERS = [
         StaleReplica()
-    ]  # there is no database "replica": whoever reads from it fails
+    ]  # there is no database "replica": reading from it fails
     assert "replica" not in django_settings.DATABASES
     assert webhook(event_id="evt_1").json() == {"status": "accepted", "event_id": "evt_1"}
     assert webhook(event_id="evt_1").json() == {"status": "duplicate", "event_id": "evt_1"}

@@ -560,7 +560,7 @@ def test_another_database_error_is_a_failed_attempt(name, settings, received_sig
 def test_a_refund_is_applied_if_its_charge_is_committed_between_its_look_and_its_wait(
     steps, monkeypatch, received_signals, published
 ):
-    """The charge finds nobody waiting, so nobody would release the refund: it must look again."""
+    """The charge finds nothing waiting, so nothing would release the refund: it must look again."""
     waiting, event = steps("second"), steps("first")
     record = RetryPolicy.record
 

@@ -109,7 +109,7 @@ def test_the_settings_of_a_page_can_be_copied(name, pages, load_settings):
     shown = load_settings(name, pages[f"{name}.md"])
     assert [each.msg for each in check_providers(None) if each.level >= 40] == []
     assert isinstance(conf.get_provider(name), find_preset(name))
-    # More could not be imported by somebody who has just written the first.
+    # A reader who has just written the first could not import more.
     assert len(shown["PAYMENT_WEBHOOKS_HANDLERS"]) == 1
 
 

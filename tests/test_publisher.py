@@ -523,7 +523,7 @@ def test_what_one_event_raises_never_ends_the_batch(error, settings, order):
 
 
 def test_a_row_that_cannot_be_recorded_never_ends_the_batch(settings, order):
-    """Somebody deletes the row of an event while its handler fails."""
+    """Someone deletes an event's row while its handler fails."""
 
     def prepare(self, event):
         if event.provider_event_id == "gone":
@@ -596,7 +596,7 @@ def test_a_soft_time_limit_between_two_events_loses_none(settings, order, monkey
         process([event.pk for event in events])
     assert published() == [event.pk for event in events[1:]]
     assert {read(event).attempts for event in events} == {0}
-    # Of the one that was at hand nobody knows; the sweeper has it.
+    # The one in progress is unknown to others; the sweeper has it.
     assert is_in(read(events[0]).enqueue_at, 30)
 
 
@@ -613,7 +613,7 @@ def test_an_event_that_kills_its_worker_is_counted_on_itself_alone(settings, ord
         process([event.pk for event in events])
     assert [read(event).attempts for event in events] == [1, 1, 0, 0]
     assert effects() == ["evt_1"]
-    # The others are due as before: whoever comes next processes them.
+    # The others are due as before: the next worker processes them.
     process([event.pk for event in events])
     assert effects() == ["evt_1", "evt_2", "evt_3"]
     assert [read(event).attempts for event in events] == [1, 1, 1, 1]

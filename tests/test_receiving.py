@@ -167,7 +167,7 @@ def test_one_of_several_that_can_not_be_parsed_fails_the_webhook_and_stores_none
 def test_an_insert_that_comes_second_finds_the_row_that_came_first(
     monkeypatch, body, published, received_signals
 ):
-    """Between the look and the INSERT, somebody else stores the same event."""
+    """Between the look and the INSERT, another process stores the same event."""
     same, save, first = body(event_id="evt_1"), Event.save, []
 
     def save_second(self, **options):

@@ -1,4 +1,4 @@
-"""What follows from an attempt's errors: wait, try again, give up, or somebody else had it."""
+"""What follows from an attempt's error: wait, retry, give up, or another event had the effect."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_failed_take_is_tried_again(settings, order, monkeypatch, received_sig
     assert received_signals.names() == ["event_retried"]
 
 
-# ---- a lock that somebody else has
+# ---- a lock that another process holds
 
 LOCK_TIMEOUTS = [name for name in TRANSIENT if "lock wait" in name] + ["PostgreSQL's lock timeout"]
 
@@ -752,7 +752,7 @@ def test_an_event_whose_transaction_the_handler_ended_before_it_failed_says_so(
     assert (row.status, row.due_at, row.enqueue_at) == ("failed", None, None)
     assert row.error.startswith("A part of its effects is committed")
     assert repr(error) in row.error
-    # The key is kept: nobody has the effect once more.
+    # The key is kept: the effect can't happen again.
     assert row.idempotency_key == digest("effect:A1")
     assert received_signals.names()[-1] == "event_failed"
     assert effects() == [event.provider_event_id]

@@ -292,7 +292,7 @@ def test_a_dispute_without_an_id_or_before_its_charge_is_not_noted(order):
     assert (Dispute.objects.count(), ledger()) == (0, [])
 
 
-# ---- whatever the order of arrival, and whoever dies
+# ---- any order of arrival, and any process dies
 
 
 def know():

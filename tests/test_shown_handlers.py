@@ -66,7 +66,7 @@ OFF = {"refund.created": ["10.01"]}
 
 @pytest.fixture(scope="module", autouse=True)
 def tables(django_db_setup, django_db_blocker):
-    """Have the tables of the shop of which the pages speak."""
+    """Create the tables of the shop in the pages."""
     with django_db_blocker.unblock():
         with connection.schema_editor() as editor:
             for model in (MODELS.Order, MODELS.Refund):

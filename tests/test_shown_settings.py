@@ -108,7 +108,7 @@ def prove(provider):
         assert provider.needs_confirmation
         return
     if hasattr(provider, "signing_key"):
-        return  # its provider signs by a key that nobody else has; its preset has vectors
+        return  # its provider signs with a private key; its preset has vectors
     webhook = compose(provider, make_values(provider, "charge.succeeded"))
     signed = sign_webhook(provider, webhook)
     assert provider.verify(signed.meta, signed.body)

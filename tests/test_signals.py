@@ -60,7 +60,7 @@ def sender_of(name):
 
 
 def be_overtaken():
-    """Fail at an event that somebody else has by now."""
+    """Fail at an event that another worker has since taken."""
     event = Event.objects.get(provider_event_id="evt_2")
     other = Event.objects.get(pk=event.pk)
     other.change(error=other.error)

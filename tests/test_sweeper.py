@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def overdue(seconds, **fields):
-    """Store an event that was due, or swept, so many seconds ago, and that nobody took."""
+    """Store an event that was due, or swept, this many seconds ago, and was not taken."""
     moment = time.time() - seconds
     return EventFactory(**{"due_at": moment, "enqueue_at": moment, **fields})
 

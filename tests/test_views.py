@@ -34,7 +34,7 @@ GENUINE = sign(BODY)
 
 
 def padded(size):
-    """Return the body of a valid event that has so many bytes."""
+    """Return the body of a valid event, of this many bytes."""
     return BODY[:-1] + b" " * (size - len(BODY)) + b"}"
 
 
@@ -955,7 +955,7 @@ def test_a_database_that_is_read_only_gives_503_and_still_knows_duplicates(
 
 @pytest.fixture
 def failing_insert(monkeypatch):
-    """Have so many INSERTs fail."""
+    """Make this many INSERTs fail."""
 
     def failing_insert(*errors):
         errors, save = list(errors), Event.save

@@ -1,4 +1,4 @@
-"""What providers say when they are asked, because their webhooks prove too little.
+"""Asks providers about events whose webhooks prove too little.
 
 Each function is the option ``CONFIRM`` of a provider. It returns what the webhook would say if it
 were true, in the webhook's own form. Whatever it raises is an attempt that failed.

@@ -40,7 +40,7 @@ class MarkOrderPaid(ShopOrder, OrderPaidHandler):
         )
 
     def deliver(self, event):
-        """Have the warehouse ship it. It may be asked again, and knows the order by the key."""
+        """Ask the warehouse to ship it. A repeated call has the same key."""
         if not settings.DOWNSTREAM_URL:
             return
         answer = requests.post(
@@ -56,7 +56,7 @@ class RecordRefund(ShopOrder, RefundCreatedHandler):
     """Money went back: record it."""
 
     def get_refundable(self, order):
-        """Return what of the order's price has not been refunded."""
+        """Return how much of the order's price has not been refunded."""
         # Locked, because a plain read under REPEATABLE READ does not see what was committed before
         # the order's lock.
         refunded = sum(refund.amount for refund in order.refunds.select_for_update())

@@ -1,4 +1,4 @@
-"""Where the shop asks Stripe for what its webhooks may have missed.
+"""Asks Stripe for events that its webhooks may have missed.
 
 The lists: https://docs.stripe.com/api/events/list and
 https://docs.stripe.com/api/payment_intents/list. Stripe lists the events of 30 days, the newest

@@ -14,7 +14,7 @@ HAS_VIEW_PERMISSION = django.VERSION >= (2, 1)
 
 
 def log_in(name, browser=None, **rights):
-    """Return the browser of a new user. Nobody has a password: to make one takes a second."""
+    """Return the browser of a new user. Without a password, as hashing one takes a second."""
     browser = browser or Client()
     browser.force_login(User.objects.create(username=name, **rights))
     return browser

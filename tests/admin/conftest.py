@@ -1,4 +1,4 @@
-"""Who looks at events, and an event that nobody can read."""
+"""The users who look at events, and an event that can't be read."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -18,7 +18,7 @@ def operator(db):
 
 @pytest.fixture
 def reader(db):
-    """Return the browser of somebody who may only look at events."""
+    """Return the browser of a user who may only look at events."""
     browser = log_in("reader", is_staff=True)
     # Before Django 2.1 who may look is who may change.
     codename = "view_event" if HAS_VIEW_PERMISSION else "change_event"

@@ -42,7 +42,7 @@ UNTRANSLATED = 'alt="Search"'
 
 
 class Reader(HTMLParser):
-    """Gathers what somebody sees of a page or hears of it, but for texts that are shown as sent."""
+    """Gathers what a user sees or hears of a page, except for texts that are shown as sent."""
 
     SHOWN = {"title", "aria-label", "alt", "placeholder"}
     SKIPPED = {"script", "style", "pre"}

@@ -1,4 +1,4 @@
-"""What the pages link to, fold, find and let somebody download."""
+"""What the pages link to, fold, find and offer for download."""
 
 import csv
 import io

@@ -20,7 +20,7 @@ from .browsing import LIST, log_in, messages_of, operate, page_of, read, read_pa
 
 @pytest.fixture
 def clerk(db):
-    """Return a function that makes the browser of somebody with some permissions."""
+    """Return a function that makes the browser of a user with some permissions."""
 
     def log_in_with(*names):
         browser = log_in("clerk", is_staff=True)

@@ -1,4 +1,4 @@
-"""A browser, somebody who is logged in, and a shop with a past."""
+"""A browser, a user who is logged in, and a shop with a past."""
 
 import datetime
 import json

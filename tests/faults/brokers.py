@@ -1,4 +1,4 @@
-"""The brokers of the campaign, which it can kill, freeze, fill and empty without anybody else
+"""The brokers of the campaign, which it can kill, freeze, fill and empty without anyone else
 noticing.
 """
 

@@ -104,7 +104,7 @@ class Shop:
             raise
 
     def create_orders(self, orders):
-        """Put orders into the database, as the shop does when somebody buys something."""
+        """Put orders into the database, as the shop does when someone buys something."""
         rows = [
             "('%s', '%s', 'EUR', 'new')" % (order.id, order.amount)
             for order in orders

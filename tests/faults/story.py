@@ -37,7 +37,7 @@ class Event(NamedTuple):
         return self.provider, self.event_id
 
     def headers(self, clock=0, secret=None):
-        """Return the signature of the body, made by a clock that is wrong by so many seconds."""
+        """Return the signature of the body, made by a clock that is wrong by some seconds."""
         secret = SECRETS[self.provider] if secret is None else secret
         if self.provider == "default":
             return {"X-Signature": sign(self.body, secret)}
@@ -170,7 +170,7 @@ class Order:
             self.tell(event.type, Decimal(event.data["amount"]), event.provider, **more)
 
     def forge(self, number):
-        """Let somebody claim that the order was paid."""
+        """Let someone claim that the order was paid."""
         forgery = self.random.choice(sorted(FORGERIES))
         provider = "timed" if "hour" in forgery else self.provider()
         event_id = "forged_%s_%d" % (self.id, number)
@@ -241,7 +241,7 @@ def expect(order):
 
 
 class Delivery(NamedTuple):
-    """A webhook that is to be sent: an event, so many seconds after the start."""
+    """A webhook to send: an event, and how many seconds after the start."""
 
     at: float
     event: Event

@@ -397,7 +397,7 @@ LATE = [
 
 
 def plant_late_payment(remains, finished, paid):
-    """Have a refund fail so many seconds after it came, and its payment come so late."""
+    """Let a refund fail, and its payment arrive, after these numbers of seconds."""
     refund, payment, *rest = LATE
     remains.execute(refund.replace("%d", "%02d" % finished), payment.replace("%d", "%02d" % paid))
     remains.execute(*rest)

@@ -61,7 +61,7 @@ def read_true():
 
 
 def list_used():
-    """Return how many hours ago those began of which the overview reads no events but some."""
+    """Return how many hours ago the hours began whose events the overview reads only in part."""
     found = recount(history.read_counted_hours(start(SHOWN - 1)))
     return [ago for ago in range(SHOWN) if start(ago) in found]
 

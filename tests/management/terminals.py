@@ -4,7 +4,7 @@ import io
 
 
 class Terminal(io.StringIO):
-    """A stream of somebody who sits there."""
+    """A terminal with a person at it."""
 
     def isatty(self):
         """Say so."""

@@ -48,7 +48,7 @@ class Result:
 
 @pytest.fixture
 def listed(stripe):
-    """A provider that lists three events, of which one came, and the payments of these."""
+    """A provider that lists three events, one of which arrived, and their payments."""
     then = int(time.time()) - 3600
     stripe.events = [make_event(number, then - number) for number in range(3)]
     stripe.payments = [make_payment(number, then - number) for number in range(3)]

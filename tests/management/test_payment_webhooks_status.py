@@ -51,7 +51,7 @@ def failed():
 
 @pytest.fixture
 def stuck():
-    """Have an event that nobody takes: something that can't wait."""
+    """An event that no worker takes: something that can't wait."""
     return EventFactory(due_at=unix(1000), enqueue_at=unix(-100))
 
 

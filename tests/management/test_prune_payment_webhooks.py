@@ -294,7 +294,7 @@ def test_an_order_that_is_spelled_otherwise_is_named_and_not_erased(typo):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Have somebody sit at a terminal, who gives the answers that are put into this list."""
+    """Put a person at a terminal, who gives the answers in this list."""
     answers = []
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda: answers.pop(0))

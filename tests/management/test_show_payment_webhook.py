@@ -1,4 +1,4 @@
-"""The command that shows single events, and the payload to whoever says so and is written down."""
+"""The command that shows single events, and on request, which is recorded, the payload."""
 
 import io
 import json

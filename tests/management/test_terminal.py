@@ -1,4 +1,4 @@
-"""How a command ends in a real terminal: quietly if nobody reads on, without a traceback."""
+"""How a command ends in a real terminal: quietly, without a traceback, if its reader is gone."""
 
 import os
 import signal

@@ -15,7 +15,7 @@ FINAL = [Event.PROCESSED, Event.DUPLICATE, Event.IGNORED, Event.FAILED]
 
 
 def old(days=400, **values):
-    """Return a processed event that is so many days old."""
+    """Return a processed event of this age in days."""
     then = timezone.now() - datetime.timedelta(days=days)
     final = {
         "status": Event.PROCESSED,

@@ -45,7 +45,7 @@ def nothing_changed(received_signals, published, shop_state):
 
 @pytest.fixture
 def trial(nothing_changed):
-    """Run an event dry, and demand that nothing was left behind."""
+    """Do a dry run of an event, and assert that it left nothing behind."""
     return nothing_changed
 
 

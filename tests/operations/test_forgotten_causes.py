@@ -41,7 +41,7 @@ def prune(*options):
 
 @pytest.fixture
 def causes(db):
-    """Causes of which two are no longer needed."""
+    """Causes, two of which are no longer needed."""
     know("a", 101)
     know("b", 300, acknowledged_at=ago(101))
     know("c", 99)

@@ -279,7 +279,7 @@ def test_an_order_is_erased_wholly_or_not_at_all(paid, monkeypatch):
 
 @pytest.fixture
 def unparsed():
-    """Return the event of a body that could not be parsed, and that somebody handled by hand."""
+    """Return the event of a body that could not be parsed, and was handled by hand."""
     receive_events(get_provider("default"), {}, b'{"name": "%s"}' % CANARY.encode())
     event = Event.objects.get()
     assert resolve(event, "alice", "it was a test")

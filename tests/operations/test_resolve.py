@@ -1,4 +1,4 @@
-"""Resolve: an event that somebody handled by hand ends, and nobody has its effect again."""
+"""Resolve: an event that was handled by hand ends, and its effect does not happen again."""
 
 import time
 

@@ -54,7 +54,7 @@ def held_event(event):
 
 
 def release_at_the_first_pause(monkeypatch, holder):
-    """Let go of a row as soon as somebody has met the lock. Returns the errors of whoever did."""
+    """Release a row as soon as another has met the lock. Returns the errors of those who did."""
     errors, genuine = [], retrying.pause
 
     def pause(error, *rest):

@@ -189,7 +189,7 @@ def test_a_delivery_does_not_ask_again(unproven, settings):
 def test_a_forged_webhook_before_the_payment_does_not_lose_it(
     order_of_events, unproven, applied, published
 ):
-    """Somebody who knows the id of a payment sends its webhook before it is paid."""
+    """An attacker who knows a payment's id sends its webhook before it is paid."""
     if order_of_events == "forged first":
         unproven.type = "charge.pending"
         process([send().pk])

@@ -89,7 +89,7 @@ def test_what_is_outside_of_the_body_is_read_from_the_request():
     assert read_outside("header:x-id", meta) == "h1"
     assert read_outside("query:kind", meta) == "pay"
     assert read_outside("query:data.id", meta) == "7"
-    # Whoever reads it next could take the other one.
+    # Another reader could take the other one.
     assert read_outside("query:twice", meta) == ""
     assert read_outside("query:missing", meta) == read_outside("header:Missing", meta) == ""
     assert read_outside("delivery:", meta) != read_outside("delivery:", meta)

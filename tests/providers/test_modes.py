@@ -1,4 +1,4 @@
-"""Test mode: what nobody paid for has no effect in a live shop, nor real money in a test shop."""
+"""Test mode: its events have no effect in a live shop, nor real money in a test shop."""
 
 from __future__ import annotations
 

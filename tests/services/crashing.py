@@ -145,7 +145,7 @@ def play(function, last=None):
 
 
 def is_alone():
-    """Return whether nobody else is connected to the database.
+    """Return whether there are no other connections to the database.
 
     Then it has rolled back what the dead left behind.
     """

@@ -1280,7 +1280,7 @@ def test_receiver_of_a_signal_never_sees_an_event_before_it_is_committed(order, 
     assert seen == [("received", "received"), ("applied", "applied"), ("processed", "processed")]
 
 
-# ---- nobody waits for a row
+# ---- no process waits for a row
 
 
 @row_locks

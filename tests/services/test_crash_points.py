@@ -118,7 +118,7 @@ class World:
 
 @pytest.fixture
 def world(warehouse, monkeypatch, nudges):
-    """The shop. Whoever survives has no broker; the one who dies has."""
+    """The shop. The process that survives has no broker; the one that dies has."""
     yield World(Clock(monkeypatch), warehouse)
     forget_everything()
 

@@ -28,7 +28,7 @@ def stripe(settings):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Return for how many seconds was paused; nobody waits for that."""
+    """Return the pauses in seconds, which take no time."""
     pauses = []
     monkeypatch.setattr(paging, "sleep", pauses.append)
     return pauses

@@ -35,7 +35,7 @@ QUICK = 1000
 
 @pytest.fixture
 def five(stripe):
-    """Five paid orders, of which the provider has sent only two, and its list of events."""
+    """Five paid orders, only two of which the provider has sent, and its list of events."""
     now = time.time()
     for number in range(5):
         OrderFactory(id=f"A{number}")

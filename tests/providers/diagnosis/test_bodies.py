@@ -1,4 +1,4 @@
-"""A body that was rewritten on its way is recognized, whoever wrote it and however."""
+"""A body that was rewritten on its way is recognized, however it was written."""
 
 import base64
 import json

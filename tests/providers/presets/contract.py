@@ -1,4 +1,4 @@
-"""What every preset must do, whoever it is for."""
+"""What every preset must do, whatever its provider."""
 
 import importlib
 import json

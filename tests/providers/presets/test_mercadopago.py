@@ -100,7 +100,7 @@ class TestMercadoPago(Contract):
         provider = make()
         values = make_values(provider, "charge.succeeded", order_id="A1", payment_id="77")
         signed = sign_webhook(provider, compose(provider, values))
-        # The body is nobody's: it is asked for.
+        # The body is unsigned, so the provider is asked.
         assert provider.verify(signed.meta, b"{}")
         for change in [{"QUERY_STRING": "data.id=78"}, {"HTTP_X_REQUEST_ID": "other"}]:
             with pytest.raises(WebhookRefused) as raised:

@@ -49,7 +49,7 @@ EVENTS = [
         event(5, "payment.refund.updated", "ref_1", payment_id="pay_1", status="failed"),
         {"type": "refund.failed"},
     ),
-    # The payment, of which nobody says how much went back.
+    # The payment, without how much was refunded.
     (event(6, "payment.refunded", "pay_1", **PAYMENT), {"type": "payment.refunded"}),
     (
         event(

@@ -1,4 +1,4 @@
-"""Shopify: the topic is in a header that nobody signed, so that the body says what it is."""
+"""Shopify: the topic is in an unsigned header, so the body says what it is."""
 
 import json
 

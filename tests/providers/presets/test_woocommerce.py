@@ -1,4 +1,4 @@
-"""WooCommerce: an order in a state, and a form that only asks whether somebody is there."""
+"""WooCommerce: an order in a state, and a form that only asks whether the shop is there."""
 
 import pytest
 

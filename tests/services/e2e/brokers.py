@@ -1,4 +1,4 @@
-"""Brokers of a test's own: they can be killed, frozen and filled, as nobody else uses them."""
+"""Brokers of a test's own, which it can kill, freeze and fill, as nothing else uses them."""
 
 import os
 import random

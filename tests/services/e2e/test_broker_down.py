@@ -194,7 +194,7 @@ def test_sixty_webhooks_at_once_are_answered_while_the_broker_is_frozen(
 
 @contextmanager
 def out_of_memory(broker):
-    """Let the broker take no messages for want of memory."""
+    """Make the broker refuse messages for lack of memory."""
     broker.fill(True)
     try:
         yield

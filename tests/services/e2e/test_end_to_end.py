@@ -486,7 +486,7 @@ BOUND = 3
 
 @pytest.fixture(params=["refused", "silent"])
 def broken_port(request):
-    """A port at which nobody listens, or somebody who never says a word."""
+    """A port with no listener, or one that never answers."""
     if request.param == "refused":
         yield find_port()
     else:

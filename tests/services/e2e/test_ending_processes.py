@@ -50,7 +50,7 @@ child.join()
 
 
 def make(stack, folder):
-    """Yield a shop of which no process runs."""
+    """Yield a shop with no running processes."""
     shop = make_shop(stack, folder)
     try:
         manage(shop.env, "migrate")

@@ -130,7 +130,7 @@ def list_keys(shop):
 
 
 def check_published(shop, more):
-    """Check that so many events were published since the last look, in however many messages."""
+    """Check that this many events were published since the last look, in any number of messages."""
     shop.published += more
     wait_until(lambda: len(list_keys(shop)) == shop.published, PATIENCE, 0.01)
 
@@ -146,7 +146,7 @@ def charge(event_id, **fields):
 
 
 def padded(event_id, size):
-    """Return the body of an event that has so many bytes."""
+    """Return the body of an event, of this many bytes."""
     body = charge(event_id)
     return body[:-1] + b" " * (size - len(body)) + b"}"
 
@@ -241,7 +241,7 @@ FULL_WIDTH = {48 + digit: 0xFF10 + digit for digit in range(10)}
 
 
 def at(seconds, **options):
-    """Return a request that was signed so many seconds from now, when it is sent."""
+    """Return a request whose signing time, when sent, is this many seconds from now."""
     return lambda: timed(charge("evt_timed_%d" % seconds), int(time.time()) + seconds, **options)
 
 
