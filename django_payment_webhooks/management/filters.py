@@ -247,16 +247,16 @@ def check_provider(name: str) -> None:
     Asked of the settings first: they may name a function, which knows more than can be listed.
     """
     if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
-        known = {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_newest("provider")}
+        known = {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent_values("provider")}
         check_name("provider is called", name, known)
 
 
 def list_types() -> set[str]:
     """Return the types that are handled, and those of the newest events."""
-    return {*settings.PAYMENT_WEBHOOKS_HANDLERS, *list_newest("type")} - {""}
+    return {*settings.PAYMENT_WEBHOOKS_HANDLERS, *list_recent_values("type")} - {""}
 
 
-def list_newest(column: str) -> set[str]:
+def list_recent_values(column: str) -> set[str]:
     """Return the different values of a column among the newest events."""
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
     newest = Event.objects.filter(pk__gt=last - LOOKED_AT)
@@ -306,7 +306,7 @@ def find_similar(name: str, column: str, find: Callable[[str], QuerySet]) -> lis
     likely = {stripped, stripped.upper(), stripped.lower(), stripped.capitalize()}
     found = {each for text in likely for each in find(text).values_list(column, flat=True)}
     plain = simplify(name)
-    found |= {each for each in list_newest(column) if plain and simplify(each) == plain}
+    found |= {each for each in list_recent_values(column) if plain and simplify(each) == plain}
     return sorted(escape(each) for each in found - {"", name})[:MAX_NAMED]
 
 
