@@ -10,7 +10,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from ...monitoring.probes import Probe
@@ -32,8 +32,7 @@ class CountersCollector:
     def collect(self) -> Iterator[Metric]:
         """Yield the gauge."""
         text = "Whether the processes count what they do: 1 or 0."
-        name = "payment_webhooks_counters_readable"
-        yield GaugeMetricFamily(name, text, value=int(self.is_counting))
+        yield gauges.make_gauge("counters_readable", text, int(self.is_counting))
 
 
 class BacklogCollector:
@@ -79,7 +78,7 @@ def read_gauges(tenant: str) -> list[Metric]:
 def describe_readable(value: int) -> Metric:
     """Return the gauge that says whether there are the others."""
     text = "Whether the backlog could be read from the database: 1 or 0."
-    return GaugeMetricFamily("payment_webhooks_backlog_readable", text, value=value)
+    return gauges.make_gauge("backlog_readable", text, value)
 
 
 def build_registry() -> CollectorRegistry:
