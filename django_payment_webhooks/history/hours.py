@@ -7,7 +7,6 @@ week of them is kept. If an event of an hour is deleted or arrives late, the hou
 from __future__ import annotations
 
 import json
-from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +20,7 @@ from django.utils import timezone
 from .. import signals
 from ..models import Event
 from .models import CountedHour
-from .received import HOUR, find_latest, find_received, read_groups
+from .received import HOUR, count_by_status, find_latest, find_received, read_groups
 
 # As far back as the overview looks.
 KEPT = 168 * HOUR
@@ -54,9 +53,7 @@ def count_hour(start: datetime) -> CountedHour:
     groups = read_groups(start)
     if not groups:
         return CountedHour(start=start)
-    statuses: Counter[str] = Counter()
-    for group in groups:
-        statuses[group.status] += group.number
+    statuses = count_by_status(groups)
     first, last = min(group.first for group in groups), max(group.last for group in groups)
     strays = find_strays(start, first, last)
     return CountedHour(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -40,6 +41,14 @@ def read_groups(start: datetime) -> list[Group]:
         Group(status, provider, number, latest.timestamp(), first, last)
         for status, provider, number, latest, first, last in groups
     ]
+
+
+def count_by_status(groups: list[Group]) -> Counter[str]:
+    """Return how many events have which status."""
+    statuses: Counter[str] = Counter()
+    for group in groups:
+        statuses[group.status] += group.number
+    return statuses
 
 
 def find_latest(groups: list[Group]) -> dict[str, float]:

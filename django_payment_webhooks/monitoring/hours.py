@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Sequence
 
 from .. import history
 from ..conf import settings
-from ..history.received import find_latest, read_groups
+from ..history.received import count_by_status, find_latest, read_groups
 from ..models import Event
 from .causes import ask
 
@@ -73,10 +73,7 @@ def read_received(starts: Sequence[datetime]) -> list[Received]:
 def read_hour(start: datetime) -> Received:
     """Return what was received within an hour, from its events."""
     groups = read_groups(start)
-    statuses: Counter[str] = Counter()
-    for group in groups:
-        statuses[group.status] += group.number
-    return Received(dict(statuses), find_latest(groups))
+    return Received(dict(count_by_status(groups)), find_latest(groups))
 
 
 # ---- hours that were counted
