@@ -1,1 +1,1 @@
-"""Adapters to other people's packages. Name what you want in ``PAYMENT_WEBHOOKS_EXTENSIONS``."""
+"""Adapters to third-party packages. List those you want in ``PAYMENT_WEBHOOKS_EXTENSIONS``."""

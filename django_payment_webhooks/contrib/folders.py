@@ -1,4 +1,4 @@
-"""A broker that is two folders, with a file for each message. For one worker, in development.
+"""A broker made of two folders, with a file for each message. For one worker, in development.
 
 ``CELERY_BROKER_TRANSPORT = "django_payment_webhooks.contrib.folders.Transport"``
 """
@@ -17,12 +17,12 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """A folder in which each message appears whole.
 
-    Kombu's own writes a message where the worker already sees it. A worker that reads it too early
-    finds nothing in it, and ends.
+    Kombu's own writes a message where the worker can already see it. A worker that reads it too
+    early finds an empty file, and ends.
     """
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:
-        """Write a message under a name that the worker does not look for, then give it its name."""
+        """Write a message under a name that the worker ignores, then rename it."""
         moment = int(time.monotonic() * 1000)
         path = os.path.join(self.data_folder_out, f"{moment}_{uuid.uuid4()}.{queue}.")
         with open(path + "new", "wb") as file:

@@ -1,9 +1,9 @@
-"""Traces: the span of a request, and that of a worker's task, show which events they are about.
+"""Adds events to OpenTelemetry's spans of requests and tasks.
 
-An extension, for OpenTelemetry. The spans themselves are made by its instrumentations of Django and
-Celery, which also carry the trace from the one to the other in the message's headers. A message
-that names several events is linked to the traces of all of them by :class:`TracingPublisher`.
-Needs ``django-payment-webhooks[tracing]``.
+An extension. The spans come from OpenTelemetry's instrumentations of Django and Celery, which also
+carry the trace from one to the other in the message's headers. :class:`TracingPublisher` links a
+message that names several events to the traces of all of them. Needs
+``django-payment-webhooks[tracing]``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ OUTCOMES = ("waiting", "applied", "processed", "duplicate", "ignored", "failed",
 class TracingPublisher(ThreadPublisher):
     """Links a message of several events to the traces in which they became due.
 
-    Name it in the setting ``PAYMENT_WEBHOOKS_PUBLISHER``. A message of one event needs no link: its
-    trace goes on in it.
+    Set ``PAYMENT_WEBHOOKS_PUBLISHER`` to it. A message of one event needs no link, as it continues
+    the event's trace.
     """
 
     def link(self, contexts: Sequence[Context]) -> ContextManager[Any]:
-        """Return a span of a new trace that has a link to each of the contexts' traces."""
+        """Return a span of a new trace, linked to the trace of each context."""
         found = [context.run(trace.get_current_span).get_span_context() for context in contexts]
         unlike = {context.span_id: context for context in found if context.is_valid}
         span: ContextManager[Any] = trace.get_tracer(__name__).start_as_current_span(
@@ -47,7 +47,7 @@ class TracingPublisher(ThreadPublisher):
 
 
 def read_attributes(event: Event, outcome: str) -> dict[str, Any]:
-    """Return what a span says about an event: never its payload."""
+    """Return an event's attributes for a span, which never include its payload."""
     return {
         f"{PREFIX}provider": event.provider,
         f"{PREFIX}event_id": event.provider_event_id,
@@ -59,14 +59,14 @@ def read_attributes(event: Event, outcome: str) -> dict[str, Any]:
 
 
 def is_shared() -> bool:
-    """Return whether the current span is that of a task which has several events."""
+    """Return whether the current span is that of a task with several events."""
     if not current_task or current_task.name != process.name:
         return False
     return len(current_task.request.args[0]) > 1
 
 
 def describe_each(outcome: str) -> None:
-    """Describe each event in the span of the task that brought it so far."""
+    """Describe each event with this outcome in the span of its task."""
 
     @receiver(
         getattr(signals, f"event_{outcome}"),
@@ -91,7 +91,7 @@ for each_outcome in OUTCOMES:
 
 @receiver(signals.webhook_received, dispatch_uid="payment_webhooks.tracing.webhook_received")
 def describe_received(provider: str, events: Sequence[Event], **_: Any) -> None:
-    """Describe a webhook's events in its request's span: one by attributes, several one by one."""
+    """Describe a webhook's events in the request's span: one with attributes, several each."""
     span = trace.get_current_span()
     span.set_attributes({f"{PREFIX}provider": provider, f"{PREFIX}events": len(events)})
     for event in events:
@@ -104,5 +104,5 @@ def describe_received(provider: str, events: Sequence[Event], **_: Any) -> None:
 
 @receiver(signals.webhook_rejected, dispatch_uid="payment_webhooks.tracing.webhook_rejected")
 def describe_rejected(reason: str, **_: Any) -> None:
-    """Show in the request's span why a webhook was rejected, and nothing that its sender chose."""
+    """Show in the request's span why a webhook was rejected, without any of the sender's data."""
     trace.get_current_span().set_attribute(f"{PREFIX}reason", reason)

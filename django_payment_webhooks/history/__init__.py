@@ -101,7 +101,7 @@ def read_causes(keys: Sequence[str]) -> dict[str, Cause]:
 
 
 def find_causes(text: str, limit: int) -> list[str]:
-    """Return the keys of causes that have a text in what they are called, the newest first."""
+    """Return the keys of the causes whose names contain a text, the newest first."""
     if not is_installed():
         return []
     names = ("exception", "place", "text")
@@ -111,7 +111,7 @@ def find_causes(text: str, limit: int) -> list[str]:
 
 
 def list_old_causes(before: datetime) -> list[str]:
-    """Return the keys of the causes that were neither seen nor acknowledged since a moment."""
+    """Return the keys of the causes neither seen nor acknowledged since a moment."""
     if not is_installed():
         return []
     is_old = Q(acknowledged_at__isnull=True) | Q(acknowledged_at__lt=before)
@@ -120,7 +120,7 @@ def list_old_causes(before: datetime) -> list[str]:
 
 
 def forget_cause(key: str, before: datetime) -> bool:
-    """Forget a cause that was not seen since a moment, and return whether it was done."""
+    """Forget a cause unless it was seen since a moment. Returns whether it was forgotten."""
     return bool(find_rows("Cause").filter(pk=key, last_seen__lt=before).delete()[0])
 
 
@@ -160,7 +160,7 @@ def forget_differences(event: Event) -> None:
 
 
 def count_open_conflicts() -> int:
-    """Return how many events have conflicts that nobody has closed, up to one too many."""
+    """Return how many events have open conflicts, up to one more than the bound."""
     if not is_installed():
         return 0
     return len(list_open("event_id").distinct()[: MAX_OPEN + 1])

@@ -101,7 +101,7 @@ def forget_traceback(event: Event) -> None:
 
 
 def write_cause(event: Event, error: Exception | None) -> None:
-    """Write what an event's attempt failed of, if nobody has, or else that it is still seen."""
+    """Record the cause of an event's failed attempt, or that a known one was seen again."""
     now = timezone.now()
     known = Cause.objects.filter(pk=event.cause_key)
     seen = known.values_list("last_seen", flat=True).first()

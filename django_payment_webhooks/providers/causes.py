@@ -25,7 +25,7 @@ NEVER_EXPECTED = {
     *("SyntaxError", "TabError", "TemplateDoesNotExist", "TemplateSyntaxError"),
     "UnboundLocalError",
 }
-# An error of these types is surely a bug: to try again is pointless until the code is fixed.
+# Errors of these types are certainly bugs: a retry is pointless until the code is fixed.
 BUGS = NEVER_EXPECTED | {
     *("AssertionError", "IndexError", "KeyError", "LookupError", "MultiValueDictKeyError"),
     *("ProgrammingError", "TransactionManagementError", "TypeError", "ZeroDivisionError"),
@@ -54,7 +54,7 @@ class Cause(NamedTuple):
 def find_cause(
     error: Exception | None, reason: str, provider: str = "", personal: Sequence[str] = ()
 ) -> Cause:
-    """Return the cause of a failed attempt: its error, and the reason that the event's row has.
+    """Return the cause of a failed attempt, from its error and the reason in the event's row.
 
     Without an error the body could not be parsed, by this provider. ``personal`` has what the
     event says of people: none of it is in the cause.
@@ -73,7 +73,7 @@ def name_cause(event: Event, reason: str, error: Exception) -> str:
 
 
 def is_bug(reason: str) -> bool:
-    """Return whether an error, as an event's row has it, is surely a bug of the host's code."""
+    """Return whether an error, as in an event's row, is certainly a bug in the host's code."""
     return reason.partition("(")[0] in BUGS or bool(RAISED_FROM_BUG.search(reason))
 
 
@@ -99,7 +99,7 @@ def read_name(reason: str) -> str:
 
 
 def find_name(error: Exception) -> str:
-    """Return the name of an error's type, with its module unless that is Python's own."""
+    """Return the name of an error's type, with its module unless it is built in."""
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -107,9 +107,9 @@ def find_name(error: Exception) -> str:
 
 
 def find_place(error: Exception) -> str:
-    """Return in which function an error was raised: the innermost of the host's own code.
+    """Return the function that raised an error: the innermost in the host's own code.
 
-    Without the number of the line, which the next deployment may change.
+    Without the line number, which the next deployment may change.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = [frame for frame in frames if is_own(frame)]
@@ -119,7 +119,7 @@ def find_place(error: Exception) -> str:
 
 
 def is_own(frame: FrameType) -> bool:
-    """Return whether a frame runs code of the host, not of a library."""
+    """Return whether a frame runs the host's code, not a library's."""
     path = frame.f_code.co_filename
     if path.startswith("<"):  # no file: Python's own machinery of imports, or code that was made
         return False

@@ -1,9 +1,8 @@
-"""The fixed part of an error's text: what it says of every event, without what it says of one.
+"""Finds the fixed part of an error's text, which is the same for every event.
 
-Left out are quoted texts, addresses, numbers, ids and dates, values after a name, and names of
-people. Kept is what names the error itself: the code of an answer, of a database or of the system,
-and names of columns, tables and constraints. What stands in the code that raised the error is fixed
-in any language.
+Quoted texts, addresses, numbers, ids, dates, values after a name, and names of people are left out.
+What identifies the error is kept: the code of an answer, a database or the system, and the names of
+columns, tables and constraints. Words in the code that raised the error are fixed in any language.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from http import HTTPStatus
 from typing import Collection
 
 PLACEHOLDER = "…"
-# Errors of the system and of databases: their first argument is a code.
+# Errors of the system and of databases, whose first argument is a code.
 SYSTEM = {
     name
     for module in (builtins, socket, ssl)
@@ -32,18 +31,18 @@ CODED = SYSTEM | {
 KEY_ERRORS = {"KeyError", "MultiValueDictKeyError"}
 VALIDATION_ERRORS = {"ValidationError"}
 MIN_SENTENCE = 3
-# Of how many functions, the innermost, the words are known.
+# The most functions, from the innermost, whose words are read.
 MAX_FRAMES = 20
-# Words that begin with a capital letter and name no person: "404 Client Error: Not Found".
+# Capitalized words that are not names of people: "404 Client Error: Not Found".
 TECHNICAL = {word for status in HTTPStatus for word in status.phrase.split()}
-# Of phrases that Python has renamed, and around them.
+# Words of phrases that Python has renamed, and words around them.
 TECHNICAL |= {"Client", "Content", "Entity", "Payload", "Requested", "Server"}
 
 
 # ---- what is wrapped: KeyError('warehouse_id')
 
 WRAPPED = re.compile(r"(?P<name>[^\W\d]\w*)\((?P<arguments>(?:['\"\[({\w-][\s\S]*?)?),?\)?")
-# A text that was cut off has no end.
+# A text that was cut off has no closing quote.
 STRING = r"[bu]?(?P<quote>['\"])(?P<text>(?:\\[\s\S]|(?!(?P=quote))[^\\])*)(?:(?P=quote)|\\?\Z)"
 LITERAL = re.compile(STRING)
 # With its name, or what is a document, to its end.
@@ -54,9 +53,9 @@ ESCAPED = re.compile(r"\\([ntr\\'\"])")
 UNESCAPED = {"n": "\n", "r": "\n", "t": " "}
 FIRST_CODE = re.compile(r"(?P<code>-?\d+), (?P<rest>[\s\S]*)")
 
-# ---- what is kept: it says what the error is
+# ---- what is kept, as it identifies the error
 
-# A code that the system, a database or another system's answer has.
+# A code of the system, a database or another system's answer.
 CODE = (
     r"\b(?:errno|winerror|sqlstate)\W{0,2}-?\w+"
     r"|\b[1-5]\d\d\s(?=(?:client|server)\serror)|(?<=error )'[1-5]\d\d\s[a-z -]+'"
@@ -64,7 +63,7 @@ CODE = (
     r"|['\"](?:error|decline|failure)?[ _]?(?:code|reason|error)['\"]\s*:\s*['\"][^\W\d][^\W\d.-]*"
     r"(?:[.-][^\W\d.-]+)*['\"]"
 )
-# What a part of a database or of a program is called.
+# The name of a part of a database or a program.
 PART = (
     r"\b(?:argument|column|constraint|field|for key|function|index|module|parameter|relation|table)"
     r"\s+[\"'`»«„“][^\W\d][\w.]*[\"'`»«”“]|`[^\W\d]\w*`"
@@ -80,7 +79,7 @@ PLACE = (
     r"\b[a-z][a-z+.-]*://[^\s'\"<>)\]]+|[^\s@<>(),:;]+@[^\s@<>(),:;]+"
     r"|(?<![\w.<])/[^\s/'\"<>():,;]+(?:/[^\s/'\"<>():,;]+)*/?|\b[A-Za-z]:\\[^\s'\"]+"
 )
-# Behind the name that it has: Key (email)=(…), Failing row contains (…), order=…, "paid": true.
+# A value after its name: Key (email)=(…), Failing row contains (…), order=…, "paid": true.
 NAMED = (
     r"(?<=\)=\()[^)]*|(?<=contains \()[^)]*|(?<=[^\W\d]=)[^\s,;&)\]}>'\"]+"
     r"|(?<=[:=])\s?(?:None|null|true|false|True|False)\b"
@@ -98,13 +97,13 @@ PIECE = re.compile(
 NAME = re.compile(r"[^\W\d]+\d?")
 # Before the text of another error.
 INNER = re.compile(r"\w+(?:Error|Exception|Failure|Timeout)\(\Z")
-# Before a word that begins with a capital letter for it begins a sentence.
+# What precedes a word that is capitalized because it begins a sentence.
 START = re.compile(r"(?:\A|[.:;!?(\[\]{<>|—–\n])\s*\Z")
 WORDS = re.compile(WORD)
-# After a value that stands alone: "not found: Ann".
+# What follows a value that stands alone: "not found: Ann".
 ALONE = re.compile(r"[,;.)<]|\s*\Z")
 NEXT_WORD = re.compile(rf"\s+({WORD})")
-# Several values, and what stands between them in a document, in a sum, or in a name.
+# What stands between several values in a document, a sum or a name.
 BETWEEN = (
     r"[\s,;:/{}\[\]()=|&.+-]*(?:\b(?:van|von|der|den|de|da|di|del|la|dos|bin|al|und|and|y)\s)*"
 )
@@ -116,8 +115,8 @@ SEVERAL = re.compile(
 def equalize(text: str, keeps_names: bool = False, fixed: Collection[str] = frozenset()) -> str:
     """Return the fixed part of an error's text, or of its ``repr``.
 
-    ``keeps_names`` is whether what it quotes are names in code, as with a bug. ``fixed`` are the
-    words that the code has which raised it: see :func:`find_words`.
+    ``keeps_names`` is whether it quotes names in code, as a bug's text does. ``fixed`` are the
+    words in the code that raised it: see :func:`find_words`.
     """
     wrapped = WRAPPED.fullmatch(text.strip())
     code = ""
@@ -130,7 +129,7 @@ def equalize(text: str, keeps_names: bool = False, fixed: Collection[str] = froz
 def unwrap(name: str, arguments: str) -> tuple[str, str]:
     """Return the code and the text of an error, from its name and the arguments of its ``repr``.
 
-    The code is what stays as it is: a number, or the name in code that a ``KeyError`` has.
+    The code is kept as it is: a number, or the name in code of a ``KeyError``.
     """
     literal = LITERAL.fullmatch(arguments)
     if name in KEY_ERRORS:
@@ -143,14 +142,14 @@ def unwrap(name: str, arguments: str) -> tuple[str, str]:
 
 
 def unwrap_key(key: str) -> tuple[str, str]:
-    """Return a key that is missing: it is a name in code, a sentence, or differs each time."""
+    """Return a missing key, which is a name in code, a sentence, or different each time."""
     if NAME.fullmatch(key):
         return key, ""
     return "", key if len(key.split()) >= MIN_SENTENCE else PLACEHOLDER
 
 
 def read(literal: re.Match[str]) -> str:
-    """Return what a literal says; a document as it is."""
+    """Return the value of a literal; a document as it is."""
     if literal.group("quote") is None:
         return literal.group()
     return ESCAPED.sub(
@@ -163,7 +162,7 @@ class Equalizer:
 
     def __init__(self, text: str, keeps_names: bool, fixed: Collection[str]) -> None:
         self.text, self.keeps_names, self.fixed = text, keeps_names, fixed
-        #: What of a text without capital letters is fixed: it may not be divided into words.
+        #: The fixed parts of a text without capital letters, which may not be divided into words.
         self.known = [word for word in fixed if is_caseless(word) and word in text]
 
     def run(self) -> str:
@@ -171,7 +170,7 @@ class Equalizer:
         return PIECE.sub(self.replace, self.text)
 
     def replace(self, found: re.Match[str]) -> str:
-        """Return what takes the place of a piece."""
+        """Return the replacement for a piece."""
         piece = found.group()
         if found.group("kept"):
             return piece
@@ -182,14 +181,14 @@ class Equalizer:
         return PLACEHOLDER
 
     def replace_quoted(self, found: re.Match[str]) -> str:
-        """Return what takes the place of a quoted text: of another error's text its fixed part."""
+        """Return the replacement for a quoted text: of another error's text, the fixed part."""
         piece = found.group()
         if INNER.search(self.text, 0, found.start()):
             return Equalizer(piece[1:-1], self.keeps_names, self.fixed).run()
         return piece if self.keeps_names and NAME.fullmatch(piece[1:-1]) else PLACEHOLDER
 
     def replace_word(self, found: re.Match[str]) -> str:
-        """Return what takes the place of a word: it is a person's name, or fixed."""
+        """Return the replacement for a word, which is a person's name or fixed."""
         word = found.group()
         if word in self.fixed:
             return word
@@ -199,7 +198,7 @@ class Equalizer:
         return PLACEHOLDER if self.is_name(found) else word
 
     def is_name(self, found: re.Match[str]) -> bool:
-        """Return whether a word is a part of a name: it has a capital letter, and without need."""
+        """Return whether a word is part of a name: it is capitalized for no other reason."""
         if not is_capitalized(found.group()):
             return False
         if not START.search(self.text, 0, found.start()):
@@ -221,7 +220,7 @@ def is_caseless(word: str) -> bool:
 
 
 def find_words(error: Exception) -> set[str]:
-    """Return the words that the code has which raised an error."""
+    """Return the words in the code that raised an error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     texts = [text for frame in frames[-MAX_FRAMES:] for text in frame.f_code.co_consts]
     return {word for text in texts if isinstance(text, str) for word in WORDS.findall(text)}

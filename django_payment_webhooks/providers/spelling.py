@@ -1,4 +1,4 @@
-"""A name that nothing has is most often mistyped: which names come nearest, or which there are."""
+"""Suggests names for an unknown one, which is most often mistyped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_NAMED = 10
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a sentence with the names that come nearest to one, or with those that there are."""
+    """Return a sentence with the nearest names, or else with all known ones."""
     names = sorted(known)
     near = find_near(name, names)
     return ask_whether(near) if near else describe_known(names)
@@ -23,7 +23,7 @@ def ask_whether(near: Iterable[str]) -> str:
 
 
 def find_near(name: str, known: Iterable[str]) -> list[str]:
-    """Return the nearest of some names, whatever their case."""
+    """Return the nearest of some names, ignoring case."""
     names: dict[str, list[str]] = {}
     for each in known:
         names.setdefault(each.lower(), []).append(each)
@@ -32,7 +32,7 @@ def find_near(name: str, known: Iterable[str]) -> list[str]:
 
 
 def describe_known(known: Sequence[str]) -> str:
-    """Return which names there are, up to a number of them."""
+    """Return a sentence with the known names, up to a number of them."""
     shown = ", ".join(escape(name) for name in known[:MAX_NAMED])
     more = len(known) - MAX_NAMED
     if more > 0:

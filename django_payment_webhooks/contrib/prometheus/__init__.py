@@ -1,7 +1,7 @@
-"""Metrics for Prometheus, an extension. It counts in what serves: web servers and Celery workers.
+"""Metrics for Prometheus: an extension that counts in web servers and Celery workers.
 
-A management command counts nothing: in the multiprocess mode of prometheus_client each process
-leaves files that every scrape reads, and commands are many.
+Management commands count nothing: in prometheus_client's multiprocess mode, each process leaves
+files that every scrape reads, and commands are many.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ logger = logging.getLogger("django_payment_webhooks")
 
 METRICS = f"{__name__}.metrics"
 UID = "payment_webhooks.metrics.start"
-# Each process writes a few files of up to a megabyte. On a full disk that kills it.
+# Each process writes a few files of up to a megabyte. On a full disk, that would kill it.
 MIN_FREE = 16 * 1024 * 1024  # bytes
 
 
 def find_directory() -> str:
-    """Return the directory in which processes share what they count; "" if they do not."""
-    # The second is its old name.
+    """Return the directory in which processes share their counts, or "" if they do not."""
+    # The second is the old name.
     names = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
     return next((os.environ[name] for name in names if name in os.environ), "")
 
 
 def find_fault() -> str:
-    """Return why nothing can be counted, "" if it can."""
+    """Return why nothing can be counted, or "" if it can."""
     if not find_spec("prometheus_client"):
         return "prometheus_client is not installed."
     directory = find_directory()
@@ -66,12 +66,12 @@ def check_directory(**_: Any) -> list[CheckWarning]:
 
 
 class Start:
-    """Begins to count, once this process serves. Nothing that goes wrong here stops it."""
+    """Starts counting once this process serves. No error here stops the process."""
 
     has_warned = False
 
     def __call__(self, **_: Any) -> None:
-        """Load the metrics; what can't be done now is tried again with the next request."""
+        """Load the metrics. After a failure, the next request tries again."""
         fault = find_fault()
         if fault:
             self.warn(fault)
@@ -83,7 +83,7 @@ class Start:
             self.warn(f"The metrics can't be loaded: {error!r}.")
 
     def warn(self, fault: str) -> None:
-        """Log it once."""
+        """Log the fault once."""
         if not self.has_warned:
             logger.warning("Nothing is counted for Prometheus. %s", fault)
         self.has_warned = True
@@ -91,5 +91,5 @@ class Start:
 
 start = Start()
 request_started.connect(start, dispatch_uid=UID)
-# The children of the worker's pool inherit what it has loaded, and count in files of their own.
+# The children of the worker's pool inherit the metrics, and count in files of their own.
 worker_init.connect(start, dispatch_uid=UID)

@@ -1,4 +1,4 @@
-"""Where metrics are served: what all processes counted, and the backlog, read at each scrape."""
+"""Serves the metrics: the counts of all processes, and the backlog, read at each scrape."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from . import find_directory, find_fault, gauges
 
 logger = logging.getLogger("django_payment_webhooks")
 
-# Together with what the broker is given, it is less than the ten seconds that Prometheus waits.
+# Together with the broker's timeout, less than the ten seconds that Prometheus waits.
 TIMEOUT = 5  # seconds
 
 
 class CountersCollector:
-    """Says whether processes count."""
+    """Reports whether processes can count."""
 
     def __init__(self, is_counting: bool) -> None:
         self.is_counting = is_counting
@@ -42,11 +42,11 @@ class BacklogCollector:
     """
 
     def describe(self) -> list[Metric]:
-        """Return nothing: the database is not asked before the first scrape."""
+        """Return nothing, so that the database is not queried before the first scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges; of the database, if it does not answer, only that it does not."""
+        """Yield the gauges; if the database does not answer, only one that says so."""
         yield gauges.describe_broker()
         backlog = get_probe(get_tenants().current()).await_trial(TIMEOUT)
         yield describe_readable(int(backlog.is_answered))
@@ -56,15 +56,15 @@ class BacklogCollector:
 
 @lru_cache(maxsize=None)
 def get_probe(tenant: str) -> Probe:
-    """Return what reads the gauges of a tenant, by a thread.
+    """Return the thread-based reader of a tenant's gauges.
 
-    A table that is locked must not keep one thread of the web server after the other.
+    A locked table must not occupy one web server thread after another.
     """
     return Probe(partial(read_gauges, tenant))
 
 
 def read_gauges(tenant: str) -> list[Metric]:
-    """Return the gauges from the database. Raises what is wrong, and logs it."""
+    """Return the gauges from the database. Logs and raises its errors."""
     try:
         with enter_tenant(tenant):
             return gauges.read_gauges()
@@ -76,15 +76,15 @@ def read_gauges(tenant: str) -> list[Metric]:
 
 
 def describe_readable(value: int) -> Metric:
-    """Return the gauge that says whether there are the others."""
+    """Return the gauge that says whether the others could be read."""
     text = "Whether the backlog could be read from the database: 1 or 0."
     return gauges.make_gauge("backlog_readable", text, value)
 
 
 def build_registry() -> CollectorRegistry:
-    """Return a registry of what was counted: in multiprocess mode by all processes.
+    """Return a registry of the counts, in multiprocess mode those of all processes.
 
-    It is empty, but for a gauge that says so, if they can't count.
+    If they can't count, it has only a gauge that says so.
     """
     registry = CollectorRegistry()
     is_counting = not find_fault()
@@ -98,12 +98,12 @@ def build_registry() -> CollectorRegistry:
 
 @never_cache
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Answer a scrape. Nothing guards it: do not let the proxy pass its address to the world."""
+    """Answer a scrape. Unprotected: do not let the proxy expose its URL to the world."""
     registry = build_registry()
     registry.register(BacklogCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-# A transaction could not begin while the database is away, and Prometheus can't log in.
+# A transaction can't begin while the database is down, and Prometheus can't log in.
 show_metrics.login_required = False
 show_metrics._non_atomic_requests = set(connections)

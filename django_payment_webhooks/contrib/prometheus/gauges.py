@@ -1,4 +1,4 @@
-"""The gauges that are read at each scrape: from the database, and whether the broker answers."""
+"""The gauges read at each scrape: from the database, and whether the broker answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...monitoring.causes import FailureCause, read_causes
 from ...monitoring.overview import Backlog, is_broker_reachable, read_backlog
 from ...operations import backfill
 
-# For how many hours what a backfill found is shown.
+# How many hours a backfill's findings are shown.
 FOUND_HOURS = 24
-# How many causes have series of their own: those with the most events.
+# The most causes that have series of their own: those with the most events.
 MAX_CAUSES = 20
-# What all gauges of a cause have. None has a value from outside: text is none of them.
+# The labels of a cause's gauges. None has a value from outside, so the text is not one.
 CAUSE_LABELS = ("cause", "exception", "place", "providers", "types", "acknowledged")
 
 
@@ -40,7 +40,7 @@ def make_gauge(name: str, text: str, value: float) -> Metric:
 
 
 def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
-    """Yield the gauges of what there is to do."""
+    """Yield the gauges of unfinished events."""
     text = "Events by status, counted up to a bound."
     events = GaugeMetricFamily("payment_webhooks_events", text, labels=["status"])
     for status, found in backlog.statuses.items():
@@ -64,7 +64,7 @@ def describe_backlog(backlog: Backlog) -> Iterator[Metric]:
 
 
 def find_unfinished_age(backlog: Backlog) -> float:
-    """Return how many seconds ago the oldest unfinished event was received, 0.0 if none is left."""
+    """Return the age of the oldest unfinished event in seconds, or 0.0 if there is none."""
     unfinished = [backlog.statuses[status] for status in (Event.RECEIVED, Event.APPLIED)]
     return max(found.oldest_seconds or 0.0 for found in unfinished)
 
@@ -73,7 +73,7 @@ def find_unfinished_age(backlog: Backlog) -> float:
 
 
 def describe_causes(causes: Collection[FailureCause]) -> Iterator[Metric]:
-    """Yield the gauges of what is broken."""
+    """Yield the gauges of causes."""
     events = GaugeMetricFamily(
         "payment_webhooks_cause_events",
         "Failed and retried events by what they have in common, counted up to a bound.",
@@ -97,7 +97,7 @@ def describe_causes(causes: Collection[FailureCause]) -> Iterator[Metric]:
 
 
 def list_labels(cause: FailureCause) -> list[str]:
-    """Return what a cause's series are labelled with."""
+    """Return the label values of a cause's series."""
     known_providers = settings.PAYMENT_WEBHOOKS_PROVIDERS
     return [
         cause.key,
@@ -110,17 +110,17 @@ def list_labels(cause: FailureCause) -> list[str]:
 
 
 def join_known(names: Collection[str], known: Collection[str], other: str) -> str:
-    """Return names in one text; one word for all that are not in the settings."""
+    """Return names in one text, with one word for all that are not in the settings."""
     return ", ".join(sorted({name if name in known else other for name in names}))
 
 
 def write_flag(is_so: bool) -> str:
-    """Return a truth for a label."""
+    """Return a boolean as a label's value."""
     return "yes" if is_so else "no"
 
 
 def describe_conflicts() -> Iterator[Metric]:
-    """Yield the gauge of what contradicts each other; without the app history nothing is known."""
+    """Yield the gauge of conflicts, which only the app history knows."""
     text = "Open conflicts, counted up to a bound."
     gauge = GaugeMetricFamily("payment_webhooks_open_conflicts", text, labels=["provider"])
     if history.is_installed():
@@ -155,7 +155,7 @@ def describe_broker() -> Metric:
 
 
 def describe_backfills() -> Iterator[Metric]:
-    """Yield the gauges of what webhooks had missed."""
+    """Yield the gauges of missed webhooks."""
     ends = backfill.read_last_ends()
     since = timezone.now() - timedelta(hours=FOUND_HOURS)
     found = {finding.provider: finding.missed for finding in backfill.read_findings(since)}

@@ -1,8 +1,7 @@
-"""The metrics: how quickly webhooks are answered, and how attempts at events end.
+"""The metrics: how quickly webhooks are answered, and how attempts end.
 
-They listen to the signals from the moment that this module is loaded. No label has a value from
-outside: a provider, a type of event or a reason that is not known is counted as "unknown" or
-"other".
+They listen to the signals once this module is loaded. No label has a value from outside: an unknown
+provider, event type or reason is counted as "unknown" or "other".
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ REASONS = {
     "unknown_provider",
     "unparsed",
 }
-# The answers that alerts are about, beside that of a webhook which is fine.
+# The answers that alerts are about, in addition to 200.
 ANSWERS = [
     *(("200", ""), ("400", "truncated"), ("413", "too_large"), ("415", "content_encoding")),
     *(("401", reason) for reason in ("future", "mismatch", "no_signature", "stale", "address")),
@@ -93,10 +92,10 @@ verified = Counter(
 
 
 def counts(signal: Signal, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator for what counts when a signal is sent.
+    """Return a decorator for a function that counts when a signal is sent.
 
-    It is not called while the directory that processes share can't be used: on a full disk a new
-    file in it would not raise an error, but kill the process.
+    The function is not called while the shared directory is unusable: on a full disk, a new file in
+    it would not raise an error, but kill the process.
     """
 
     def connect(function: Callable[..., None]) -> Callable[..., None]:
@@ -112,12 +111,12 @@ def counts(signal: Signal, name: str) -> Callable[[Callable[..., None]], Callabl
 
 
 def bound_provider(name: str) -> str:
-    """Return the name of a provider of the settings, "unknown" for any other."""
+    """Return the name of a provider in the settings, or "unknown" for any other."""
     return name if name in settings.PAYMENT_WEBHOOKS_PROVIDERS else "unknown"
 
 
 def bound_type(event: Event) -> str:
-    """Return an event's type if it has a handler, else "other"."""
+    """Return an event's type if it has a handler, or else "other"."""
     return event.type if event.type in settings.PAYMENT_WEBHOOKS_HANDLERS else "other"
 
 
@@ -129,20 +128,20 @@ def observe_received(provider: str, events: Sequence[Event], seconds: float, **_
     """Count an accepted webhook, and remember when it came."""
     answer_seconds.labels(bound_provider(provider), "200", "").observe(seconds)
     last_webhook.labels(bound_provider(provider)).set(time.time())
-    # Of an event that is known its row says what verified its first webhook, not this one.
+    # The row of a known event says what verified its first webhook, not this one.
     new = [event.verified_by for event in events if event.is_new]
     if new:
         verified.labels(bound_provider(provider), find_key_number(provider, new[0])).inc()
 
 
 def find_key_number(provider: str, verified_by: str) -> str:
-    """Return which of a provider's keys it was; "other" if it is none of its secrets."""
+    """Return the number of the provider's key that verified a webhook, or "other"."""
     fingerprints = {fingerprint(key): str(number) for number, key in read_keys(provider).items()}
     return fingerprints.get(verified_by, "other")
 
 
 def read_keys(provider: str) -> dict[int, bytes]:
-    """Return the keys of a provider by their numbers; none if it has none, or can't be loaded."""
+    """Return a provider's keys by number; none if it has none or can't be loaded."""
     with suppress(Exception):
         found: Any = get_provider(provider)
         return number_keys(found)
@@ -151,7 +150,7 @@ def read_keys(provider: str) -> dict[int, bytes]:
 
 @counts(signals.webhook_rejected, "webhook_rejected")
 def observe_rejected(provider: str, status: int, reason: str, seconds: float, **_: Any) -> None:
-    """Count a webhook that was not accepted."""
+    """Count a refused webhook."""
     bounded = reason if reason in REASONS else "other"
     answer_seconds.labels(bound_provider(provider), str(status), bounded).observe(seconds)
 
@@ -168,7 +167,7 @@ def count_error(request: HttpRequest, **_: Any) -> None:
 
 
 def count_each(outcome: str) -> None:
-    """Count each attempt that ends so."""
+    """Count every attempt with this outcome."""
 
     @counts(getattr(signals, f"event_{outcome}"), f"event_{outcome}")
     def count(event: Event, **_: Any) -> None:
@@ -181,7 +180,7 @@ for each_outcome in OUTCOMES:
 
 @counts(signals.event_conflicted, "event_conflicted")
 def count_conflict(event: Event, **_: Any) -> None:
-    """Count an event that contradicts another of its id or its effect."""
+    """Count an event that contradicts another with its id or its effect."""
     conflicts.labels(bound_provider(event.provider), bound_type(event)).inc()
 
 
@@ -198,7 +197,7 @@ def count_missing(keys: Sequence[int], **_: Any) -> None:
 
 
 def create_series() -> None:
-    """Have the series there from the start, at zero.
+    """Create the series at the start, at zero.
 
     Prometheus does not see the first increase of a series that begins with it.
     """
@@ -212,7 +211,7 @@ def create_series() -> None:
         for number in read_keys(provider):
             verified.labels(provider, str(number))
         answer_errors.labels(provider)
-        # In multiprocess mode the latest time of all processes counts, and 0 is before all.
+        # In multiprocess mode, the latest time of all processes counts, and 0 is before all others.
         last_webhook.labels(provider)
 
 

@@ -1,6 +1,6 @@
-"""Why a webhook is answered with 401: which check fails, and what would have to be different.
+"""Explains why a webhook gets 401: which check fails, and what would have to be different.
 
-Nothing that is returned here has a secret, a signature or a payload in it.
+Nothing returned here contains a secret, a signature or a payload.
 """
 
 from .explanation import Check, explain

@@ -1,4 +1,4 @@
-"""What a body may have been before something rewrote it on its way."""
+"""Guesses what a body was before something rewrote it on its way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNSIGNED = "The provider signs no body: look at CONTENT, or at what reads the bo
 
 
 class Rewritten(NamedTuple):
-    """A body that may have been sent: what it is compared to what came, and what to do about it."""
+    """A body that may have been sent, how it differs from the one received, and the remedy."""
 
     text: str
     advice: str
@@ -39,7 +39,7 @@ def vary_body(body: bytes) -> Iterator[Variation]:
 
 
 def vary_edges(body: bytes) -> Iterator[Rewritten]:
-    """Yield bodies with another beginning, another end, or other line breaks."""
+    """Yield bodies with a different beginning, end, or line breaks."""
     without_break = re.sub(rb"\r?\n\Z", b"", body)
     with_lf = body.replace(b"\r\n", b"\n")
     with_crlf = re.sub(rb"\r?\n", b"\r\n", body)
@@ -55,7 +55,7 @@ def vary_edges(body: bytes) -> Iterator[Rewritten]:
 
 
 def undo_encodings(body: bytes) -> Iterator[Rewritten]:
-    """Yield what a body says if it was encoded once more on its way."""
+    """Yield the body as it was before it was encoded once more on its way."""
     form = body.replace(b"+", b" ")
     yield decoded("decoded from percent signs", unquote_to_bytes(body))
     yield decoded("decoded as a form", unquote_to_bytes(form))
@@ -74,21 +74,21 @@ def undo_encodings(body: bytes) -> Iterator[Rewritten]:
 
 
 def decoded(how: str, body: bytes) -> Rewritten:
-    """Return a body that something has encoded."""
+    """Return a body decoded from an extra encoding."""
     return Rewritten(f"the body is {how}", REWRITTEN, body)
 
 
 def read_json_string(body: bytes) -> bytes:
-    """Return what is in a JSON string. Raises ``ValueError`` for anything else."""
+    """Return the content of a JSON string. Raises ``ValueError`` for anything else."""
     text = json.loads(body.decode())
     if not isinstance(text, str):
         raise ValueError("is not a string")
     return text.encode()
 
 
-# ---- JSON that was read and written again
+# ---- JSON that was parsed and rewritten
 
-# How programs write JSON: between its parts, and between its lines.
+# The ways in which programs write JSON: separators and indentation.
 STYLES: Mapping[str, dict[str, Any]] = {
     "compactly": {"separators": (",", ":")},
     "with spaces": {},
@@ -115,7 +115,7 @@ def rewrite_json(body: bytes) -> Iterator[Rewritten]:
 
 
 def vary_details(text: str) -> Iterator[tuple[str, str]]:
-    """Yield a JSON text with each detail in which programs differ."""
+    """Yield a JSON text with each of the details in which programs differ."""
     yield "", text
     yield ", with \\/ for /", text.replace("/", "\\/")
     yield ", with whole numbers without .0", WHOLE_NUMBER.sub("", text)

@@ -1,4 +1,4 @@
-"""Each check of ``verify`` by itself."""
+"""Makes each check of ``verify`` separately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN_EVENTS = 10
 
 
 class Check(NamedTuple):
-    """One thing that must be right, whether it is, and a sentence that says what was found."""
+    """A check, whether it passed, and a sentence that says what was found."""
 
     name: str
     passed: bool
@@ -27,11 +27,11 @@ class Check(NamedTuple):
 def explain(
     provider: Provider, meta: Mapping[str, Any], body: bytes, now: float | None = None
 ) -> list[Check]:
-    """Return what is checked before a webhook is stored, in that order.
+    """Return the checks made before a webhook is stored, in order.
 
-    The first check of the signature that fails is the last. ``now`` is when the webhook was
-    received, in Unix seconds; the present by default. A provider whose class has a ``verify`` of
-    its own gives only its verdict, which is always that of the present.
+    The first signature check that fails is the last one. ``now`` is when the webhook was received,
+    in Unix seconds, by default the current time. A provider whose class has its own ``verify``
+    gives only its verdict, always as of the current time.
     """
     checks = [check_length(meta, body)]
     for check in check_signature(provider, meta, body, now):
@@ -46,7 +46,7 @@ def explain(
 def check_signature(
     provider: Provider, meta: Mapping[str, Any], body: bytes, now: float | None
 ) -> Iterator[Check]:
-    """Yield what ``verify`` checks."""
+    """Yield the checks of ``verify``."""
     if not provider.verifies_by_options:
         yield check_verdict(provider, meta, body)
         return
@@ -58,14 +58,14 @@ def check_signature(
     if provider.has_timestamp() and provider.tolerance is not None:
         yield check_age(provider, meta, time.time() if now is None else now)
     if now is None:
-        # The provider has the last word: parts of its verify may have rules of their own.
+        # The provider decides: parts of its verify may have rules of their own.
         verdict = check_verdict(provider, meta, body)
         if not verdict.passed:
             yield verdict
 
 
 def check_length(meta: Mapping[str, Any], body: bytes) -> Check:
-    """Check that the body is as long as was announced."""
+    """Check that the body is as long as announced."""
     announced = read_header(meta, "Content-Length")
     text = f"The body has {len(body)} bytes."
     if announced in ("", str(len(body))):
@@ -97,7 +97,7 @@ def check_secrets(provider: Provider) -> Check:
 
 
 def list_unusable(provider: Provider) -> Iterator[str]:
-    """Yield what is wrong with each secret that gives no key."""
+    """Yield what is wrong with each unusable secret."""
     for number, secret in enumerate(list_secrets(provider), 1):
         try:
             provider.decode_secret(secret)
@@ -119,7 +119,7 @@ def check_header(provider: Provider, meta: Mapping[str, Any]) -> Check:
 
 
 def is_about_signing(header: str) -> bool:
-    """Return whether a header is named as if it had a signature."""
+    """Return whether a header's name suggests a signature."""
     return "sign" in header.lower() or "hmac" in header.lower()
 
 
@@ -134,7 +134,7 @@ def check_pattern(provider: Provider, meta: Mapping[str, Any]) -> Check:
 
 
 def describe_header(header: str) -> str:
-    """Return what is in a header in which there should be a signature."""
+    """Return what a header contains instead of a signature."""
     forms = [f"{len(mac.text)} characters of {mac.encoding}" for mac in find_macs(header)]
     hint = "Nothing in it is as long as a signature."
     if forms:
@@ -157,7 +157,7 @@ def check_time(provider: Provider, meta: Mapping[str, Any]) -> Check:
 
 
 def describe_time(header: str) -> str:
-    """Return what is wrong with a header in which there should be a time."""
+    """Return what is wrong with a header that should contain a time."""
     if not header:
         return "The header is missing or empty."
     if any(len(found) == 13 for found in TIME.findall(header)):
@@ -179,7 +179,7 @@ def check_match(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Che
 
 
 def check_age(provider: Provider, meta: Mapping[str, Any], now: float) -> Check:
-    """Check that it was signed near enough to now."""
+    """Check that the signing time is near enough to now."""
     tolerance = provider.tolerance or 0
     age = now - provider.read_seconds(provider.read_timestamp(meta) or "0")
     order = "before" if age >= 0 else "after"
@@ -199,14 +199,14 @@ def check_events(provider: Provider, meta: Mapping[str, Any], body: bytes) -> Ch
 
 
 def describe_events(events: list[Event]) -> str:
-    """Return what each event is and is about, up to a number of them."""
+    """Return each event's name and subject, up to a number of events."""
     names = [f"{event}{describe_subject(event)}" for event in events[:SHOWN_EVENTS]]
     more = len(events) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def describe_subject(event: Event) -> str:
-    """Return which order, payment and money an event is about, in brackets; "" if none."""
+    """Return an event's order, payment and money, in brackets, or "" if it has none."""
     known = {"order": event.order_id, "payment": event.payment_id}
     facts = [f"{name} {value}" for name, value in known.items() if value]
     try:

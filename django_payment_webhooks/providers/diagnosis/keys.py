@@ -1,4 +1,4 @@
-"""Which other key may have signed."""
+"""Finds other keys that may have signed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def vary_key(provider: Provider, others: list[Provider]) -> Iterator[Variation]:
 
 
 def replace_key(change: Change, key: bytes) -> Variation:
-    """Return the variation that another key is."""
+    """Return the variation with another key."""
     return Variation(change, {"keys": {0: key}})
 
 
@@ -49,7 +49,7 @@ def vary_secret(provider: Provider, number: int, secret: str) -> Iterator[Variat
 
 
 def list_readings(provider: Provider, secret: str) -> Iterator[Reading]:
-    """Yield a secret although it can't be used, and then as other options would read it."""
+    """Yield an unusable secret as it is, and then as other options would read it."""
     plain = cut_prefix(secret, provider.key_prefix)
     try:
         provider.decode_secret(secret)
@@ -64,7 +64,7 @@ def list_readings(provider: Provider, secret: str) -> Iterator[Reading]:
 
 
 def list_slips(secret: str) -> list[Reading]:
-    """Return a secret as it looks after careless copying."""
+    """Return a secret as careless copying may change it."""
     return [
         Reading(
             "has no white space around it", "Remove that from the secret.", secret.strip().encode

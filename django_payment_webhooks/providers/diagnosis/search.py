@@ -1,4 +1,4 @@
-"""What would have to be different for a signature to be right, proved by trying it."""
+"""Finds what would have to be different for a signature to match, and proves it by trying."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .keys import vary_key
 from .tokens import find_macs, find_times
 from .variations import Change, Recipe, Variation, vary_content, vary_digest
 
-# How many of the body, the key, the digest and the content are changed at once.
+# The most of the body, the key, the digest and the content that are changed at once.
 MAX_VARIATIONS = 2
 
 
 class Place(NamedTuple):
-    """Where a MAC came: in which header, and whether it was written in hex or base64."""
+    """Where a MAC was found: in which header, and whether in hex or base64."""
 
     header: str
     encoding: str
 
 
 class Match(NamedTuple):
-    """A MAC that came and was made again: where, and the number of its key or 0."""
+    """A received MAC that was reproduced: where it was, and the number of its key or 0."""
 
     place: Place
     key_number: int
@@ -35,11 +35,11 @@ class Match(NamedTuple):
 def find_changes(
     provider: Provider, others: list[Provider], meta: Mapping[str, Any], body: bytes
 ) -> list[Change] | None:
-    """Return what would have to be different for a signature to be right; None if it is not found.
+    """Return what would have to be different for a signature to match, or None if not found.
 
-    Every change is proved: with all of them, a key gives a MAC that is in a header. At most two of
-    the body, the key, the digest and the content are changed at once, and the likeliest is tried
-    first. ``others`` are the project's other providers, whose keys are tried, too.
+    The changes are proved: with all of them, a key gives a MAC in a header. At most two of the
+    body, the key, the digest and the content are changed at once, the likeliest first.
+    ``others`` are the project's other providers, whose keys are tried, too.
     """
     places = find_places(provider, meta)
     unchanged = Recipe(body, number_keys(provider), provider.digest, provider.content)
@@ -57,7 +57,7 @@ def find_changes(
 
 
 def find_places(provider: Provider, meta: Mapping[str, Any]) -> dict[bytes, Place]:
-    """Return where each MAC came. The header that the options name goes before the others."""
+    """Return where each MAC was found. The header in the options comes before the others."""
     places: dict[bytes, Place] = {}
     for header in sorted(list_headers(meta), key=lambda name: not is_own(provider, name)):
         for mac in find_macs(read_header(meta, header)):
@@ -84,7 +84,7 @@ def list_variations(
 
 
 def combine(parts: list[list[Variation]]) -> Iterator[Sequence[Variation]]:
-    """Yield no variation, each alone, and then each two of different parts together."""
+    """Yield no variation, each one alone, and then each pair of different parts."""
     for count in range(MAX_VARIATIONS + 1):
         for chosen in itertools.combinations(parts, count):
             yield from itertools.product(*chosen)
@@ -93,7 +93,7 @@ def combine(parts: list[list[Variation]]) -> Iterator[Sequence[Variation]]:
 def find_match(
     provider: Provider, meta: Mapping[str, Any], recipe: Recipe, places: Mapping[bytes, Place]
 ) -> Match | None:
-    """Return a MAC that came, and that this recipe makes."""
+    """Return a received MAC that this recipe reproduces."""
     signer = copy.copy(provider)
     signer.digest = recipe.digest
     signer.content = recipe.content
@@ -107,13 +107,13 @@ def find_match(
 
 
 def list_times(provider: Provider, meta: Mapping[str, Any]) -> list[str]:
-    """Return the signing time; if the provider finds none, whatever could be one."""
+    """Return the signing time, or if the provider finds none, whatever could be one."""
     timestamp = provider.read_timestamp(meta)
     return [timestamp] if timestamp else ["", *find_times(meta)]
 
 
 def describe_match(provider: Provider, match: Match) -> Iterator[Change]:
-    """Yield which key signs, and where the signature is if the options say something else."""
+    """Yield which key signed, and where the signature is if not where the options say."""
     header, encoding = match.place
     if match.key_number:
         yield Change(f"key {match.key_number} signs", "")

@@ -1,4 +1,4 @@
-"""What a signature is made of, and how each part of it could be different."""
+"""The parts of a signature, and how each could be different."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNTIMED = (
 
 
 class Recipe(NamedTuple):
-    """What a signature is made of. The keys have numbers, 0 for one that is not the provider's."""
+    """The parts of a signature. The keys have numbers, 0 for one that is not the provider's."""
 
     body: bytes
     keys: Mapping[int, bytes]
@@ -32,20 +32,20 @@ class Recipe(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One thing that would have to be different, and what to do about it, without a secret."""
+    """A difference, and what to do about it, without showing a secret."""
 
     text: str
     advice: str
 
 
 class Variation(NamedTuple):
-    """A change, and what it replaces in a recipe: that can be a key or a body."""
+    """A change, and its replacement in a recipe, such as a key or a body."""
 
     change: Change
     replaced: Mapping[str, Any]
 
     def apply_to(self, recipe: Recipe) -> Recipe:
-        """Return the recipe that it makes of another one."""
+        """Return a recipe with the change made."""
         return recipe._replace(**self.replaced)
 
 
