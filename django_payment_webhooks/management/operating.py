@@ -61,6 +61,12 @@ class OperatingCommand(TerminalCommand):
         raise self.stopped_by
 
 
+def describe_tally(tally: Tally, done: str, is_dry_run: bool) -> str:
+    """Return in words how many events were done, or would be, and how many were left."""
+    text = f"{count_events(tally.done)} {'would be ' if is_dry_run else ''}{done}"
+    return f"{text}, {tally.not_done} left as they are" if tally.not_done else text
+
+
 def list_problems(problems: Mapping[str, int]) -> list[str]:
     """Return a line for each problem for which events were refused."""
     return [f"{count_events(count)}: {text}" for text, count in problems.items()]

@@ -55,6 +55,11 @@ class Tally:
         """How many events were operated on."""
         return self.done + self.left + self.refused
 
+    @property
+    def not_done(self) -> int:
+        """How many events are as they were: left, or refused."""
+        return self.left + self.refused
+
     def count(self, is_done: bool) -> None:
         """Count an event that was done, or was left as it is."""
         if is_done:

@@ -32,7 +32,7 @@ from ...operations.transactions import OperationError
 from ...providers.escaping import escape
 from ...providers.subject import find_by_order
 from ..filters import add_batch, check_order
-from ..operating import OperatingCommand, list_problems
+from ..operating import OperatingCommand, describe_tally, list_problems
 from ..terminal import add_by, add_no_input, between, count_events, read_text, unable
 
 logger = logging.getLogger("django_payment_webhooks")
@@ -151,16 +151,15 @@ class Command(OperatingCommand):
 
     def report(self, work: Work, tally: Tally, causes: int, options: dict[str, Any]) -> None:
         """Print the result. Raises ``CommandError`` if something could not be done."""
-        done, left = work.action.done, tally.left + tally.refused
+        done = work.action.done
         if options["json"]:
-            found = {done: tally.done, "left": left, "causes": causes}
+            found = {done: tally.done, "left": tally.not_done, "causes": causes}
             found["dry_run"] = options["dry_run"]
             self.stdout.write(json.dumps({**found, "problems": tally.problems}))
         elif options["verbosity"]:
-            would = "would be " if options["dry_run"] else ""
-            text = f"{count_events(tally.done)} {would}{done}"
-            text += f", {left} left as they are" if left else ""
+            text = describe_tally(tally, done, options["dry_run"])
             if causes:
+                would = "would be " if options["dry_run"] else ""
                 word = "cause" if causes == 1 else "causes"
                 text += f", {causes} {word} {would}forgotten that no event has any more"
             if work.action is ERASE and not tally.total and not self.stopped_by:

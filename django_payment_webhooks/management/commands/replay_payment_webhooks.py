@@ -84,8 +84,7 @@ class Command(OperatingCommand):
 
         tally = self.operate(events, run, options)
         give_time.flush()
-        left = tally.left + tally.refused
-        return {"replayed": tally.done, "left": left, "problems": tally.problems}
+        return {"replayed": tally.done, "left": tally.not_done, "problems": tally.problems}
 
     def dry_run(self, events: QuerySet, options: dict[str, Any]) -> dict[str, Any]:
         """Run events dry. Returns how many would get which outcome."""

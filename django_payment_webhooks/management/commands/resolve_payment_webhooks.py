@@ -21,7 +21,7 @@ from ..filters import (
     describe_nothing,
     is_named,
 )
-from ..operating import OperatingCommand, list_problems
+from ..operating import OperatingCommand, describe_tally, list_problems
 from ..terminal import add_by, add_no_input, count_events, unable
 
 REFUSAL = "Nothing was marked."
@@ -83,12 +83,9 @@ class Command(OperatingCommand):
         """Print the result. Raises ``CommandError`` if not every event could be marked."""
         is_told = tally.total or is_named(options) or self.stopped_by
         nothing = "" if is_told else describe_nothing(options)
-        left = tally.left + tally.refused
-        would = "would be " if options["dry_run"] else ""
-        text = f"{count_events(tally.done)} {would}marked as handled by hand"
-        text += f", {left} left as they are" if left else ""
+        text = describe_tally(tally, "marked as handled by hand", options["dry_run"])
         if options["json"]:
-            found = {"resolved": tally.done, "left": left, "problems": tally.problems}
+            found = {"resolved": tally.done, "left": tally.not_done, "problems": tally.problems}
             found.update(not_found=missing, dry_run=options["dry_run"])
             self.stdout.write(json.dumps(found))
         elif options["verbosity"]:
