@@ -123,7 +123,9 @@ class Command(OperatingCommand):
 
     def ask(self, work: Work, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
-        number, is_bounded = count_some(work.events) if options["interactive"] else (0, False)
+        if not options["interactive"]:
+            return
+        number, is_bounded = count_some(work.events)
         if number:
             more = "more than " if is_bounded else ""
             events = f"{more}{count_events(number)} {work.subject}"

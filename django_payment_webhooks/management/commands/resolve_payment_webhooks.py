@@ -67,9 +67,9 @@ class Command(OperatingCommand):
 
     def ask(self, events: QuerySet, options: dict[str, Any]) -> None:
         """Raise ``CommandError`` unless whoever runs the command is sure."""
-        number, is_bounded = (
-            count_some(find_resolvable(events)) if options["interactive"] else (0, False)
-        )
+        if not options["interactive"]:
+            return
+        number, is_bounded = count_some(find_resolvable(events))
         limit = options["limit"]
         if limit is not None and number >= limit:
             number, is_bounded = limit, False
