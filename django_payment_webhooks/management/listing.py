@@ -44,7 +44,7 @@ class ListCommand(TerminalCommand):
         self.line = Line(self.stderr)
         pace = Pace(options["rate"], self.watch)
         try:
-            period = make_period(*(find_seconds(options[name]) for name in ("since", "until")))
+            period = make_period(options["since"].timestamp(), find_seconds(options["until"]))
             code = self.work(period, pace, options)
         except (ValueError, NoSourceError) as error:
             self.fail(str(error))
@@ -79,4 +79,4 @@ class ListCommand(TerminalCommand):
 
 def find_seconds(moment: datetime | None) -> float | None:
     """Return a moment in Unix seconds, None for none."""
-    return moment and moment.timestamp()
+    return moment.timestamp() if moment else None

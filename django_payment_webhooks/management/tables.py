@@ -83,10 +83,14 @@ def draw_table(rows: Sequence[Mapping[str, Any]], width: float = inf) -> Iterato
     widths = [max(map(len, texts)) for texts in zip(*lines)]
     if sum(widths) + 2 * len(widths) > width:
         for line in lines:
-            # An id is never cut in two: it is to be copied.
-            uncut = {"break_long_words": False, "break_on_hyphens": False}
-            text = "  ".join(filter(None, line))
-            yield fill(text, int(width) - 1, subsequent_indent="    ", **uncut)
+            yield fill(
+                "  ".join(filter(None, line)),
+                int(width) - 1,
+                subsequent_indent="    ",
+                # An id is never cut in two: it is to be copied.
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         return
     for line in lines:
         yield "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip()
