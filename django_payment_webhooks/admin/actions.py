@@ -37,6 +37,7 @@ from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
 from .errors import mark_english
 from .filters import BoundedCount
+from .summary import summarize
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.
@@ -248,6 +249,7 @@ class OperationsMixin:
         """Show what would become of the chosen events, by a dry run of each."""
         permissions.require(request.user, permissions.REPLAY)
         events = list(queryset.order_by("pk")[: MAX_DRY_RUN + 1])
+        total, _is_more = count_some(queryset.filter(REPLAY.condition))
         return self.show(
             request,
             "dry_run",
@@ -255,6 +257,8 @@ class OperationsMixin:
             dry_runs=[(event, show_dry_run(event, request.user)) for event in events[:MAX_DRY_RUN]],
             is_cut=len(events) > MAX_DRY_RUN,
             most=MAX_DRY_RUN,
+            total=show_total(total),
+            **read_choice(request, action="replay_events"),
         )
 
     dry_run_events.short_description = _("Dry run of the selected events")
@@ -304,6 +308,7 @@ class OperationsMixin:
             "more": show_total(total, MAX_SHOWN),
             "left": left,
             "form": form,
+            "summary": summarize(chosen),
             "events": [(event, show_about(event, event.error)) for event in events],
             **read_choice(request),
         }
@@ -459,11 +464,11 @@ def find_batch(progress: dict[str, Any]) -> int:
     return min(BATCH, progress["rate"] * PAUSE) if progress["rate"] else BATCH
 
 
-def read_choice(request: HttpRequest) -> dict[str, Any]:
+def read_choice(request: HttpRequest, **changes: str) -> dict[str, Any]:
     """Return what a form must repeat, for the same events to be chosen by it."""
     names = ("action", "select_across", "from_event")
     choice = {name: request.POST.get(name, "") for name in names}
     return {
-        "choice": {**choice, "index": 0},
+        "choice": {**choice, **changes, "index": 0},
         "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import AdminSite
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -61,6 +62,11 @@ class AuditRecordAdmin(admin.ModelAdmin):
         if obj is not None or hasattr(admin.ModelAdmin, "has_view_permission"):
             return False
         return super().has_change_permission(request, obj)
+
+    def changelist_view(self, request, extra_context=None):
+        """Show the list, whose title in Django says that something is chosen to be changed."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def shown_at(self, record):
         """Return when it was done."""

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import history
@@ -27,8 +27,8 @@ from ..monitoring.causes import (
 )
 from ..monitoring.labels import find_label
 from ..monitoring.newest import match
-from ..monitoring.overview import Overview, match_due, match_late, match_retrying
-from ..monitoring.problems import DUE, LATE, RETRYING, describe_next
+from ..monitoring.overview import match_due, match_late, match_retrying
+from ..monitoring.problems import DUE, LATE, RETRYING, describe_next, show_sums
 from ..monitoring.wording import show_number
 from ..operations import permissions
 from ..operations.transactions import LockedError
@@ -38,8 +38,6 @@ from .filters import BoundedCount, read_page
 
 #: What events can be beside their statuses, and the condition for it.
 STATES = {RETRYING: match_retrying, DUE: match_due, LATE: match_late}
-# How many causes the overview shows.
-MAX_TOP = 5
 
 
 class Line(NamedTuple):
@@ -88,28 +86,9 @@ def describe_cause(cause: FailureCause) -> Line:
         retrying=show_number(cause.retrying),
         types=[reveal(name) for name in cause.types],
         next=describe_next(cause.next_seconds) if cause.retrying.number else "",
-        money=describe_money(cause),
+        money=show_sums(cause.money, cause.is_partial),
         number=cause.failed.number + cause.retrying.number,
     )
-
-
-def describe_money(cause: FailureCause) -> str:
-    """Return the sums behind a cause. What was not read, or can't be, may be more."""
-    sums = ", ".join(f"{amount} {currency}" for currency, amount in cause.money.items())
-    is_more = sums and cause.is_partial
-    return pgettext("money", "at least {sums}").format(sums=sums) if is_more else sums
-
-
-def count_more(overview: Overview) -> BoundedCount | int:
-    """Return how many causes the overview does not show."""
-    number, is_bounded = overview.cause_number
-    more = number - min(len(overview.causes), MAX_TOP)
-    return BoundedCount(more) if is_bounded else more
-
-
-def list_top(causes: list[FailureCause]) -> list[Line]:
-    """Return what the overview shows of the causes of the most events."""
-    return [describe_cause(cause) for cause in causes[:MAX_TOP]]
 
 
 class StatusFilter(admin.SimpleListFilter):

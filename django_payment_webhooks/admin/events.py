@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
+from django.utils.text import capfirst
 from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -270,7 +271,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
             return self.show(request, "overview", gettext("Overview"), **context)
         if "causes" in request.GET and self.may_view(request):
             return self.causes_view(request)
-        context = {**(extra_context or {}), "as_of": timezone.now()}
+        title = capfirst(self.opts.verbose_name_plural)
+        context = {"title": title, "as_of": timezone.now(), **(extra_context or {})}
         answer = super().changelist_view(request, context)
         shown = getattr(answer, "context_data", {}).get("cl")
         prepare(event for event in (shown.result_list if shown else ()) if event.error)
@@ -372,7 +374,8 @@ class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
         if self.shows_payload(request):
             self.record_look(request, context["original"])
         original = NamedEvent(context["original"])
-        context.update(original=original, subtitle=str(original))
+        # Django's own title says that it is changed.
+        context.update(original=original, title=str(original), subtitle=None)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def shows_payload(self, request):

@@ -17,9 +17,8 @@ from ..monitoring.problems import (
     describe_peace,
     find_problems,
 )
-from ..monitoring.wording import describe_ago, describe_time
+from ..monitoring.wording import describe_ago, describe_time, show_number
 from ..providers.escaping import reveal
-from .causes import count_more, list_top
 from .drawing import Bar, Plot, draw_hours
 
 DEFAULT_HOURS = 24
@@ -42,14 +41,14 @@ def describe_age(seconds: float | None) -> str | None:
 
 
 def find_address(problem: Problem) -> str:
-    """Return the address of the events that a problem speaks of, "" if it speaks of none."""
+    """Return where a problem can be looked into: its cause, or its events; "" if it has none."""
     if problem.about == CONFLICT:
         return "?conflict=open"
     if problem.about == CAUSES:
         return "?causes=1"
-    filters = {"cause": problem.cause, "status__exact": problem.about}
-    found = urlencode({name: value for name, value in filters.items() if value})
-    return f"?{found}" if found else ""
+    if problem.cause:
+        return f"?causes=1#cause-{problem.cause}"
+    return f"?status__exact={problem.about}" if problem.about else ""
 
 
 def find_bar_address(bar: Bar, **filters: str) -> str:
@@ -88,8 +87,7 @@ def read_context(hours: int, refreshes: bool = False) -> dict[str, Any]:
             for each in find_problems(overview)
         ],
         "peace": describe_peace(overview),
-        "lines": list_top(overview.causes),
-        "more": count_more(overview),
+        "cause_number": show_number(overview.cause_number),
         "retrying_oldest": describe_age(backlog.retrying.oldest_seconds),
         "retrying_next": describe_next(backlog.retrying.next_seconds),
         "statuses": statuses,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Sequence
 # Renamed, as this package's module ``apps`` becomes its attribute.
 from django.apps import apps as installed_apps
 from django.db import router
-from django.db.models import F, Q, Sum
+from django.db.models import F, Max, Q, Sum
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -90,6 +90,15 @@ def read_traceback(event: Event) -> str:
     found = find_rows("Entry").filter(event_id=event.pk).exclude(traceback="")
     text: str = found.order_by("-pk").values_list("traceback", flat=True).first() or ""
     return text
+
+
+def read_last_failure(keys: Sequence[int]) -> datetime | None:
+    """Return when the last of the failed attempts at some events was, None if it is not known."""
+    if not is_installed():
+        return None
+    failed = find_rows("Entry").filter(event_id__in=list(keys), verb="retried")
+    moment: datetime | None = failed.aggregate(last=Max("at"))["last"]
+    return moment
 
 
 def read_causes(keys: Sequence[str]) -> dict[str, Cause]:

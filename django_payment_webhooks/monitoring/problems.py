@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Callable, Iterator, NamedTuple, Sequence
+from decimal import Decimal
+from typing import Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
 from django.core.checks import ERROR
 from django.core.checks.registry import registry
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext
 
 from .. import checks
 from ..conf import settings
@@ -21,7 +22,7 @@ from .hints import find_hints
 from .overview import BOUND, DueCount, Overview
 from .wording import describe_ago, describe_in, describe_time, show_conflicts, show_number
 
-# How many causes are named one by one, in each of three sorts.
+# How many causes are named one by one, critical ones and others.
 MAX_NAMED = 5
 # What a problem can speak of beside a status: see :class:`Problem`.
 CONFLICT, RETRYING, DUE, LATE, CAUSES = "conflict", "retrying", "due", "late", "causes"
@@ -85,8 +86,7 @@ def find_critical_problems(overview: Overview) -> Iterator[Problem]:
             "{ago}."
         )
         yield Problem(text.format(ago=describe_ago(due.unswept_seconds)))
-    retried = [cause for cause in find_retried(overview) if is_critical(cause)]
-    yield from name_each(retried, describe_retried, RETRYING)
+    yield from name_each([cause for cause in find_news(overview) if is_critical(cause)])
 
 
 def describe_due(due: DueCount) -> str:
@@ -145,14 +145,9 @@ def find_other_problems(overview: Overview) -> Iterator[Problem]:
         yield Problem(text)
     if overview.conflicts:
         yield Problem(describe_conflicts(overview.conflicts), about=CONFLICT)
-    limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
-    retried = [cause for cause in find_retried(overview) if not is_critical(cause)]
-    old = [cause for cause in retried if find_seconds(cause.retrying_since) > limit]
-    yield from name_each(old, describe_retried, RETRYING)
-    failed = [cause for cause in overview.causes if cause.failed.number]
-    unknown = [cause for cause in failed if not cause.is_acknowledged]
-    yield from name_each(unknown, describe_failed, Event.FAILED)
-    yield from find_failed_beside(overview, failed)
+    others = [cause for cause in find_news(overview) if not is_critical(cause)]
+    yield from name_each([cause for cause in others if is_wrong(cause)])
+    yield from find_failed_beside(overview)
     yield from find_unfinished(overview)
     waiting = overview.backlog.waiting_past_half
     if waiting:
@@ -204,25 +199,29 @@ def describe_missed(finding: Finding, hours: int) -> str:
 # ---- failed and retried events
 
 
-def find_retried(overview: Overview) -> list[FailureCause]:
-    """Return the causes of events that are to be tried again, and that nobody has acknowledged."""
-    return [
-        cause for cause in overview.causes if cause.retrying.number and not cause.is_acknowledged
-    ]
+def find_news(overview: Overview) -> list[FailureCause]:
+    """Return the causes that nobody has acknowledged."""
+    return [cause for cause in overview.causes if not cause.is_acknowledged]
 
 
 def is_critical(cause: FailureCause) -> bool:
     """Return whether what is being retried can't wait: it is surely a bug, or it lasts."""
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_CRITICAL_AGE
-    return cause.is_bug or find_seconds(cause.retrying_since) > limit
+    is_old = find_seconds(cause.retrying_since) > limit
+    return bool(cause.retrying.number) and (cause.is_bug or is_old)
 
 
-def name_each(
-    causes: Sequence[FailureCause], describe: Callable[[FailureCause], str], about: str
-) -> Iterator[Problem]:
-    """Give a sentence for each cause, up to a bound."""
+def is_wrong(cause: FailureCause) -> bool:
+    """Return whether events have failed, or are not merely retried for a moment."""
+    limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_AGE
+    return bool(cause.failed.number) or find_seconds(cause.retrying_since) > limit
+
+
+def name_each(causes: Sequence[FailureCause]) -> Iterator[Problem]:
+    """Give a problem for each cause, up to a bound."""
     for cause in causes[:MAX_NAMED]:
-        yield Problem(describe(cause), about=about, cause=cause.key)
+        about = Event.FAILED if cause.failed.number else RETRYING
+        yield Problem(describe_cause(cause), about=about, cause=cause.key)
     more = len(causes) - MAX_NAMED
     if more > 0:
         text = ngettext(
@@ -231,6 +230,27 @@ def name_each(
             more,
         )
         yield Problem(text.format(number=more), about=CAUSES)
+
+
+def describe_cause(cause: FailureCause) -> str:
+    """Return what a cause has stopped, since when, and for how much money."""
+    if not cause.failed.number:
+        sentences = [describe_retried(cause)]
+    elif cause.retrying.number:
+        sentences = [describe_failed(cause), describe_more(cause)]
+    else:
+        sentences = [describe_failed(cause)]
+    money = show_sums(cause.money, cause.is_partial)
+    if money:
+        sentences.append(gettext("Money: {money}.").format(money=money))
+    return " ".join(sentences)
+
+
+def show_sums(money: dict[str, Decimal], is_partial: bool) -> str:
+    """Return sums of money by their currencies. If not all was read it may be more."""
+    sums = ", ".join(f"{amount} {currency}" for currency, amount in sorted(money.items()))
+    is_more = sums and is_partial
+    return pgettext("money", "at least {sums}").format(sums=sums) if is_more else sums
 
 
 def describe_retried(cause: FailureCause) -> str:
@@ -244,6 +264,16 @@ def describe_retried(cause: FailureCause) -> str:
         cause=cause.title,
         ago=describe_ago(find_seconds(cause.retrying_since)),
     )
+    return f"{text} {describe_next(cause.next_seconds)}"
+
+
+def describe_more(cause: FailureCause) -> str:
+    """Return what is being retried beside what has failed for the same cause."""
+    text = ngettext(
+        "{number} more event is being retried.",
+        "{number} more events are being retried.",
+        cause.retrying.number,
+    ).format(number=show_number(cause.retrying))
     return f"{text} {describe_next(cause.next_seconds)}"
 
 
@@ -270,8 +300,9 @@ def describe_failed(cause: FailureCause) -> str:
     )
 
 
-def find_failed_beside(overview: Overview, causes: Sequence[FailureCause]) -> Iterator[Problem]:
+def find_failed_beside(overview: Overview) -> Iterator[Problem]:
     """Give what has failed beside the causes that are known."""
+    causes = [cause for cause in overview.causes if cause.failed.number]
     failed = overview.backlog.statuses[Event.FAILED]
     number = failed.number - sum(cause.failed.number for cause in causes)
     if number <= 0 or failed.oldest_seconds is None:

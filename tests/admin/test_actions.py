@@ -399,8 +399,8 @@ def test_a_dry_run_tries_a_bounded_number_of_events(operator, monkeypatch):
 def test_the_operations_are_offered_where_they_are_possible(operator):
     for status, offered in [
         (Event.PROCESSED, ["dry_run_events"]),
-        (Event.RECEIVED, ["resolve_events", "dry_run_events"]),
-        (Event.FAILED, ["replay_events", "resolve_events", "dry_run_events"]),
+        (Event.RECEIVED, ["dry_run_events", "resolve_events"]),
+        (Event.FAILED, ["dry_run_events", "replay_events", "resolve_events"]),
     ]:
         html = read(operator, page_of(EventFactory(status=status)))
         assert re.findall(r'name="action" value="(\w+)" formaction="%s"' % LIST, html) == offered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -35,17 +37,22 @@ def broken(db):
 def test_the_page_of_the_causes_says_what_is_broken(operator, broken):
     html = read(operator, LIST, causes="1")
     row = html.partition("KeyError: warehouse_id in shop.handlers.apply</a>")[2]
-    assert "(a bug)</th>" in row
-    assert 'failed">3</a></td>' in row and 'retrying">1</a><br>Next' in row
-    assert "<td>charge.succeeded</td><td>40.00 EUR</td>" in row
+    assert row.startswith(" (a bug)</h2>")
+    assert 'failed">3</a></dd>' in row and 'retrying">1</a>. Next attempt' in row
+    assert "<dd>charge.succeeded</dd>" in row and "<dd>40.00 EUR</dd>" in row
     assert "a@example.org" not in html
     assert "?causes=1" in read(operator, LIST)
 
 
 def test_the_overview_names_the_causes_and_what_is_retried(operator, broken):
     html = read(operator, LIST, overview="6")
-    assert f"?cause={BUG}" in html and "?causes=1" in html
-    assert "1 event is being retried (KeyError: warehouse_id in shop.handlers.apply), " in html
+    assert "3 events have failed (KeyError: warehouse_id in shop.handlers.apply), " in html
+    assert "1 more event is being retried. Next attempt in 3 minutes. Money: 40.00 EUR.</a>" in html
+    assert html.count("KeyError: warehouse_id") == 1
+    critical = html.index('<p class="pw-problem pw-critical"><strong>Critical:</strong> ')
+    places = [html.index(f"?causes=1#cause-{key}") for key in (BUG, REFUSED)]
+    assert critical < places[0] < places[1]
+    assert f'id="cause-{BUG}"' in read(operator, LIST, causes="1")
     assert '<a href="?status__exact=retrying">1</a></td>' in html
 
 
@@ -77,7 +84,10 @@ def test_just_the_events_of_a_cause_are_replayed_once_that_is_confirmed(operator
     chosen["_selected_action"] = Event.objects.filter(cause_key=BUG).last().pk
     address = f"{LIST}?cause={BUG}"
     asked = operator.post(address, chosen)
-    assert "<strong>4 events</strong>" in asked.content.decode()
+    html = asked.content.decode()
+    assert "<strong>4 events</strong>" in html
+    assert 'failed</span> 3, <span class="pw-status pw-retrying">retrying</span> 1</dd>' in html
+    assert "<dd>charge.succeeded 4</dd>" in html and "<dd>40.00 EUR</dd>" in html
     assert Event.objects.filter(status=Event.FAILED).count() == 4
     fields = asked.context["form"].initial
     answer = operator.post(address, dict(chosen, confirmed=1, **fields), follow=True)
@@ -90,7 +100,7 @@ def test_a_cause_is_acknowledged_with_a_note(operator, broken):
     answer = operator.post(f"{LIST}?causes=1", {"key": BUG, "note": "The shop is told."})
     assert answer.status_code == 302
     html = read(operator, LIST, causes="1")
-    assert "(acknowledged by root)" in html and "The shop is told." in html
+    assert "Acknowledged by root at" in html and "The shop is told." in html
     record = AuditRecord.objects.get()
     assert (record.verb, record.by, record.reason) == ("acknowledged", "root", "The shop is told.")
     answer = operator.post(f"{LIST}?causes=1", {"key": BUG, "note": " "}, follow=True)
@@ -129,3 +139,41 @@ def test_many_events_are_replayed_no_quicker_than_asked_for(operator, broken):
     html = answer.content.decode()
     assert 'data-pause="5"' in html and '<progress max="12" value="5">' in html
     assert '<input type="hidden" name="rate" value="1"' in html
+
+
+def test_each_cause_has_its_own_buttons_beside_it(operator, broken):
+    html = read(operator, LIST, causes="1")
+    parts = html.split('<div class="pw-cause" id="cause-')[1:]
+    assert [part[:32] for part in parts] == [BUG, REFUSED]
+    for part in parts:
+        assert part.count(f'action="?cause={part[:32]}"') == 2
+        assert part.count(f'name="key" value="{part[:32]}"') == 1
+
+
+def test_a_dry_run_leads_to_the_replay_of_the_same_events(operator, broken):
+    chosen = {"action": "dry_run_events", "select_across": "1", "index": "0"}
+    chosen["_selected_action"] = broken.pk
+    html = operator.post(f"{LIST}?cause={BUG}", chosen).content.decode()
+    form = html.partition('<form method="post"')[2].partition("</form>")[0]
+    assert "Replay these 4 events …" in form
+    fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+    assert fields["action"] == "replay_events"
+    asked = operator.post(f"{LIST}?cause={BUG}", fields)
+    assert "<strong>4 events</strong>" in asked.content.decode()
+    assert Event.objects.filter(status=Event.RECEIVED, cause_key=BUG).count() == 1
+    final = EventFactory(status=Event.PROCESSED, due_at=None, enqueue_at=None)
+    chosen = {"action": "dry_run_events", "_selected_action": final.pk, "index": "0"}
+    assert "Replay this event" not in operator.post(LIST, chosen).content.decode()
+
+
+def test_a_confirmation_says_when_the_last_attempt_failed(operator, broken):
+    ended = timezone.now() - timedelta(minutes=7)
+    Event.objects.filter(cause_key=BUG, status=Event.FAILED).update(finished_at=ended)
+    chosen = {"action": "replay_events", "select_across": "1", "index": "0"}
+    chosen["_selected_action"] = broken.pk
+    address = f"{LIST}?cause={BUG}"
+    assert "<dd>7 minutes ago (" in operator.post(address, chosen).content.decode()
+    retried = Event.objects.get(provider_event_id="evt_retried")
+    at = timezone.now() - timedelta(minutes=3)
+    Entry.objects.create(event=retried, verb="retried", attempts=4, at=at)
+    assert "<dd>3 minutes ago (" in operator.post(address, chosen).content.decode()

@@ -48,6 +48,15 @@ def test_the_list_shows_what_became_of_each_event(operator):
         assert text in html
 
 
+def test_a_page_is_called_what_it_is_although_django_says_that_something_is_changed(operator):
+    event = EventFactory(provider_event_id="evt_1")
+    assert operator.get(LIST).context["title"] == "Events"
+    shown = operator.get(page_of(event)).context
+    assert (shown["title"], shown.get("subtitle")) == ("charge.succeeded evt_1", None)
+    audit = "/admin/payment_webhooks_history/auditrecord/"
+    assert operator.get(audit).context["title"] == "Audit records"
+
+
 def test_the_list_shows_the_newest_event_first_and_a_bounded_number(operator):
     EventFactory.create_batch(51)
     shown = [event.pk for event in operator.get(LIST).context["cl"].result_list]

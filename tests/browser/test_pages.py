@@ -200,6 +200,9 @@ def test_what_a_page_speaks_of_is_a_click_away(page, outage):
     page.goto("/admin/")
     page.click("#content a >> text=Overview")
     page.click("text=/842 events have failed/")
+    page.wait_for_url("**/?causes=1#cause-*")
+    assert is_on_screen(page, page.locator(".pw-cause:target button").first)
+    page.click(".pw-cause:target h2 a")
     page.wait_for_selector("#result_list")
     assert page.locator("#result_list tbody tr").count() == 50
     assert "894" in page.inner_text("#changelist")  # 52 of this cause are being retried
@@ -209,7 +212,8 @@ def test_what_a_page_speaks_of_is_a_click_away(page, outage):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector("#result_list")
-    assert page.locator("#result_list tbody tr").count() > 20
+    # The oldest hour is one of which the past may have some minutes only.
+    assert page.locator("#result_list tbody tr").count() > 0
     page.goto(LIST + "?overview=24")
     page.click("text=The same as a table")
     page.locator("details td a").last.click()

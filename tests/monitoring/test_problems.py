@@ -167,7 +167,8 @@ def test_a_bug_is_critical_at_the_first_attempt():
     assert find_problems(read_overview()) == [
         Problem(
             "52 events are being retried (KeyError: warehouse_id in shop.handlers.apply), the "
-            "oldest was received 2 minutes ago. Next attempt in 3 minutes.",
+            "oldest was received 2 minutes ago. Next attempt in 3 minutes. "
+            "Money: 520.00 EUR.",
             True,
             "retrying",
             "a" * 32,
@@ -197,7 +198,7 @@ def test_each_cause_of_failed_events_is_named_and_what_has_none_is_counted():
     EventFactory(**failed)
     assert [problem.text for problem in find_problems(read_overview())] == [
         "2 events have failed (PermanentFailure: no), the oldest was received 2 hours ago. Fix "
-        "the cause, then replay or resolve them.",
+        "the cause, then replay or resolve them. Money: 20.00 EUR.",
         "3 events have failed in all, not only for the causes that are listed; the oldest was "
         "received 2 hours ago. Fix the causes, then replay or resolve them.",
     ]
