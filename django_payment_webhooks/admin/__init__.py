@@ -1,4 +1,4 @@
-"""The admin: see what became of the events, understand why, and fix it."""
+"""The admin, for seeing what became of events, understanding why, and fixing it."""
 
 from .audit import register_audit
 from .entries import register_entries

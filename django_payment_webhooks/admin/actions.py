@@ -1,4 +1,4 @@
-"""What operators can do with the events that they choose: replay, resolve, dry run.
+"""Operators' actions on the events that they select: replay, resolve, dry run.
 
 Replaying and resolving ask for confirmation first. Of many events each request does a batch, and
 its page sends the next request.

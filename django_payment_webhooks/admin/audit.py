@@ -1,4 +1,4 @@
-"""Who looked at a payload, and who erased what: a list that nobody can change."""
+"""A read-only list of who looked at payloads, and who erased what."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ class AuditRecordAdmin(admin.ModelAdmin):
 
 
 def register_audit(site: AdminSite) -> None:
-    """Let an admin site have the list, where a history is kept.
+    """Add the list to an admin site, if the history is installed.
 
-    The default site has it. Call it for a site of your own in which you register ``Event``.
+    The default site has it. Call this for a site of your own in which you register ``Event``.
     """
     if not history.is_installed():
         return

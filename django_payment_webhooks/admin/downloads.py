@@ -1,4 +1,4 @@
-"""What can be downloaded: events for a spreadsheet, and one event for a ticket."""
+"""The downloads: events for a spreadsheet, and one event for a ticket."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DownloadsMixin:
 
 
 def write_csv(events: QuerySet) -> Iterator[str]:
-    """Give the lines of a file with some events, the oldest first, without what is personal."""
+    """Yield the lines of a file with some events, the oldest first, without what is personal."""
     writer: Any = csv.writer(Line())
     yield writer.writerow([*COLUMNS, "amount", "currency", "error"])
     for event in read_batches(events):
@@ -81,7 +81,7 @@ def write_csv(events: QuerySet) -> Iterator[str]:
 
 
 def read_batches(events: QuerySet) -> Iterator[Event]:
-    """Give events with their bodies, a few at a time."""
+    """Yield events with their bodies, a few at a time."""
     last = 0
     while True:
         batch = list(events.defer(None).filter(pk__gt=last).order_by("pk")[:BATCH])

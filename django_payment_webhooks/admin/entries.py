@@ -75,9 +75,9 @@ class EntryAdmin(admin.ModelAdmin):
 
 
 def register_entries(site: AdminSite) -> None:
-    """Let an admin site's index list the overview and the causes.
+    """Add the overview and the causes to an admin site's index.
 
-    The default site's does. Call it for a site of your own in which you register ``Event``.
+    The default site has them. Call this for a site of your own in which you register ``Event``.
     """
     entries: Any = [Overview, Causes]
     site.register(entries, EntryAdmin)

@@ -124,9 +124,9 @@ class NamedEvent:
 
 @admin.register(Event)
 class EventAdmin(CausesMixin, OperationsMixin, DownloadsMixin, ModelAdmin):
-    """Events are facts: nobody adds, changes or deletes one here.
+    """Events are facts, which can't be added, changed or deleted here.
 
-    Who may replay and resolve them, and see their payloads, has permissions of its own.
+    Replaying and resolving them, and seeing their payloads, need permissions of their own.
     """
 
     list_display = [

@@ -1,4 +1,4 @@
-"""How the list is filtered, searched and divided into pages, without reading the whole table."""
+"""Filters, searches and paginates the list without reading the whole table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..providers.subject import (
 )
 
 MAX_COUNT = 1000
-# How many pages are counted beyond the one that is shown, and how far anybody can go.
+# How many pages beyond the current one are counted, and the last page that can be reached.
 PAGES_AHEAD = 2
 MAX_PAGE = 100_000
 MAX_FOUND = 500

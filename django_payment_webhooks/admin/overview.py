@@ -1,4 +1,4 @@
-"""What the page of the overview shows."""
+"""The contents of the overview's page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFRESH = 60
 
 
 def read_hours(text: str) -> int:
-    """Return over how many hours the overview goes, whatever somebody wrote into the address."""
+    """Return how many hours the overview covers, whatever the URL contains."""
     if not text.isdecimal() or len(text) > len(str(MAX_HOURS)):
         return DEFAULT_HOURS
     return min(max(int(text), 1), MAX_HOURS)
@@ -58,7 +58,7 @@ def find_bar_address(bar: Bar, **filters: str) -> str:
 
 
 def list_bars(plot: Plot) -> Iterator[tuple[Bar, str, list[tuple[int, str]]]]:
-    """Give each bar, its address, and for each status in use how many, and their address."""
+    """Yield each bar, its address, and for each status in use how many, and their address."""
     for bar in plot.bars:
         counts = [
             (bar.statuses.get(status, 0), find_bar_address(bar, status__exact=status))

@@ -1,7 +1,7 @@
-"""Which events a command is about: its options, what they find, and what to say if it is nothing.
+"""Selects a command's events: its options, what they find, and the message if they find none.
 
-A name that nothing has is a typo, and an error that gives the nearest names. A name that is known,
-and finds nothing now, is no error.
+An unknown name is a typo, and an error that gives the nearest names. A known name that finds
+nothing now is not an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the commands have in common that read a provider's lists."""
+"""The base of commands that read a provider's lists."""
 
 from __future__ import annotations
 

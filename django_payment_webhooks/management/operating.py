@@ -1,4 +1,4 @@
-"""What the commands have in common that do the same with each of many events."""
+"""The base of commands that run an operation on many events."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .terminal import TerminalCommand, count_events
 
 
 class OperatingCommand(TerminalCommand):
-    """Goes through events. Whatever stops it in between, it reports what it has done."""
+    """Goes through events. If something stops it, it reports what it has done."""
 
     stopped_by: BaseException | None = None
 
     def walk(self, events: QuerySet, options: dict[str, Any]) -> Generator[Event, None, None]:
-        """Give the events that are chosen, the oldest first, and show how far it has come."""
+        """Yield the events that are chosen, the oldest first, and show how far it has come."""
         progress = Progress(self.stderr, events)
         paced = pace(iterate(events, options["batch"]), options.get("rate"))
         try:

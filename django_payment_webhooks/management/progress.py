@@ -1,4 +1,4 @@
-"""How far long work has come, shown on a terminal."""
+"""Shows the progress of long work on a terminal."""
 
 from __future__ import annotations
 

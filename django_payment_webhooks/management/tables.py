@@ -74,7 +74,7 @@ def describe_money(event: Event) -> str:
 
 
 def draw_table(rows: Sequence[Mapping[str, Any]], width: float = inf) -> Iterator[str]:
-    """Give the lines of a table, whose columns are as wide as they must be.
+    """Yield the lines of a table, whose columns are as wide as they must be.
 
     If it is wider than the terminal, each row is a paragraph without its empty cells.
     """

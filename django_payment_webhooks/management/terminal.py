@@ -1,4 +1,4 @@
-"""What the commands have in common: who runs them, what they ask, and how they end."""
+"""The base of the commands: who runs them, what they ask, and how they end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGE = __package__.rpartition(".")[0]
 
 
 class TerminalCommand(BaseCommand):
-    """A command that runs whatever is wrong, and ends without a traceback."""
+    """A command that runs even if something is wrong, and ends without a traceback."""
 
     # They would hide what is to be looked at behind what they find.
     requires_system_checks = ()
@@ -69,7 +69,7 @@ class TerminalCommand(BaseCommand):
             raise unable(describe_database(error, self.after_failure)) from error
 
     def confirm(self, question: str, refusal: str, options: dict[str, Any]) -> None:
-        """Go on if whoever runs the command is sure. Raises ``CommandError`` if not.
+        """Ask whether to continue. Raises ``CommandError`` if not.
 
         ``refusal`` says what was not done.
         """

@@ -1,1 +1,1 @@
-"""How all events are, and what is wrong."""
+"""The state of all events, and what is wrong."""

@@ -1,7 +1,7 @@
-"""What is broken: failed and retried events by what they have in common.
+"""Groups failed and retried events by cause.
 
-It is quick however many events have failed: the causes are found by leaping from one to the next in
-an index, and of each a bounded number of events is counted, and a few are read.
+This is quick however many events have failed: it leaps from one cause to the next in an index,
+counts a bounded number of each cause's events, and reads a few.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ..providers.causes import describe_reason, is_bug, read_name
 from ..providers.redaction import redact_text
 from .newest import list_newest, match
 
-# How many events of a cause are counted. Of what is more it is only said that there is more.
+# The most events of a cause that are counted. Beyond, it is only known that there are more.
 MAX_COUNTED = 10000
-# Of how many events of a cause, the newest, it is known what they are about.
+# The most events of a cause, from the newest, that are read.
 MAX_READ = 100
-# Of how many events, of all causes and statuses together.
+# The most events read of all causes and statuses together.
 MAX_ROWS = 600
-# Of how many events, of all causes together, the money is read: each must be parsed.
+# The most events whose money is read, of all causes together, as each must be parsed.
 MAX_PARSED = 200
-# In how many failed events, the newest, causes are looked for first if there are too many causes.
+# How many of the newest failed events are searched first if there are too many causes.
 MAX_NEWEST = 1000
 MAX_CAUSES = 20
-# How many causes are known of. Of what is more it is only said that there is more.
+# The most causes that are listed. Beyond, it is only known that there are more.
 MAX_LISTED = 200
 MAX_TITLE = 200
 
@@ -42,9 +42,9 @@ UNFINISHED = (Event.RECEIVED, Event.WAITING, Event.APPLIED)
 STATUSES = (Event.FAILED, *UNFINISHED)
 COLUMNS = ("pk", "type", "provider", "received_at", "due_at", "error")
 
-# Which cause that events of a status have is the next.
+# Finds the next cause of events with a status.
 NEXT = "SELECT MIN(cause_key) FROM {table} WHERE status = %s AND cause_key > %s"
-# How many events of a status have a cause, up to a bound, and which is the oldest.
+# Counts the events with a status and a cause, up to a bound, and finds the oldest.
 COUNT = """
 SELECT {index}, (
     SELECT COUNT(*) FROM (
@@ -55,9 +55,7 @@ SELECT {index}, (
 
 
 class CauseCount(NamedTuple):
-    """How many events have a cause, or how many causes there are.
-
-    ``is_bounded`` is whether there are more.
+    """A number of events or causes. ``is_bounded`` is whether there are more.
     """
 
     number: int
@@ -99,7 +97,7 @@ class FailureCause(NamedTuple):
     record: Any
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON, but for times and sums, which need ``DjangoJSONEncoder``."""
+        """Return a dict for JSON. Times and amounts need ``DjangoJSONEncoder``."""
         values = dict(self._asdict())
         record = values.pop("record")
         for name in ("failed", "retrying"):
@@ -112,7 +110,7 @@ class FailureCause(NamedTuple):
 
 
 class Share(NamedTuple):
-    """The events of one status that have a cause: how many, the oldest, and the newest as read."""
+    """The events with a status and a cause: how many, the oldest, and the newest ones read."""
 
     status: str
     number: int
@@ -130,7 +128,7 @@ def read_causes(limit: int = MAX_CAUSES, parsed: int = MAX_PARSED) -> list[Failu
 
 
 def read_cause(key: str, parsed: int = MAX_PARSED) -> FailureCause | None:
-    """Return one cause; None if no event has it."""
+    """Return one cause, or None if no event has it."""
     for found in read_named([key], parsed):
         return found
     return None
@@ -164,7 +162,7 @@ def search_causes(text: str) -> list[FailureCause]:
 
 
 def read_named(keys: Sequence[str], parsed: int) -> list[FailureCause]:
-    """Return the causes of these keys that events have, those with the most events first."""
+    """Return the causes with these keys that events have, those with the most events first."""
     shares = read_shares(keys)
     records = history.read_causes(list(shares))
     oldest = read_times([share.oldest for found in shares.values() for share in found])
@@ -175,11 +173,11 @@ def read_named(keys: Sequence[str], parsed: int) -> list[FailureCause]:
     return sorted(causes, key=lambda cause: -cause.failed.number - cause.retrying.number)
 
 
-# ---- the questions
+# ---- queries
 
 
 def ask(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows that the events' database has for a question."""
+    """Return the rows of a query from the events' database."""
     with connections[router.db_for_write(Event)].cursor() as cursor:
         cursor.execute(sql, values)
         return list(cursor.fetchall())
@@ -203,7 +201,7 @@ def find_newest_keys(limit: int) -> list[str]:
 
 
 def leap(status: str, limit: int) -> Iterator[str]:
-    """Give the keys of the causes that events of a status have, up to a bound.
+    """Yield the keys of the causes that events of a status have, up to a bound.
 
     Each is found by one step in the index, however many events the one before has.
     """
@@ -238,7 +236,7 @@ class Count(NamedTuple):
 
 
 def count_all(keys: Sequence[str]) -> Iterator[Count]:
-    """Give for each cause and each status how many events there are."""
+    """Yield for each cause and each status how many events there are."""
     facts = {"table": Event._meta.db_table, "limit": MAX_COUNTED + 1}
     counts = [COUNT.format(index=index, **facts) for index in range(len(STATUSES))]
     for key in keys:
@@ -258,12 +256,12 @@ def find_newest_events(counts: Sequence[Count]) -> list[list[int]]:
 
 
 def read_rows(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return what is known of events without their bodies, by their primary keys."""
+    """Return events without their bodies, by primary key."""
     return {row["pk"]: row for row in Event.objects.filter(pk__in=keys).values(*COLUMNS)}
 
 
 def read_times(keys: Sequence[int]) -> dict[int, datetime]:
-    """Return when events were received, by their primary keys."""
+    """Return when events were received, by primary key."""
     return dict(Event.objects.filter(pk__in=keys).values_list("pk", "received_at"))
 
 
@@ -287,7 +285,7 @@ def read_money(shares: dict[str, list[Share]], parsed: int) -> dict[str, Sums]:
 
 
 def add_up(events: Sequence[Event]) -> Sums:
-    """Return the sums of events. One whose sum can't be read does not count."""
+    """Return the sums of events. Unreadable amounts do not count."""
     sums: dict[str, Decimal] = {}
     number = 0
     for event in events:
@@ -312,7 +310,7 @@ def sort_rows(shares: Sequence[Share]) -> list[dict[str, Any]]:
 def summarize(
     key: str, shares: Sequence[Share], oldest: dict[int, datetime], sums: Sums, record: Any
 ) -> FailureCause:
-    """Return what is known of a cause."""
+    """Return a cause from what is known about it."""
     rows = sort_rows(shares)
     error = rows[0]["error"]
     retrying = [share for share in shares if share.status in UNFINISHED]
@@ -340,33 +338,33 @@ def summarize(
 
 
 def name_cause(known: object) -> str:
-    """Return what a cause is called, by its record or else by an error, without what is hidden."""
+    """Return a cause's title from its record, or else from an error, without personal data."""
     return redact_text(str(known))[:MAX_TITLE]
 
 
 def add_counts(shares: Sequence[Share]) -> CauseCount:
-    """Return how many events there are in some statuses."""
+    """Return the number of events in some statuses."""
     number = sum(share.number for share in shares)
     return CauseCount(min(number, MAX_COUNTED), number > MAX_COUNTED)
 
 
 def find_first(shares: Sequence[Share], times: dict[int, datetime]) -> datetime | None:
-    """Return when the oldest event was received; None if there is none, or it is gone."""
+    """Return when the oldest event was received, or None if there is none, or it is gone."""
     found = [times[share.oldest] for share in shares if share.oldest in times]
     return min(found) if found else None
 
 
 def find_next(retrying: Sequence[Share]) -> float | None:
-    """Return in how many seconds the next attempt is due; None if none is to come."""
+    """Return in how many seconds the next attempt is due, or None if there is none."""
     due = [row["due_at"] for share in retrying for row in share.rows if row["due_at"]]
     return max(min(due) - time.time(), 0.0) if due else None
 
 
 def is_acknowledged(record: Any, shares: Sequence[Share]) -> bool:
-    """Return whether what somebody has acknowledged of a cause is still how it is.
+    """Return whether a cause's acknowledgement still holds.
 
-    Until as many events again have it as had it then, and for as long as one of those is left: a
-    cause that was gone and is back is news.
+    It does until the number of its events has doubled, and as long as one of the acknowledged
+    events still has it: a cause that is back after it was gone is news.
     """
     if record.acknowledged_at is None:
         return False
@@ -376,7 +374,7 @@ def is_acknowledged(record: Any, shares: Sequence[Share]) -> bool:
 
 
 def count_newer(record: Any) -> int:
-    """Return how many events have a cause since it was acknowledged, up to one that is too many."""
+    """Return how many events got a cause since it was acknowledged, up to one too many."""
     number = 0
     for status in STATUSES:
         newer = Event.objects.filter(
@@ -387,13 +385,13 @@ def count_newer(record: Any) -> int:
 
 
 def acknowledge(key: str, by: str, note: str, seen: int | None = None) -> bool:
-    """Say that somebody knows of a cause: until it changes, nothing warns of it.
+    """Acknowledge a cause, so that nothing warns about it until it changes.
 
-    It has changed once as many events again have it, or once it is back after it was gone. Whoever
-    looked at a page knows of the ``seen`` events that it showed, not of what came since. Returns
-    whether that could be written: it needs the app ``history``, and an event that has the cause.
-    Raises ``ValueError`` if the note is blank or if twice as many events as were seen have the
-    cause, and ``LockedError`` if the database is locked.
+    It changes when the number of its events doubles, or when it is back after it was gone. ``seen``
+    is the number of events on the page that the person saw. Returns whether it was recorded, which
+    needs the app ``history`` and an event with the cause. Raises ``ValueError`` if the note is
+    blank or if twice as many events as were seen have the cause, and ``LockedError`` if the
+    database is locked.
     """
     if not note.strip():
         raise ValueError(gettext("Say what is known of the cause: the note is blank."))

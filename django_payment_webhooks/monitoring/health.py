@@ -1,4 +1,4 @@
-"""A view for load balancers: can this process store webhooks? It must be in a project's URLs."""
+"""A view for load balancers: can this process store webhooks? Add it to the project's URLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT = 2  # seconds
 
 
 def ask_database() -> None:
-    """Change no row of the events' table. Raises an error if the database would store no event."""
+    """Update no row of the events' table. Raises an error if the database would refuse events."""
     try:
         # Refused by a database that is read-only, as one is after a failover, and before the table
         # is migrated.

@@ -23,7 +23,7 @@ MAX_READ = 1000
 
 
 def find_hints(overview: Overview) -> Iterator[str]:
-    """Give what the events of the last hours suggest."""
+    """Yield the hints from the events of the last hours."""
     unhandled = count_unhandled(overview)
     known = Counter({key: n for key, n in unhandled.items() if has_handler(*key)})
     if known:
@@ -39,7 +39,7 @@ def find_hints(overview: Overview) -> Iterator[str]:
 
 
 def describe_known(counts: Counter[tuple[str, str]]) -> str:
-    """Return what was ignored although there is a handler, and what that suggests."""
+    """Return which events were ignored although they have a handler, and what that suggests."""
     number = sum(counts.values())
     text = ngettext(
         "{number} recent event was ignored because its worker had no handler, although these "
@@ -54,9 +54,9 @@ def describe_known(counts: Counter[tuple[str, str]]) -> str:
 
 
 def count_unhandled(overview: Overview) -> Counter[tuple[str, str]]:
-    """Return how many events were ignored for want of a handler, by type and provider.
+    """Return how many events were ignored for lack of a handler, by type and provider.
 
-    Of the ignored events the newest are read. If there are more, these stand for all of them.
+    Only the newest ignored events are read; if there are more, these stand for all of them.
     """
     since = timezone.now() - timedelta(hours=len(overview.hours))
     ignored = sort_newest(Event.objects.all(), Event.IGNORED)

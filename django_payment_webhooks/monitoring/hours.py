@@ -1,4 +1,4 @@
-"""What came in the last hours, and what has become of it.
+"""What was received in the last hours, and what became of it.
 
 The history has counted the hours that are over. Of their events most have one status, mostly that
 of processed events, and are what is left when the others are counted, by the index of the statuses.
@@ -33,7 +33,7 @@ STATUSES = "SELECT id, status FROM {table} WHERE id IN ({keys})"
 
 
 class Hour(NamedTuple):
-    """How many events were received within an hour, and how many have which status now."""
+    """How many events were received in an hour, and how many now have each status."""
 
     start: datetime
     received: int
@@ -51,12 +51,12 @@ class Received(NamedTuple):
 
 
 def count_hour(start: datetime, received: Received) -> Hour:
-    """Return how many events of an hour have which status."""
+    """Return how many events of an hour have each status."""
     return Hour(start, sum(received.statuses.values()), received.statuses)
 
 
 def find_ages(hours: Sequence[Received], now: datetime) -> dict[str, float | None]:
-    """Return how many seconds ago the last event of each provider came."""
+    """Return how many seconds ago each provider's last event was received."""
     latest: dict[str, float] = {}
     for hour in hours:
         latest.update(hour.latest)
@@ -80,7 +80,7 @@ def read_hour(start: datetime) -> Received:
 
 
 def recount(hours: Sequence[CountedHour]) -> dict[datetime, Received]:
-    """Return what has become of the events of hours that were counted.
+    """Return the current statuses of the events of counted hours.
 
     An hour is left out if its events are not what they were: rows can be deleted in SQL.
     """
@@ -100,7 +100,7 @@ def recount(hours: Sequence[CountedHour]) -> dict[datetime, Received]:
 
 
 def read_statuses(keys: Sequence[int]) -> dict[int, str]:
-    """Return the statuses of events, by their primary keys."""
+    """Return the statuses of events by primary key."""
     if not keys:
         return {}
     listed = ", ".join(map(str, keys))

@@ -1,7 +1,7 @@
-"""What events, their fields, their statuses and the steps of their history are called on pages.
+"""The names of events, fields, statuses and steps on pages.
 
-Stored, logged and counted they are as the code has them. The names of models and fields are not in
-the models, where each change of one would be a migration.
+The database, the log and the metrics have the code's names. The names of models and fields are not
+in the models, where every change would be a migration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..models import Event
 from ..operations import backfill
 from .wording import show_moment
 
-#: What a status, or a verb of the history, is called.
+#: The label of each status, and of each verb of the history.
 LABELS = {
     Event.RECEIVED: pgettext_lazy("status", "received"),
     Event.WAITING: pgettext_lazy("status", "waiting"),
@@ -52,7 +52,7 @@ FIELDS = {
     "idempotency_key": _("idempotency key"),
     "error": _("error"),
 }
-# What each app is called, and its models: one of them, and several.
+# The name of each app, and of its models in singular and plural.
 APPS = {
     Event._meta.app_label: (_("Payment webhooks"), {"event": (_("event"), _("events"))}),
     history.APP_LABEL: (
@@ -72,12 +72,12 @@ APPS = {
 
 
 def find_label(name: str) -> str:
-    """Return what a status or a verb is called in the reader's language."""
+    """Return the label of a status or a verb in the reader's language."""
     return str(LABELS.get(name, name))
 
 
 def name_event(event: Event) -> str:
-    """Return what an event is called on a page. One that was not parsed has no name but its time.
+    """Return an event's name for a page. An unparsed event has only its time.
 
     The core's own ``str`` is for logs, and in English.
     """
@@ -88,7 +88,7 @@ def name_event(event: Event) -> str:
 
 
 def name_all() -> None:
-    """Give the apps, their models and the event's fields their names."""
+    """Set the names of the apps, their models and the event's fields."""
     for label, (title, models) in APPS.items():
         app = apps.app_configs.get(label)
         if app is None:  # it is optional

@@ -1,7 +1,7 @@
-"""The overview: what is due, what waits, what came and what became of it.
+"""The overview: what is due, what waits, what was received and what became of it.
 
-All of it is quick however many events there are: it reads a bounded number of rows by an index, or
-the events of the last hours by the time of their receipt.
+It is quick however many events there are: it reads a bounded number of rows through an index, or
+the events of the last hours by their time of receipt.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from .hours import Hour, count_hour, find_ages, read_received
 from .newest import list_newest, sort_newest
 from .probes import Probe
 
-# How many rows of a status are counted. Of what is more it is only said that there is more.
+# The most rows of a status that are counted. Beyond, it is only known that there are more.
 BOUND = MAX_COUNTED
-# How many rows are read where no index has what is asked: each may be on another page.
+# The most rows read where no index has the answer, as each may be on another page.
 MAX_READ = 2000
-# Of how many events the overview reads the money.
+# The most events whose money the overview reads.
 MAX_PARSED = 100
 
 
@@ -81,7 +81,7 @@ class RetryingCount(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What there is to do.
+    """The unfinished events.
 
     ``statuses`` has a :class:`StatusCount` for each status; ``waiting_past_half`` is how many
     events have waited longer than half the time they have. Those that are ``retrying`` are counted
@@ -95,7 +95,7 @@ class Backlog(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """How all events are.
+    """The state of all events.
 
     ``causes`` has a ``FailureCause`` for each cause of failed and of retried events that is known,
     up to a number of them; ``cause_number`` is how many there are.
@@ -122,9 +122,9 @@ class Overview(NamedTuple):
     conflicts: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON, but for ``start``, which needs Django's ``DjangoJSONEncoder``.
+        """Return a dict for JSON. ``start`` needs Django's ``DjangoJSONEncoder``.
 
-        What is in ``backlog`` stands beside the rest, and a ``number`` is called ``count``.
+        The contents of ``backlog`` are on the top level, and a ``number`` is called ``count``.
         """
         statuses = {name: count_to_dict(found) for name, found in self.backlog.statuses.items()}
         return {
@@ -154,9 +154,9 @@ def count_to_dict(
 
 
 def read_overview(hours: int = 24, causes: int = MAX_CAUSES) -> Overview:
-    """Return the backlog, what came within the last hours, and whether the machinery works.
+    """Return the backlog, what was received in the last hours, and whether the machinery works.
 
-    ``causes`` is how many causes are read.
+    ``causes`` is the most causes to read.
     """
     now = timezone.now()
     this_hour = now.replace(minute=0, second=0, microsecond=0)
@@ -182,12 +182,12 @@ def read_overview(hours: int = 24, causes: int = MAX_CAUSES) -> Overview:
 
 
 def read_backlog() -> Backlog:
-    """Return what there is to do."""
+    """Return the backlog."""
     return Backlog(read_statuses(), read_due(), read_waiting_past_half(), read_retrying())
 
 
 def read_statuses() -> dict[str, StatusCount]:
-    """Return for each status how many events have it, and how old the oldest is."""
+    """Return the number of events with each status, and the age of the oldest."""
     now, events = timezone.now(), Event.objects.all()
     oldest = {
         status: key
@@ -205,7 +205,7 @@ def read_statuses() -> dict[str, StatusCount]:
 
 
 def read_due() -> DueCount:
-    """Return how many events are due, and for how long: of those that the sweeper has next."""
+    """Return how many events are due, and for how long, among those that the sweeper takes next."""
     now = time.time()
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
     some = unfinished.values("due_at", "enqueue_at")[: MAX_READ + 1]
@@ -224,17 +224,17 @@ def read_due() -> DueCount:
 
 
 def match_retrying() -> Q:
-    """Return the condition for events that are to be tried again after a failed attempt."""
+    """Return the condition for events that will be retried after a failed attempt."""
     return Q(status__in=UNFINISHED, cause_key__isnull=False)
 
 
 def is_retrying(event: Event) -> bool:
-    """Return whether an event is one of those."""
+    """Return whether an event will be retried after a failed attempt."""
     return event.status in UNFINISHED and event.cause_key is not None
 
 
 def read_retrying() -> RetryingCount:
-    """Return how many events are to be tried again after a failed attempt, and when."""
+    """Return how many events will be retried after a failed attempt, and when."""
     retrying = Event.objects.filter(match_retrying())
     number = retrying.values("pk")[: BOUND + 1].count()
     some = retrying.values("received_at", "due_at")[:MAX_READ]
@@ -274,7 +274,7 @@ def count_if(**conditions: Any) -> Count:
 
 
 def find_age(moment: float | None, now: float) -> float:
-    """Return how many seconds ago something was, 0.0 if it never was or is still to come."""
+    """Return how many seconds ago something was, or 0.0 if it never was or is in the future."""
     return max(now - moment, 0.0) if moment else 0.0
 
 
@@ -291,5 +291,5 @@ broker = Probe(ask_broker)
 
 
 def is_broker_reachable(timeout: float = 2) -> bool:
-    """Return whether the broker lets us connect within so many seconds."""
+    """Return whether the broker accepts a connection within ``timeout`` seconds."""
     return broker.is_answered(timeout)

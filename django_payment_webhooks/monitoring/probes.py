@@ -1,4 +1,4 @@
-"""Probes: they find out whether a service answers that may be silent for ever."""
+"""Probes, which find out whether a service answers that may be silent for ever."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Trial(Thread):
 
 
 class Probe:
-    """Asks by a thread, so that whoever wants to know waits for a bounded time.
+    """Asks in a thread, so that the caller waits for a bounded time.
 
-    A trial that still waits is shared by all who ask meanwhile: a silent service costs one thread,
-    not one each time.
+    Callers share a trial that is still waiting: a silent service costs one thread, not one for each
+    call.
     """
 
     def __init__(self, ask: Callable[[], Any]) -> None:
@@ -36,11 +36,11 @@ class Probe:
         self.trial = Trial(ask)
 
     def is_answered(self, timeout: float) -> bool:
-        """Return whether the service answers within so many seconds."""
+        """Return whether the service answers within ``timeout`` seconds."""
         return self.await_trial(timeout).is_answered
 
     def await_trial(self, timeout: float) -> Trial:
-        """Return a trial, which has an answer if there was one within so many seconds."""
+        """Return a trial, which has the answer if there was one within ``timeout`` seconds."""
         trial = self.trial
         if not trial.is_alive():  # it has ended, was not started yet, or was left behind by a fork
             trial = self.trial = Trial(self.ask)

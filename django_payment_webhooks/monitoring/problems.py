@@ -24,12 +24,12 @@ from .wording import describe_ago, describe_in, describe_time, show_conflicts, s
 
 # How many causes are named one by one, critical ones and others.
 MAX_NAMED = 5
-# What a problem can speak of beside a status: see :class:`Problem`.
+# What a problem can be about other than a status: see :class:`Problem`.
 CONFLICT, RETRYING, DUE, LATE, CAUSES = "conflict", "retrying", "due", "late", "causes"
 
 
 class OverviewConf(AppConf):
-    """For how many seconds something may go on until it is wrong, or critical."""
+    """How many seconds something may last before it is wrong, or critical."""
 
     # An event is due; nothing sweeps.
     HEALTH_DUE_AGE = 300
@@ -45,11 +45,11 @@ class OverviewConf(AppConf):
 
 
 class Problem(NamedTuple):
-    """Something that is wrong. A critical one can't wait until morning: events do not get on.
+    """Something that is wrong. A critical problem can't wait until morning: events are stuck.
 
-    ``about`` says which events it speaks of: their status, ``retrying``, ``due``, ``late`` if they
-    wait for long, or ``conflict``; ``causes`` if it speaks of causes; empty if of none of them.
-    ``cause`` is the key of the cause that they have.
+    ``about`` says which events it is about: their status, ``retrying``, ``due``, ``late`` if they
+    have waited long, or ``conflict``; ``causes`` if it is about causes; otherwise empty. ``cause``
+    is the key of their cause.
     """
 
     text: str
@@ -67,7 +67,7 @@ def find_problems(overview: Overview) -> list[Problem]:
 
 
 def find_critical_problems(overview: Overview) -> Iterator[Problem]:
-    """Give what somebody must look at now."""
+    """Yield the problems that need attention now."""
     yield from map(Problem, find_configuration_errors())
     yield from map(Problem, find_removed_providers())
     due = overview.backlog.due
@@ -104,7 +104,7 @@ def describe_due(due: DueCount) -> str:
 
 
 def find_configuration_errors() -> Iterator[str]:
-    """Give what the app's own system checks report as errors.
+    """Yield the errors that the app's own system checks report.
 
     A process that runs with them, as a web server does that was started without the checks, may
     refuse every webhook.
@@ -118,9 +118,9 @@ def find_configuration_errors() -> Iterator[str]:
 
 
 def find_removed_providers() -> Iterator[str]:
-    """Give which providers have unfinished events, and are in the settings no more.
+    """Yield the providers with unfinished events that are no longer in the settings.
 
-    Of the unfinished events a bounded number is looked at.
+    Only a bounded number of unfinished events is read.
     """
     unfinished = Event.objects.filter(enqueue_at__isnull=False).order_by("enqueue_at")
     counts = Counter(unfinished.values_list("provider", flat=True)[:BOUND])
@@ -138,8 +138,8 @@ def find_removed_providers() -> Iterator[str]:
 
 
 def find_other_problems(overview: Overview) -> Iterator[Problem]:
-    """Give what somebody must look at in working hours."""
-    # If its client is missing, that is said above.
+    """Yield the problems that need attention in working hours."""
+    # A missing client is reported above.
     if not overview.broker and has_broker_client():
         text = gettext("The broker can't be reached. What is due is enqueued once it is back.")
         yield Problem(text)
@@ -171,7 +171,7 @@ def has_broker_client() -> bool:
 
 
 def describe_conflicts(number: int) -> str:
-    """Return how many conflicts nobody has closed, and what to do."""
+    """Return how many conflicts are open, and what to do."""
     text = ngettext(
         "{number} event has an open conflict: the same event or effect came again and says "
         "something else. Money may have been taken twice. Compare the two, then close the conflict "
@@ -205,7 +205,7 @@ def find_news(overview: Overview) -> list[FailureCause]:
 
 
 def is_critical(cause: FailureCause) -> bool:
-    """Return whether what is being retried can't wait: it is surely a bug, or it lasts."""
+    """Return whether a retried cause can't wait: it is certainly a bug, or it lasts."""
     limit = settings.PAYMENT_WEBHOOKS_HEALTH_RETRY_CRITICAL_AGE
     is_old = find_seconds(cause.retrying_since) > limit
     return bool(cause.retrying.number) and (cause.is_bug or is_old)
@@ -336,7 +336,7 @@ def describe_others(number: int) -> str:
 
 
 def find_unfinished(overview: Overview) -> Iterator[Problem]:
-    """Give what has come to no end, and neither waits nor is known to fail."""
+    """Yield what has come to no end, and neither waits nor is known to fail."""
     statuses = overview.backlog.statuses
     ages = [statuses[status].oldest_seconds or 0.0 for status in (Event.RECEIVED, Event.APPLIED)]
     retried = overview.backlog.retrying.oldest_seconds or 0.0

@@ -1,1 +1,1 @@
-"""What an operator can do with events: replay, resolve, dry run, prune."""
+"""Operators' actions on events: replay, resolve, dry run, prune."""

@@ -1,4 +1,4 @@
-"""The same with many events: one by one, at a rate, and what became of them is counted."""
+"""Runs an operation on many events, one by one, at a bounded rate, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..models import Event
 from .interrupts import interrupts
 from .transactions import OperationError
 
-# How many events are counted before the user is asked.
+# The most events that are counted before asking for confirmation.
 BOUND = 10000
 
 
 def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
-    """Give events one by one, the oldest first. They are read in batches, each when it is needed.
+    """Yield events one by one, the oldest first. They are read in batches, as needed.
 
-    Nothing is kept open in between, so that it may take hours. What becomes of an event does not
-    matter to the next.
+    Nothing is kept open in between, so this may take hours. What happens to one event does not
+    affect the next.
     """
     last = 0
     while True:
@@ -32,7 +32,7 @@ def iterate(events: models.QuerySet, batch: int) -> Iterator[Event]:
 
 
 def pace(events: Iterator[Event], rate: float | None) -> Iterator[Event]:
-    """Give events, at most ``rate`` a second; without a rate as quickly as they are asked for."""
+    """Yield events, at most ``rate`` per second; without a rate, as fast as they are consumed."""
     started = time.monotonic()
     for count, event in enumerate(events):
         if rate:
@@ -41,9 +41,9 @@ def pace(events: Iterator[Event], rate: float | None) -> Iterator[Event]:
 
 
 class Tally:
-    """How many events were operated on: done, left as they are, and refused for some problem.
+    """Counts the events of an operation: done, left as they are, and refused.
 
-    ``problems`` has how many were refused for each.
+    ``problems`` has the number refused for each reason.
     """
 
     def __init__(self, done: int = 0, left: int = 0, refused: int = 0) -> None:
@@ -74,11 +74,10 @@ class Tally:
 
 
 def operate(events: Iterable[Event], run: Callable[[Event], bool], tally: Tally) -> Iterator[Event]:
-    """Do the same with each of some events, count it, and give the event.
+    """Run an operation on each event, count the outcome, and yield the event.
 
-    ``run`` returns whether it was done. What is wrong with one event, such as its provider, does
-    not keep it from the others. A database that fails ends it, and so does a signal, between two
-    events.
+    ``run`` returns whether it was done. A problem with one event, such as its provider, does not
+    affect the others. A database failure ends the run, and so does a signal, between two events.
     """
     for event in events:
         with interrupts.held():
@@ -92,11 +91,11 @@ def operate(events: Iterable[Event], run: Callable[[Event], bool], tally: Tally)
 
 
 def describe(error: Exception) -> str:
-    """Return in words why an event could not be operated on."""
+    """Return the reason why an event was refused."""
     return str(error) if isinstance(error, OperationError) else f"{type(error).__name__}: {error}"
 
 
 def count_some(events: models.QuerySet) -> tuple[int, bool]:
-    """Return how many events there are, up to a bound, and whether there are more."""
+    """Return the number of events, up to a bound, and whether there are more."""
     number = events.values("pk")[: BOUND + 1].count()
     return min(number, BOUND), number > BOUND

@@ -1,4 +1,4 @@
-"""Dry run: run an event's handler, undo everything, and say what would have become of the event."""
+"""Dry run: runs an event's handler, undoes everything, and says what would have happened."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..providers.pruned import is_pruned
 from ..publisher import unless_locked
 from ..retrying import describe
 
-# What is no status: a worker has the event, and a failed attempt would be repeated.
+# Outcomes that are not statuses: a worker has the event; a failed attempt would be retried.
 TAKEN = "taken"
 RETRIED = "retried"
 
 
 class DryRun(NamedTuple):
-    """What would become of an event.
+    """What would happen to an event.
 
     ``outcome`` is the status that it would get, ``retried`` if its attempt would fail and be
-    repeated, or ``taken`` if a worker has it. ``explanation`` is a sentence. ``statements`` are the
+    retried, or ``taken`` if a worker has it. ``explanation`` is a sentence. ``statements`` are the
     INSERT, UPDATE and DELETE statements that would have changed the host's tables; there are none
-    unless its effects would be committed. ``is_english`` says that the explanation is what would be
-    stored, and not in the reader's language.
+    unless its effects would be committed. ``is_english`` says that the explanation would be stored,
+    and so is not in the reader's language.
     """
 
     outcome: str
@@ -40,16 +40,16 @@ class DryRun(NamedTuple):
 
 
 class Undone(Exception):
-    """Raised once everything has run, so that the transaction is undone."""
+    """Raised once everything has run, to roll the transaction back."""
 
 
 def dry_run(event: Event) -> DryRun:
-    """Say what would become of an event if it were replayed, or taken by a worker, now.
+    """Return what would happen to an event if it were replayed, or taken by a worker, now.
 
     The event is read again. Its handler's ``prepare``, ``is_ready`` and ``apply`` run in a
     transaction that is rolled back; ``deliver`` is never called. Nothing is enqueued, and none of
-    the app's signals is sent. What a handler does to anything but the events' database can't be
-    undone: it has no business there. Raises ``Event.DoesNotExist`` if the row is gone.
+    the app's signals is sent. What a handler does outside the events' database can't be undone.
+    Raises ``Event.DoesNotExist`` if the row is gone.
     """
     event = Event.objects.get(pk=event.pk)
     if event.status in (Event.PROCESSED, Event.DUPLICATE):
@@ -82,7 +82,7 @@ def run_handler(event: Event) -> DryRun:
 
 
 def pretend_taken(event: Event) -> None:
-    """Make an event look as to a worker who has just taken it; replayed before, if it has ended."""
+    """Make an event look as if a worker had just taken it, after a replay if it is final."""
     if event.status in (Event.FAILED, Event.IGNORED):
         replayed = {"status": Event.RECEIVED, "attempts": 0, "waiting_since": None, "error": ""}
         event.__dict__.update(replayed)
@@ -91,9 +91,9 @@ def pretend_taken(event: Event) -> None:
 
 
 def describe_end(event: Event, error: Exception) -> DryRun:
-    """Say what would follow from an attempt's error: what the worker would decide."""
+    """Return what the worker would decide after an attempt's error."""
     decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(event, error)
-    # A waiting event that fails is still one that waits, to the worker.
+    # To the worker, a waiting event whose attempt fails still waits.
     is_repeated = decision.delay is not None and not isinstance(error, NotReady)
     outcome = RETRIED if is_repeated else decision.status
     return DryRun(outcome, decision.reason, [], is_english=True)
@@ -112,7 +112,7 @@ def apply_and_undo(event: Event) -> NoReturn:
 
 
 def parse_again(event: Event) -> DryRun:
-    """Say what would be stored if a body that could not be parsed were received again."""
+    """Return what would be stored if an unparsed body were received again."""
     try:
         drafts = get_provider(event.provider).parse({}, bytes(event.body))
     except Exception as error:
@@ -127,7 +127,7 @@ def parse_again(event: Event) -> DryRun:
 
 
 def describe_draft(draft: Event) -> str:
-    """Say whether an event of a body would be stored."""
+    """Return whether an event in a body would be stored, in words."""
     if Event.objects.filter(dedup_key=draft.dedup_key).exists():
         return gettext("{event} has already been stored.").format(event=draft)
     if not draft.order_id:
@@ -139,7 +139,7 @@ def describe_draft(draft: Event) -> str:
 def is_taken(event: Event) -> bool:
     """Return whether a worker has an event, as far as its row shows."""
     is_first = event.status == Event.RECEIVED and event.attempts and not event.error
-    # A failed attempt would have left its error: this is the lease of the first.
+    # A failed attempt would have left its error, so this is the lease of the first.
     if is_first and event.due_at and event.due_at > time.time():
         return True
     try:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in the middle of long work: they wait for the end of what is under way."""
+"""Lets Ctrl-C and SIGTERM wait for the end of the current step of long work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The process is to end. ``number`` is that of the signal."""
+    """The process must end. ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -18,14 +18,14 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What the shell reports of a program that this signal has ended."""
+        """The exit code of a program ended by this signal, as shells report it."""
         return 128 + self.number
 
 
 class Interrupts:
-    """Raises ``Interrupted`` at a signal, but not while something is held together.
+    """Raises ``Interrupted`` on a signal, but not inside a block that must not be split.
 
-    A second signal does not wait: what is under way may hang.
+    A second signal does not wait, as the block may hang.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Interrupts:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch the signals meanwhile, in the main thread; not those that the process ignores."""
+        """Catch signals in the block, in the main thread, except those that the process ignores."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         heeded = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
         for number in heeded:
@@ -53,7 +53,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold together what happens meanwhile. Raises ``Interrupted`` afterwards."""
+        """Keep the block from being split. Raises ``Interrupted`` after it."""
         self.is_held, self.waiting = True, None
         try:
             yield
@@ -63,5 +63,5 @@ class Interrupts:
             raise Interrupted(self.waiting)
 
 
-#: Those of this process. Where nobody catches signals, as in a web server, it changes nothing.
+#: Those of this process. Where signals are not caught, as in a web server, it has no effect.
 interrupts = Interrupts()

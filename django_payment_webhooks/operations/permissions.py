@@ -1,4 +1,4 @@
-"""The permissions of operators, beside Django's own: made by the command ``migrate``."""
+"""Operators' permissions, in addition to Django's own. The command ``migrate`` creates them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VIEW_PAYLOAD = "view_payload"
 REPLAY = "replay_event"
 RESOLVE = "resolve_event"
 ERASE = "erase_event"
-#: What each permission is called where it is granted.
+#: The name of each permission where it is granted.
 PERMISSIONS = {
     VIEW_PAYLOAD: "Can view payloads of payment webhooks",
     REPLAY: "Can replay events and run them dry",
@@ -31,16 +31,16 @@ def may(user: Any, name: str) -> bool:
 
 
 def require(user: Any, name: str) -> None:
-    """Raise ``PermissionDenied`` if a user has not one of the permissions."""
+    """Raise ``PermissionDenied`` if a user lacks one of the permissions."""
     if not may(user, name):
         raise PermissionDenied
 
 
 @receiver(post_migrate, dispatch_uid="payment_webhooks.create_permissions")
 def create_permissions(app_config: Any, using: str, **_: Any) -> None:
-    """Create the permissions that are not there yet, where the project's permissions are.
+    """Create the missing permissions, in the database of the project's permissions.
 
-    Not as an option of the model: it would be in a migration, and each text of it in a next one.
+    Not as an option of the model, as every change of a text would then be a migration.
     """
     if app_config.label != Event._meta.app_label or not apps.is_installed("django.contrib.auth"):
         return

@@ -1,8 +1,8 @@
-"""Prune: forget what final events said, and still give each of them one effect.
+"""Prune: forgets the content of final events, and still gives each of them one effect.
 
-What is kept of a pruned event deduplicates: its keys, its fingerprint, its type, its times and its
-status, and digests of its payload and its data, so that a repetition that says something else is
-still noticed. Its body is gone, so it can't be replayed.
+A pruned event keeps what deduplicates: its keys, its fingerprint, its type, its times and its
+status, and digests of its payload and data, so that a contradictory redelivery is still noticed.
+Its body is gone, so it can't be replayed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from ..providers.pruned import ANYTHING, MARK, PrunedError, is_pruned, prune_bod
 from ..providers.subject import find_by_order, find_related
 from .transactions import OperationError, commit, operation
 
-# Replayed, an ignored event may have its effect after all: until it is pruned, which is what its
-# age is for.
+# An ignored event can be replayed, and then have its effect, until its age lets it be pruned.
 PRUNABLE = (Event.PROCESSED, Event.DUPLICATE, Event.IGNORED)
 FINAL = (*PRUNABLE, Event.FAILED)
 # How long a provider may resend an event: 90 days at Checkout.com, manually
@@ -32,7 +31,7 @@ FINAL = (*PRUNABLE, Event.FAILED)
 # (https://docs.stripe.com/cli/events/resend), and at Adyen, by itself
 # (https://docs.adyen.com/development-resources/webhooks/troubleshoot).
 RESEND_DAYS = 90
-# In place of a body that can't be read any more, as its provider is gone from the settings.
+# Replaces a body that can no longer be read, as its provider is gone from the settings.
 UNREADABLE = MARK + f"{ANYTHING}:{ANYTHING}".encode()
 ERASED = "erased"
 
@@ -44,26 +43,26 @@ class PruneError(OperationError):
 def find_final(before: datetime, include_failed: bool = False) -> models.QuerySet:
     """Return the events that were received, and became final, before a moment.
 
-    Failed ones are among them only if asked for.
+    Failed ones are included only on request.
     """
     statuses = FINAL if include_failed else PRUNABLE
     return Event.objects.filter(received_at__lt=before, finished_at__lt=before, status__in=statuses)
 
 
 def find_unpruned(events: models.QuerySet) -> models.QuerySet:
-    """Return those of some events whose bodies are still there."""
+    """Return those of some events that still have their bodies."""
     start = Substr("body", 1, len(MARK), output_field=models.BinaryField())
     return events.annotate(start=start).exclude(start=MARK)
 
 
 @operation
 def prune(event: Event) -> bool:
-    """Put digests in the place of a final event's body, and return whether it was done.
+    """Replace a final event's body with digests, and return whether it was done.
 
-    What its provider confirmed goes, too.
+    The provider's confirmation is removed, too.
 
-    It is not done if the event is not final, was pruned before, or changed since it was read.
-    Raises ``PruneError`` if a repetition of the event would not be recognized any more.
+    It is not done if the event is not final, is already pruned, or has changed since it was read.
+    Raises ``PruneError`` if a redelivery of the event would no longer be recognized.
     """
     if event.status not in FINAL or is_pruned(event.body):
         return False
@@ -73,28 +72,28 @@ def prune(event: Event) -> bool:
 
 
 def change(event: Event, **values: Any) -> None:
-    """Change an event's row, and forget what was read from it before."""
+    """Change an event's row, and forget cached values."""
     event.change(**values)
     forget_cached(event)
 
 
 class Audit:
-    """What somebody does to many events, one after the other: written down with each of them."""
+    """A person's action on many events, one after the other, recorded along with each."""
 
     def __init__(self, verb: str, subject: str, by: str, reason: str) -> None:
         self.facts = (verb, subject, by, reason)
         self.key: int | None = None
 
     def add(self) -> None:
-        """Count one event more, in the transaction of what is done to it."""
-        # The first may have been undone, and the record with it.
+        """Count one more event, in the transaction that changes it."""
+        # The first transaction may have been rolled back, and the record with it.
         if not history.add_to_audit(self.key):
             self.key = history.write_audit(*self.facts)
 
 
 @operation
 def run_audited(event: Event, action: Callable[[Event], bool], audit: Audit) -> bool:
-    """Do something with an event and write it down, or neither. Returns whether it was done."""
+    """Run an action on an event and record it, or do neither. Returns whether it was done."""
     if not action(event):
         return False
     audit.add()
@@ -105,9 +104,9 @@ def run_audited(event: Event, action: Callable[[Event], bool], audit: Audit) -> 
 
 
 def list_forgotten_causes(before: datetime) -> list[str]:
-    """Return the causes that no event has, and that were neither seen nor acknowledged since then.
+    """Return the keys of causes that no event has.
 
-    These are their keys.
+    They were neither seen nor acknowledged since ``before``.
     """
     return [key for key in history.list_old_causes(before) if not has_events(key)]
 
@@ -118,11 +117,11 @@ def has_events(cause: str) -> bool:
     return Event.objects.filter(status__in=statuses, cause_key=cause).exists()
 
 
-# ---- what takes the place of a body
+# ---- the replacement for a body
 
 
 def find_pruned_body(event: Event) -> bytes:
-    """Return what takes the place of an event's body. Raises ``PruneError``."""
+    """Return the replacement for an event's body. Raises ``PruneError``."""
     if is_pruned(event.body):
         return bytes(event.body)
     if event.provider not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
@@ -136,21 +135,21 @@ def find_pruned_body(event: Event) -> bytes:
 
 
 def prune_parsed(event: Event) -> bytes:
-    """Return digests of what an event says. Raises ``PruneError`` if nobody would compare them.
+    """Return digests of an event's content. Raises ``PruneError`` if they would not be compared.
 
-    A repetition is compared with what was sent, another event with what was confirmed.
+    A redelivery is compared with what was sent, another event with what was confirmed.
     """
     payload, data = read_sent(event), event.data
     body = prune_body(payload, data)
     left, left_data = read_with(event, body)
-    # Not by !=: what is left knows when it is the same.
+    # Not !=: the pruned payload defines equality.
     if left == payload and left_data == data:
         return body
     raise PruneError(describe_ignorance(event))
 
 
 def prune_unparsed(event: Event) -> bytes:
-    """Return what takes the place of a body that made no sense. Raises ``PruneError``."""
+    """Return the replacement for an unparsed body. Raises ``PruneError``."""
     try:
         read_with(event, MARK)
     except PrunedError:
@@ -159,7 +158,7 @@ def prune_unparsed(event: Event) -> bytes:
 
 
 def describe_ignorance(event: Event) -> str:
-    """Return why nothing of a provider's can be pruned."""
+    """Return why none of a provider's events can be pruned."""
     return (
         f"The provider {event.provider} does not read pruned bodies. "
         f"Let its payload() and read() call those of Provider."
@@ -167,7 +166,7 @@ def describe_ignorance(event: Event) -> str:
 
 
 def read_with(event: Event, body: Any) -> tuple[Any, Any]:
-    """Return the payload and the data that an event would have with a body alone."""
+    """Return the payload and data that an event would have with only this body."""
     other = copy(event)
     forget_cached(other)
     other.body = body
@@ -182,15 +181,15 @@ def read_with(event: Event, body: Any) -> tuple[Any, Any]:
 def delete(event: Event) -> bool:
     """Delete a final event with its history, and return whether it was done.
 
-    From then on nothing shows that it was here: sent again, it is stored and applied again, and
-    what requires it waits in vain. It is not done if the event is not final, if another event of
-    its order or payment is not, or if it changed since it was read.
+    No trace of it remains: if it is resent, it is stored and applied again, and events that require
+    it wait until their deadline. It is not done if the event is not final, if another event of its
+    order or payment is not, or if it has changed since it was read.
     """
     if event.status not in FINAL:
         return False
     if find_related(event).exclude(pk=event.pk).exclude(status__in=FINAL).exists():
         return False
-    # It proves that the row is as it was read.
+    # This proves that the row has not changed.
     change(event, error=event.error)
     Event.objects.filter(pk=event.pk).delete()
     return True
@@ -200,21 +199,20 @@ def delete(event: Event) -> bool:
 
 
 def find_unfinished(order_id: str) -> dict[int, str]:
-    """Return the events of an order that are not final: the status of each, by its primary key."""
+    """Return the statuses of an order's unfinished events, by primary key."""
     return dict(find_by_order(order_id).exclude(status__in=FINAL).values_list("pk", "status"))
 
 
 @operation
 def erase(event: Event) -> bool:
-    """Erase what identifies its order from a final event and its history.
+    """Erase what identifies the order from a final event and its history.
 
-    Returns whether it was done: not if the event is not final, or changed since it was read. Raises
-    ``PruneError`` as :func:`prune` does.
+    Returns whether it was done: not if the event is not final, or has changed since it was read.
+    Raises ``PruneError`` as :func:`prune` does.
 
-    The body, what was confirmed, the ids of the order, the payment and the event, and the error go.
-    What deduplicates stays: the keys and
-    the fingerprint are digests of ids and of a whole payload, which nobody can guess who does not
-    have them.
+    The body, the confirmation, the ids of the order, the payment and the event, and the error are
+    erased. What deduplicates stays: the keys and the fingerprint are digests of ids and of a whole
+    payload, which can't be guessed.
     """
     if event.status not in FINAL:
         return False
@@ -225,9 +223,9 @@ def erase(event: Event) -> bool:
         provider_event_id=ERASED,
         order_id="",
         payment_id="",
-        # Whoever guesses the order's id must not find the event by it. It knows no order any more:
-        # it no longer counts for what requires it, and contradicts no order of another event. By
-        # the payment, too, the order's other events could be found.
+        # A guessed order id must not find the event. Without an order, it no longer counts for
+        # events that require it, and contradicts no other event's order. The payment is erased,
+        # too, as it could lead to the order's other events.
         order_key="",
         payment_key="",
         error="",
@@ -238,33 +236,33 @@ def erase(event: Event) -> bool:
 
 @operation
 def erase_order(event: Event, by: str, reason: str = "") -> bool:
-    """Erase all events of an event's order, and write down who did it; returns whether it was done.
+    """Erase all events of an event's order, and record who did it. Returns whether it was done.
 
-    Of an event without an order only the event itself. It is not done if it was before. Raises
-    ``PruneError`` if one of them is not final, or has failed: that may still be replayed.
+    If the event has no order, only the event itself is erased. Nothing is done if it is erased
+    already. Raises ``PruneError`` if one of them is not final, or has failed and may be replayed.
     """
     events = find_events_of_order(event)
     check_prunable(events)
     subject = f"of the order {event.order_id!a}" if event.order_id else f"event {event.pk}"
     if not erase_all(events, subject, by, reason):
         return False
-    # Nobody must log by its id what was erased.
+    # What was erased must not be logged with its id.
     event.provider_event_id = ERASED
     return True
 
 
 def erase_all(events: models.QuerySet, subject: str, by: str, reason: str) -> int:
-    """Erase all of some events and write down who did it, or nothing. Returns how many they were.
+    """Erase all of some events and record who did it, or do nothing. Returns their number.
 
-    All at once: of an order that is erased by half, what names the payment alone can't be found any
-    more. Raises ``PruneError`` if one can't be erased.
+    All at once: if an order were half erased, events that name only its payment could no longer be
+    found. Raises ``PruneError`` if one can't be erased.
     """
     number: int = commit(partial(erase_each, events, subject, by, reason))
     return number
 
 
 def erase_each(events: models.QuerySet, subject: str, by: str, reason: str) -> int:
-    """Erase each of some events, and write it down. Returns how many they were."""
+    """Erase each of some events, and record it. Returns their number."""
     found = list(events.all())
     for event in found:
         if not erase(event):
@@ -282,7 +280,7 @@ def find_events_of_order(event: Event) -> models.QuerySet:
 
 
 def check_prunable(events: Iterable[Event]) -> None:
-    """Raise ``PruneError`` if one of some events is still to be done, or has failed."""
+    """Raise ``PruneError`` if one of some events is unfinished or has failed."""
     others = [f"{each.pk} is {each.status}" for each in events if each.status not in PRUNABLE]
     if others:
         raise PruneError(

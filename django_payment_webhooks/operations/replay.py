@@ -1,4 +1,4 @@
-"""Replay: an operator puts an event back on its way."""
+"""Replay: lets an operator make an event due again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..retrying import start_over
 from .transactions import operation
 
 REPLAYABLE = {Event.FAILED, Event.IGNORED, Event.WAITING}
-# Of these, those can be replayed whose next attempt is still to come.
+# Events with these statuses can be replayed if they are being retried.
 RETRIED = {Event.RECEIVED, Event.APPLIED}
 
 
@@ -28,11 +28,11 @@ RETRIED = {Event.RECEIVED, Event.APPLIED}
 def replay(event: Event, by: str = "", reason: str = "") -> bool:
     """Make an event due again, with all its attempts, and return whether that was possible.
 
-    Only a failed, an ignored or a waiting event can be replayed, and one that is being retried
-    unless a worker has it; and only if its body was not pruned. It can't double an effect: one
-    whose effect is committed is only delivered again. A body that could not be parsed is received
-    again; that raises ``ParseError`` if it still can't be. Raises ``LockedError`` if another
-    process keeps the event's row locked.
+    Only a failed, ignored or waiting event can be replayed, or one that is being retried and that
+    no worker has; and only if its body is not pruned. An effect can't happen twice: if it is
+    committed, the event is only delivered again. A body that could not be parsed is received again;
+    raises ``ParseError`` if it still can't be. Raises ``LockedError`` if another process keeps the
+    event's row locked.
 
     ``by`` and ``reason`` say who replays it and why. The signal ``event_replayed`` passes them on;
     the event's row does not keep them.
@@ -40,7 +40,7 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
     if not is_replayable(event) or is_pruned(event.body):
         return False
     report = partial(signals.event_replayed.send_robust, Event, event=event, by=by, reason=reason)
-    # Before the signal of the status that follows from it.
+    # Before the signal of the new status.
     transaction.on_commit(report, using=router.db_for_write(Event))
     if event.type:
         start_over(event)
@@ -51,12 +51,12 @@ def replay(event: Event, by: str = "", reason: str = "") -> bool:
 
 
 def match_replayable() -> Q:
-    """Return the condition for events that can be replayed, if no worker has them."""
+    """Return the condition for events that can be replayed unless a worker has them."""
     return Q(status__in=REPLAYABLE) | Q(status__in=RETRIED, cause_key__isnull=False)
 
 
 def is_replayable(event: Event) -> bool:
-    """Return whether an event has come to nothing, or waits for its next attempt."""
+    """Return whether an event has no effect yet, or waits for its next attempt."""
     if event.status in REPLAYABLE:
         return True
     return event.status in RETRIED and event.cause_key is not None and not is_taken(event)
@@ -71,7 +71,7 @@ def is_taken(event: Event) -> bool:
 
 
 def receive_again(event: Event) -> None:
-    """Receive a body again that made no sense. Raises ``ParseError`` if it still makes none."""
+    """Receive an unparsed body again. Raises ``ParseError`` if it still can't be parsed."""
     provider = get_provider(event.provider)
     body = bytes(event.body)
     check_parsed(provider.parse({}, body))
@@ -80,7 +80,7 @@ def receive_again(event: Event) -> None:
 
 
 def check_parsed(drafts: Sequence[Event]) -> None:
-    """Raise ``ParseError`` if these are what a provider makes of a body without sense."""
+    """Raise ``ParseError`` if these drafts stand for a body that could not be parsed."""
     for draft in drafts:
         if not draft.type:
             raise ParseError(400, "unparsed", draft.error)

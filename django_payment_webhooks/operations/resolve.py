@@ -18,7 +18,7 @@ MAX_REASON = 500
 
 
 class ResolveError(OperationError):
-    """An event can't be resolved: its effect was had for another order. The message says more."""
+    """An event can't be resolved, as another order had its effect. The message says which."""
 
 
 @operation
@@ -29,10 +29,10 @@ def resolve(event: Event, by: str, reason: str) -> bool:
     provider's portal. ``by`` says who, ``reason`` why; both are kept in the event's ``error``.
     Raises ``ValueError`` if the reason is blank.
 
-    The event becomes ``processed``, and has its idempotency key from now on, so that no other event
-    has the effect again. It becomes ``duplicate`` if another event of its order has the key
-    already; raises ``ResolveError`` if an event of another order has it. What waits for it is
-    released. An event that is ``processed`` or ``duplicate``, or that changed since it was read, is
+    The event becomes ``processed`` and gets its idempotency key, so that no other event has the
+    effect again. If another event of its order already has the key, it becomes ``duplicate``;
+    raises ``ResolveError`` if an event of another order has it. Events that wait for it are
+    released. An event that is ``processed`` or ``duplicate``, or has changed since it was read, is
     left as it is. Raises ``LockedError`` if another process keeps its row locked.
     """
     if not reason.strip():
@@ -45,10 +45,10 @@ def resolve(event: Event, by: str, reason: str) -> bool:
 
 
 def finish_or_find_holder(event: Event, text: str) -> None:
-    """Give an event its effect's key and its end; as a duplicate if another event had the key."""
+    """Finish an event with its effect's key, or as a duplicate if another event has the key."""
     key = event.idempotency_key or find_key(event)
     try:
-        # A savepoint: the transaction around it must not be spoilt.
+        # A savepoint, so that an error does not break the surrounding transaction.
         with transaction.atomic(using=router.db_for_write(Event)):
             event.finish(Event.PROCESSED, text, idempotency_key=key)
     except IntegrityError as error:
@@ -59,7 +59,7 @@ def finish_or_find_holder(event: Event, text: str) -> None:
 
 
 def decide(event: Event, key: str | None, error: IntegrityError) -> Decision:
-    """Return what would become of an attempt at an event whose key another event has."""
+    """Return the decision on an attempt at an event whose key another event has."""
     claimant = copy(event)
     claimant.claimed = key
     decision: Decision = load(settings.PAYMENT_WEBHOOKS_RETRY_POLICY).decide(claimant, error)
@@ -67,22 +67,22 @@ def decide(event: Event, key: str | None, error: IntegrityError) -> Decision:
 
 
 def find_key(event: Event) -> str | None:
-    """Return the key that an event's effect has; None for one that could not be parsed."""
+    """Return the key of an event's effect, or None if the event could not be parsed."""
     if not event.type:
         return None
     name = find_name(event)
     if not isinstance(name, str) or not name.strip():
-        name = f"event:{event.dedup_key}"  # what an effect is called by default
+        name = f"event:{event.dedup_key}"  # the default name of an effect
     return digest(name)
 
 
 def find_name(event: Event) -> Any:
-    """Return what the handler calls an event's effect; None if that can't be found out."""
+    """Return the handler's name for an event's effect, or None if it can't be found out."""
     try:
         handler = get_handler(event.type)
         if handler is None:
             return None
-        # An error of the database must not spoil the caller's transaction.
+        # A database error must not break the caller's transaction.
         with transaction.atomic(using=router.db_for_write(Event)):
             return handler.idempotency_key(event)
     except Exception:

@@ -1,4 +1,4 @@
-"""An operation on one event: done or not done, whatever else is at work on the same rows."""
+"""Runs an operation on one event completely or not at all, whatever else changes its rows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..retrying import is_transient
 
 
 class OperationError(Exception):
-    """An operation is refused, and nothing was changed. The message says why, to an operator."""
+    """An operation was refused, and nothing has changed. The message tells an operator why."""
 
 
 class LockedError(OperationError):
-    """Another process has locked what is to be changed, and kept it locked."""
+    """Another process keeps a row locked that must be changed."""
 
 
 def operation(function: Callable[..., bool]) -> Callable[..., bool]:
-    """Have a function that changes one event, its first argument, do that wholly or not at all.
+    """Make a function change one event, its first argument, completely or not at all.
 
-    It runs in a transaction, and at once again while the database is locked for a moment. It
-    returns whether it was done: not if another process changed the event since it was read. If it
-    raises, the event is as it was read. Raises ``LockedError`` if the row stays locked.
+    It runs in a transaction, and is retried at once while the database is briefly locked. It
+    returns whether it was done: not if another process has changed the event since it was read. If
+    it raises, the event is as it was read. Raises ``LockedError`` if the row stays locked.
     """
 
     @wraps(function)
@@ -42,11 +42,11 @@ def operation(function: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def commit(change: Callable[[], Any]) -> Any:
-    """Call a function in a transaction, and return what it returns.
+    """Call a function in a transaction, and return its result.
 
-    It is called again at once, a few times, while the database is locked for a moment. Raises
-    ``LockedError`` if it stays so. Within another transaction it is called once: only whoever began
-    that can begin it again.
+    It is retried at once, a few times, while the database is briefly locked. Raises ``LockedError``
+    if that lasts. Inside another transaction it is called once, as only the one that began the
+    transaction can retry it.
     """
     database = router.db_for_write(Event)
     change = transaction.atomic(using=database)(change)
@@ -74,9 +74,9 @@ def run_once(function: Callable[..., bool], event: Event, *args: Any, **kwargs: 
 
 
 def lock(event: Event) -> None:
-    """Lock an event's row. Whoever has it may keep it for hours: where it can be, that is an error.
+    """Lock an event's row. Raises an error, where possible, if another process has it for long.
 
-    Not on SQLite: what has read there may be refused to write.
+    Not on SQLite, where a transaction that has read may not be allowed to write.
     """
     if connections[router.db_for_write(Event)].features.has_select_for_update_nowait:
         rows = Event.objects.select_for_update(nowait=True).filter(pk=event.pk)

@@ -92,7 +92,7 @@ class Command(ListCommand):
 
 
 def describe(report: Report, is_dry_run: bool) -> Iterator[str]:
-    """Give the lines of a report."""
+    """Yield the lines of a report."""
     period = Period(report.since.timestamp(), report.until.timestamp())
     yield (
         f"The webhook address missed {report.missed} of {report.checked} events of "

@@ -111,7 +111,7 @@ def find_exit_code(problems: Sequence[Problem]) -> int:
 
 
 def describe(overview: Overview) -> Iterator[str]:
-    """Give the lines of the overview."""
+    """Yield the lines of the overview."""
     yield from describe_backlog(overview)
     yield ""
     if overview.causes:
@@ -124,7 +124,7 @@ def describe(overview: Overview) -> Iterator[str]:
 
 
 def describe_backlog(overview: Overview) -> Iterator[str]:
-    """Give the lines about what there is."""
+    """Yield the lines about what there is."""
     yield f"{'':12}{'events':>10}   oldest"
     backlog = overview.backlog
     for name, found in [*backlog.statuses.items(), ("due", backlog.due)]:
@@ -145,7 +145,7 @@ def describe_retrying(found: RetryingCount) -> str:
 
 
 def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
-    """Give a line about each cause, with the key by which its events are listed and replayed."""
+    """Yield a line about each cause, with the key by which its events are listed and replayed."""
     for cause in causes:
         failed = f"{show_number(cause.failed)} failed"
         retrying = f"{show_number(cause.retrying)} retrying"
@@ -154,7 +154,7 @@ def describe_causes(causes: Sequence[FailureCause]) -> Iterator[str]:
 
 
 def describe_more(overview: Overview) -> Iterator[str]:
-    """Give a line about the causes that are not shown, if there are any."""
+    """Yield a line about the causes that are not shown, if there are any."""
     number, is_bounded = overview.cause_number
     more = number - len(overview.causes)
     if more > 0:
@@ -164,7 +164,7 @@ def describe_more(overview: Overview) -> Iterator[str]:
 
 
 def describe_hours(overview: Overview) -> Iterator[str]:
-    """Give the lines about what came."""
+    """Yield the lines about what came."""
     statuses = sum((Counter(hour.statuses) for hour in overview.hours), Counter())
     found = [status for status in overview.backlog.statuses if status in statuses]
     now = ", ".join(f"{statuses[status]} {status}" for status in found)
@@ -179,7 +179,7 @@ def describe_hours(overview: Overview) -> Iterator[str]:
 
 
 def describe_machinery(overview: Overview) -> Iterator[str]:
-    """Give the lines about what moves the events."""
+    """Yield the lines about what moves the events."""
     yield f"Last sweep: {describe_age(overview.sweeper, 'not recorded')}"
     yield f"Broker: {describe_broker(overview)}"
 

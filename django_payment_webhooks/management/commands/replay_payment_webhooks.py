@@ -144,7 +144,7 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def list_wrong(result: dict[str, Any]) -> Iterator[str]:
-    """Give a line for each thing that could not be done."""
+    """Yield a line for each thing that could not be done."""
     for name in result["not_found"]:
         yield describe_missing(name)
     problems = result.get("problems", {})

@@ -311,7 +311,7 @@ def read_values(options):
 
 
 def find_doubts(provider, values):
-    """Give what is likely mistyped among the values, and is sent nevertheless."""
+    """Yield what is likely mistyped among the values, and is sent nevertheless."""
     name = values.get("type")
     types = {*settings.PAYMENT_WEBHOOKS_HANDLERS, *provider.types, *provider.types.values()}
     if name is not None and name not in types:

@@ -148,7 +148,7 @@ def read_payload(event: Event, is_whole: bool) -> Any:
 
 
 def write_text(facts: dict[str, Any]) -> Iterator[str]:
-    """Give the lines about an event."""
+    """Yield the lines about an event."""
     for name, value in facts.items():
         if name not in ("timeline", "traceback", "payload") and value != "":
             yield f"{name:16}  {escape(value)}"
@@ -163,7 +163,7 @@ def write_text(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def indent(value: Any) -> Iterator[str]:
-    """Give the lines of a text, or of a document."""
+    """Yield the lines of a text, or of a document."""
     text = value
     if not isinstance(value, str):
         text = json.dumps(value, indent=2, cls=DjangoJSONEncoder)

@@ -1,19 +1,18 @@
-"""Missed webhooks, found by asking the provider: an app of its own, as a run keeps its place.
+"""An optional app that finds missed webhooks by asking the provider.
 
 A host names a source for a provider: a class that reads the provider's own lists. A backfill
-receives each event of such a list as if it had come as a webhook; a reconciliation compares the
-provider's payments with ours. How far a backfill has come is a row, so that a process that is
-killed, on any machine, is continued by the next one.
+receives each event in such a list as if it had come as a webhook; a reconciliation compares the
+provider's payments with ours. A backfill's progress is a row, so that the next process, on any
+machine, continues after one that was killed.
 
-The functions here are its only door for the rest: without the app they answer that nothing was
-missed.
+Other code uses only the functions here. Without the app, they report that nothing was missed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-# Under another name: this package has a module apps, which becomes an attribute of it.
+# Renamed, as this package's module ``apps`` becomes its attribute.
 from django.apps import apps as installed_apps
 from django.db.models import Max, Sum
 
@@ -24,9 +23,9 @@ APP_LABEL = "payment_webhooks_backfill"
 
 
 class Finding(NamedTuple):
-    """How many events of a provider its webhooks had missed, of how many that were looked at.
+    """How many of a provider's events never arrived as webhooks, and how many were checked.
 
-    Of the backfills that ended within a time, those that found something count.
+    Counts the backfills of a period that found something.
     """
 
     provider: str
@@ -40,7 +39,7 @@ def is_installed() -> bool:
 
 
 def read_findings(since: datetime) -> list[Finding]:
-    """Return what backfills that ended since a moment have found, the most first."""
+    """Return the findings of backfills that ended since a moment, the largest first."""
     if not is_installed():
         return []
     runs = find_runs().filter(finished_at__gte=since, missed__gt=0)
@@ -57,5 +56,5 @@ def read_last_ends() -> dict[str, datetime]:
 
 
 def find_runs() -> Any:
-    """Return the rows of all runs. Only Django knows where they are."""
+    """Return the rows of all runs, from a model found by name."""
     return installed_apps.get_model(APP_LABEL, "Run").objects.all()

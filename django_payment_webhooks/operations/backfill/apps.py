@@ -6,7 +6,7 @@ from . import APP_LABEL
 
 
 class BackfillConfig(AppConfig):
-    """Name the path of this class in ``INSTALLED_APPS``."""
+    """Add the path of this class to ``INSTALLED_APPS``."""
 
     name = "django_payment_webhooks.operations.backfill"
     label = APP_LABEL

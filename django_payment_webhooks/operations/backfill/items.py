@@ -1,4 +1,4 @@
-"""What a source's events are to us: known, missed, contradicting, or not to be read."""
+"""Sorts a source's events: known, missed, contradictory, or unreadable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sources import RawEvent, SourceError
 
 
 class Item(NamedTuple):
-    """An item of a source's page: what ``receive_events`` takes, and the events that it is."""
+    """An item of a source's page: the arguments of ``receive_events``, and its events."""
 
     meta: Mapping[str, str]
     body: bytes
@@ -27,10 +27,10 @@ class Item(NamedTuple):
 class Sorted(NamedTuple):
     """A page's items, sorted.
 
-    ``to_receive`` are those of which an event is not stored, or is stored as something else;
-    ``missing`` the events that are not stored. ``checked`` is how many events can be read,
+    ``to_receive`` are the items with an event that is not stored, or is stored with other content;
+    ``missing`` the events that are not stored. ``checked`` is the number of readable events,
     ``moments`` are when the first and the last of them happened, and ``problems`` has the number of
-    items for each reason why they can't be read.
+    unreadable items for each reason.
     """
 
     to_receive: list[Item]
@@ -41,7 +41,7 @@ class Sorted(NamedTuple):
 
 
 def sort_items(provider: BaseProvider, items: Sequence[Any], recent: Recent) -> Sorted:
-    """Sort the items of a page. What came on a page before, or twice, is left out."""
+    """Sort the items of a page, without those already seen."""
     problems: Counter[str] = Counter()
     readable = []
     for item in (read_item(provider, item) for item in items):
@@ -65,7 +65,7 @@ def sort_items(provider: BaseProvider, items: Sequence[Any], recent: Recent) -> 
 
 
 def read_item(provider: BaseProvider, item: Any) -> Item:
-    """Return what an item of a source is for its provider."""
+    """Return a source's item as read by its provider."""
     raw = item if isinstance(item, RawEvent) else RawEvent(item)
     meta = {find_meta_name(name): value for name, value in raw.headers.items()}
     body = write_body(raw.body)
@@ -87,17 +87,17 @@ def write_body(body: Any) -> bytes:
 
 
 def find_known(drafts: Sequence[Event]) -> dict[str, Event]:
-    """Return those events that are stored, by their keys. Their bodies are read when needed."""
+    """Return the stored events by key. Their bodies are read when needed."""
     keys = {draft.dedup_key for draft in drafts}
     stored = Event.objects.filter(dedup_key__in=keys).defer("body", "confirmation")
     return {event.dedup_key: event for event in stored}
 
 
 def contradicts(event: Event, draft: Event) -> bool:
-    """Return whether a listed event says something else than the stored one.
+    """Return whether a listed event contradicts the stored one.
 
-    An API words an event differently than a webhook does: in the form of another version, or with
-    other details of the request. So what counts is what the event is about.
+    An API writes an event differently than a webhook: in another version's form, or with other
+    details of the request. So only what the event is about is compared.
     """
     if event.fingerprint == draft.fingerprint or event.provider != draft.provider:
         return False
@@ -110,5 +110,5 @@ def contradicts(event: Event, draft: Event) -> bool:
 
 
 def read_data(event: Event) -> Any:
-    """Return what an event was about when it was sent: its ids, its amount and currency."""
+    """Return an event's ids, amount and currency as they were sent."""
     return get_provider(event.provider).read(read_sent(event))

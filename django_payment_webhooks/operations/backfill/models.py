@@ -1,4 +1,4 @@
-"""How far a backfill has come: one row for each run."""
+"""The progress of backfills: one row for each run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import APP_LABEL
 
 
 class RunManager(models.Manager):
-    """Uses the database that is written to: a replica that lags behind knows an old place."""
+    """Reads from the database that is written to: a lagging replica would have an old cursor."""
 
     def get_queryset(self) -> models.QuerySet:
         """Return all runs."""
@@ -20,9 +20,9 @@ class RunManager(models.Manager):
 
 
 class Run(models.Model):
-    """One passage through a provider's list of events. It is unfinished until that list ended.
+    """One pass through a provider's list of events, unfinished until the end of the list.
 
-    ``since`` and ``until`` are Unix seconds: no time zone and no summer time shifts them.
+    ``since`` and ``until`` are Unix seconds, which no time zone shifts.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -31,7 +31,7 @@ class Run(models.Model):
     until = models.FloatField()
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
-    # From where the next page is fetched, and how many pages were.
+    # Where the next page begins, and how many pages were fetched.
     cursor = models.TextField(blank=True)
     pages = models.PositiveIntegerField(default=0)
     checked = models.PositiveIntegerField(default=0)
@@ -52,13 +52,13 @@ class Run(models.Model):
 
     @property
     def mark(self) -> str:
-        """What the events that this run found have as ``verified_by``."""
+        """The ``verified_by`` of events that this run found."""
         return f"backfill:{self.pk}"
 
     def change(self, **values: Any) -> None:
-        """Write how far it has come, after one more page.
+        """Record the progress after one more page.
 
-        Raises ``Overtaken`` if another process has been at it meanwhile, or began again.
+        Raises ``Overtaken`` if another process has continued or restarted the run.
         """
         values["pages"] = self.pages + 1
         if not Run.objects.filter(pk=self.pk, pages=self.pages).update(**values):

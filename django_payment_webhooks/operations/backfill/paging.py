@@ -1,4 +1,4 @@
-"""From page to page of a list, politely: at a bounded rate, and again after what passes."""
+"""Fetches the pages of a list politely: at a bounded rate, with retries after passing errors."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from celery.exceptions import SoftTimeLimitExceeded
 from ...retrying import describe, find_response, find_retry_after, is_rejected
 from .sources import Page, SourceError
 
-# Pages a second.
+# Pages per second.
 RATE = 2.0
-# How often a page is fetched, and the pauses in between, in seconds: 1, 2, 4 and so on.
+# How often a page is tried, with pauses of 1, 2, 4 and so on seconds in between.
 MAX_TRIES = 8
 LONGEST_BACKOFF = 60
-# A provider that asks for more patience than this is asked again by the next command.
+# If a provider asks for a longer pause than this, the next command tries again.
 LONGEST_PAUSE = 600
-# What follows the path in an address.
+# The parameters of a URL.
 PARAMETERS = re.compile(r"\?[^\s'\")]+")
-# How many items are remembered, so that one on two pages counts once.
+# How many items are remembered, so that an item on two pages counts once.
 MAX_RECENT = 10000
 
 
 class Step(NamedTuple):
-    """The progress that is shown: how far it has come, or why it pauses.
+    """The progress to show: how much is done, or the reason for a pause.
 
-    ``share`` is between 0 and 1, None if it is not known; ``note`` is "" unless it pauses.
+    ``share`` is between 0 and 1, or None if unknown; ``note`` is "" except in a pause.
     """
 
     checked: int
@@ -45,7 +45,7 @@ def look_away(step: Step) -> None:
 
 
 class Pace:
-    """Fetches pages: at most ``rate`` a second, and each again if that can help."""
+    """Fetches pages, at most ``rate`` per second, and retries where that can help."""
 
     def __init__(self, rate: float = RATE, watch: Watch = look_away) -> None:
         self.interval = 1 / rate
@@ -54,7 +54,7 @@ class Pace:
         self.checked = 0
 
     def read_pages(self, fetch: Callable[[str], Page], cursor: str = "") -> Iterator[Page]:
-        """Give the pages of a list from a cursor on. Raises ``SourceError``."""
+        """Yield the pages of a list from a cursor on. Raises ``SourceError``."""
         while True:
             page = self.fetch(fetch, cursor)
             yield page
@@ -68,7 +68,7 @@ class Pace:
             cursor = page.next_cursor
 
     def fetch(self, fetch: Callable[[str], Page], cursor: str) -> Page:
-        """Return a page. Raises ``SourceError`` if it can't be had for now, or at all."""
+        """Return a page. Raises ``SourceError`` if it can't be fetched now, or at all."""
         for number in range(1, MAX_TRIES + 1):
             self.wait_for_turn()
             try:
@@ -85,7 +85,7 @@ class Pace:
         self.next_at = monotonic() + self.interval
 
     def pause(self, error: Exception, number: int) -> None:
-        """Wait before a page is fetched again. Raises ``SourceError`` where that is pointless."""
+        """Wait before a page is fetched again. Raises ``SourceError`` if a retry is pointless."""
         problem = describe_problem(error)
         if is_rejected(error):
             raise SourceError(
@@ -105,7 +105,7 @@ class Pace:
 
 
 def describe_problem(error: Exception) -> str:
-    """Return in words why a page was not had, without the parameters, among which can be a key."""
+    """Return why a page was not fetched, without the URL's parameters, which may include a key."""
     status = find_response(error, "status_code")
     if isinstance(status, int):
         return f"{type(error).__name__}, status {status}"
@@ -113,7 +113,7 @@ def describe_problem(error: Exception) -> str:
 
 
 def check_page(page: Any) -> Page:
-    """Return a page that a source has returned. Raises ``SourceError`` if it is none."""
+    """Return a source's page. Raises ``SourceError`` if it is not a ``Page``."""
     if not isinstance(page, Page):
         raise SourceError(f"The source returned {type(page).__name__} in place of a Page.")
     if not isinstance(page.next_cursor, str):
@@ -122,7 +122,7 @@ def check_page(page: Any) -> Page:
 
 
 class Recent:
-    """The keys of what came last, a bounded number: lists repeat items from page to page."""
+    """The keys of a bounded number of recent items, as lists repeat items across pages."""
 
     def __init__(self) -> None:
         self.keys: OrderedDict[str, None] = OrderedDict()

@@ -1,4 +1,4 @@
-"""A period of time that a list is read for."""
+"""The period of time that a list is read for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils import timezone as django_timezone
 
-# A webhook may still be on its way: what happened just now is not missed yet. In seconds.
+# What happened less than this many seconds ago is not missed yet: a webhook may be on its way.
 DELAY = 15 * 60
 
 
 class Period(NamedTuple):
-    """From ``since`` on, before ``until``: in Unix seconds."""
+    """A period from ``since`` on, before ``until``, in Unix seconds."""
 
     since: float
     until: float
@@ -23,13 +23,13 @@ class Period(NamedTuple):
         return f"since {write_moment(self.since)} until {write_moment(self.until)}"
 
     def find_share(self, moment: float, is_backwards: bool) -> float:
-        """Return how much of it lies behind a moment."""
+        """Return the share of the period that is done at a moment."""
         passed = self.until - moment if is_backwards else moment - self.since
         return min(max(passed / max(self.until - self.since, 1), 0), 1)
 
 
 def make_period(since: float, until: float | None = None) -> Period:
-    """Return a period, whose end is a while ago if it has none. Raises ``ValueError``."""
+    """Return a period. Without an end, it ends shortly before now. Raises ``ValueError``."""
     latest = time.time() - DELAY
     period = Period(since, latest if until is None else until)
     if period.since >= period.until:
@@ -42,12 +42,12 @@ def make_period(since: float, until: float | None = None) -> Period:
 
 
 def read_unix(seconds: float) -> datetime:
-    """Return a moment as an aware datetime of UTC."""
+    """Return a moment as an aware UTC datetime."""
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def read_stored(seconds: float) -> datetime:
-    """Return a moment as the database's columns have it: aware or naive as Django is set up."""
+    """Return a moment as in database columns: aware or naive as Django is configured."""
     moment = read_unix(seconds)
     return moment if settings.USE_TZ else django_timezone.make_naive(moment)
 

@@ -1,4 +1,4 @@
-"""Reconciliation: a provider's list of payments is compared with the effects that we had."""
+"""Reconciliation: compares a provider's list of payments with our effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .sources import Payment, SourceError, get_source
 CHARGE = "charge.succeeded"
 EFFECTS = (Event.PROCESSED, Event.APPLIED, Event.DUPLICATE)
 NOT_HERE, NOT_THERE, AMOUNT = "not_here", "not_there", "amount"
-#: What each difference is called.
+#: The name of each kind of difference.
 WORDS = {
     NOT_HERE: "paid there, not here",
     NOT_THERE: "here, not paid there",
@@ -28,16 +28,16 @@ WORDS = {
 }
 # How long before it is paid a payment may have been created, in seconds.
 LOOKBACK = 24 * 60 * 60
-# How many payments are remembered until ours are looked for among them: some 100 MB.
+# The most payments to remember for comparing them with ours: some 100 MB.
 MAX_PAYMENTS = 1000000
 BATCH = 500
 
 
 class Difference(NamedTuple):
-    """A payment that only the provider has, or only we have, or that has another sum there.
+    """A payment that only the provider or only we have, or whose amounts differ.
 
-    ``kind`` is one of ``WORDS``; ``there`` and ``here`` are sums of money in words, "" where there
-    is none; ``note`` says what is known beyond that.
+    ``kind`` is one of ``WORDS``; ``there`` and ``here`` are amounts as text, "" where there is
+    none; ``note`` says what else is known.
     """
 
     kind: str
@@ -49,11 +49,11 @@ class Difference(NamedTuple):
 
 
 class Reconciliation:
-    """Compares payments as it is iterated over, and gives the differences.
+    """Compares payments, and yields the differences when iterated over.
 
-    ``types`` are the types of our events that say that a payment was made. ``counts`` has at the
-    end how many payments of the provider were ``compared``, how many differ by each kind, and how
-    many of ours were ``without_amount``.
+    ``types`` are the types of our events that say that a payment was made. At the end, ``counts``
+    has how many of the provider's payments were ``compared``, how many differences there are of
+    each kind, and how many of ours were ``without_amount``.
 
     Raises ``SourceError`` if the list can't be read.
     """
@@ -81,7 +81,7 @@ class Reconciliation:
             yield difference
 
     def compare(self) -> Iterator[Difference]:
-        """Give the differences: those of the provider's payments first, then those of ours."""
+        """Yield the differences: first the provider's payments, then ours."""
         since, until = read_unix(self.period.since - LOOKBACK), read_unix(self.period.until)
         recent = Recent()
         for page in self.pace.read_pages(partial(self.source.fetch_payments, since, until)):
@@ -95,7 +95,7 @@ class Reconciliation:
         yield from self.find_not_there()
 
     def remember(self, paid: Sequence[Known]) -> None:
-        """Remember which payments the provider has. Raises ``SourceError`` if they are too many."""
+        """Remember the provider's payments. Raises ``SourceError`` if there are too many."""
         self.keys.update(shorten(key) for known in paid for key in known.keys)
         if len(self.keys) > 2 * MAX_PAYMENTS:
             raise SourceError(
@@ -106,18 +106,18 @@ class Reconciliation:
     # ---- there
 
     def compare_page(self, paid: Sequence[Known]) -> Iterator[Difference]:
-        """Give in what the provider's payments differ from ours."""
+        """Yield the differences between a page of the provider's payments and ours."""
         by_payment = self.charges.filter(
             payment_key__in={known.payment_key for known in paid} - {""}
         )
         by_order = self.charges.filter(order_key__in={known.order_key for known in paid} - {""})
-        # Two questions, each of which has an index.
+        # Two queries, each with its own index.
         ours = {event.pk: event for events in (by_payment, by_order) for event in events}
         for known in paid:
             yield from self.compare_payment(known, [e for e in ours.values() if known.is_of(e)])
 
     def compare_payment(self, known: Known, events: Sequence[Event]) -> Iterator[Difference]:
-        """Give in what one payment of the provider differs from our events of it."""
+        """Yield the differences between one of the provider's payments and our events."""
         effects = [event for event in events if event.status in EFFECTS]
         if not effects:
             yield known.describe(NOT_HERE, note=describe_events(events))
@@ -131,11 +131,11 @@ class Reconciliation:
     # ---- here
 
     def find_not_there(self) -> Iterator[Difference]:
-        """Give the payments of which we had the effect, and which the provider does not have."""
+        """Yield the payments whose effect we had, and which the provider does not have."""
         since, until = map(read_stored, self.period)
         received = self.charges.filter(received_at__gte=since, received_at__lt=until)
         first = received.aggregate(first=Min("pk"))["first"] or 0
-        # By the primary key from the first one on: not through the whole table to find that.
+        # From the first primary key on, which saves scanning the whole table.
         effects = received.filter(pk__gte=first, status__in=EFFECTS).defer("body")
         recent = Recent()
         for event in iterate(effects, BATCH):
@@ -153,7 +153,7 @@ class Reconciliation:
 
 
 class Known:
-    """A payment of the provider's list, with the keys by which our events know it."""
+    """A payment in the provider's list, with the keys that our events have for it."""
 
     def __init__(self, provider: Any, payment: Payment) -> None:
         self.payment = payment
@@ -169,9 +169,9 @@ class Known:
             raise SourceError(f"The source's payment {payment_id}: {error}.") from error
 
     def is_of(self, event: Event) -> bool:
-        """Return whether an event is of this payment.
+        """Return whether an event belongs to this payment.
 
-        An order can be paid twice: its other payment is no match, even though the order is.
+        An order can be paid twice: another payment of the same order does not match.
         """
         if event.payment_key and self.payment_key:
             return bool(event.payment_key == self.payment_key)
@@ -184,7 +184,7 @@ class Known:
 
 
 def check(item: Any) -> Payment:
-    """Return an item of a source. Raises ``SourceError`` if it is no payment that can be found."""
+    """Return an item of a source. Raises ``SourceError`` if it is not a usable payment."""
     if not isinstance(item, Payment):
         raise SourceError(f"The source gives {type(item).__name__} in place of a Payment.")
     if not item.payment_id and not item.order_id:
@@ -193,7 +193,7 @@ def check(item: Any) -> Payment:
 
 
 def find_money(event: Event) -> Money | None:
-    """Return the sum that an event is about; None if it has none, or was pruned."""
+    """Return an event's money, or None if it has none or was pruned."""
     try:
         money: Money | None = event.money
     except ValueError:
@@ -202,7 +202,7 @@ def find_money(event: Event) -> Money | None:
 
 
 def describe_events(events: Sequence[Event]) -> str:
-    """Return in words what became of the events of a payment that had no effect."""
+    """Return in words what became of a payment's events without an effect."""
     if not events:
         return "no event was received"
     found = (f"event {event.provider_event_id} is {event.status}" for event in events)
@@ -210,5 +210,5 @@ def describe_events(events: Sequence[Event]) -> str:
 
 
 def shorten(key: str) -> int:
-    """Return a number for a key: of a million of them no two are the same but by a miracle."""
+    """Return a number for a key. Among a million, a collision is practically impossible."""
     return int(key[:16], 16)

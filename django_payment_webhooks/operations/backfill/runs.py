@@ -1,4 +1,4 @@
-"""Backfills: each event of a provider's list is received as if it had come as a webhook."""
+"""Backfills: receives each event in a provider's list as if it had come as a webhook."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MAX_ORDERS = 1000
 MAX_PROBLEMS = 20
 # The clocks of two machines differ.
 CLOCK_ERROR = timedelta(hours=1)
-# For how long runs that are finished are kept.
+# How long finished runs are kept.
 KEPT = timedelta(days=90)
 
 
 class Report(NamedTuple):
-    """What a backfill found, or what its rehearsal would find.
+    """What a backfill found, or what its dry run would find.
 
     ``checked`` is how many events the provider's list has, ``types`` how many of each type had been
     missed, ``orders`` the ids of their orders, up to a bound. ``unreadable`` is how many items of
@@ -82,7 +82,7 @@ class Passage:
         self.problems: Counter[str] = Counter()
 
     def read_pages(self, cursor: str = "") -> Iterator[tuple[Sorted, str]]:
-        """Give each page's items, sorted, and the cursor of the next page."""
+        """Yield each page's items, sorted, and the cursor of the next page."""
         since, until = map(read_unix, self.period)
         fetch = partial(self.source.fetch_events, since, until)
         for page in self.pace.read_pages(fetch, cursor):
@@ -107,13 +107,13 @@ class Passage:
 def backfill(
     provider: str, period: Period, pace: Pace | None = None, restart: bool = False
 ) -> Report:
-    """Receive what a provider's list of events has for a period, and return what had been missed.
+    """Receive the events in a provider's list for a period, and report those missed.
 
     An unfinished run that covers the beginning of the period is continued first, unless
-    ``restart``; what has passed since it was begun follows. Run it outside a transaction.
+    ``restart``; the time since it began follows. Run it outside a transaction.
 
     Raises ``SourceError`` if the list can't be read. What was received stays received, and the next
-    call goes on there.
+    call continues from there.
     """
     pace = pace or Pace()
     run = open_run(provider, period, restart)
@@ -133,7 +133,7 @@ def find_unfinished(provider: str, period: Period) -> Run | None:
 
 
 def open_run(provider: str, period: Period, restart: bool) -> Run:
-    """Return the run to continue, or a new one. Unfinished ones of no use are deleted."""
+    """Return the run to continue, or a new one. Deletes useless unfinished ones."""
     run = None if restart else find_unfinished(provider, period)
     if run is not None:
         return run
@@ -149,7 +149,7 @@ def create_run(provider: str, period: Period) -> Run:
 
 
 def complete(run: Run, pace: Pace) -> Report:
-    """Bring a run to its end, and report what it found."""
+    """Finish a run, and report what it found."""
     passage = Passage(run.provider, Period(run.since, run.until), pace)
     pace.checked += run.checked
     is_sending = True
@@ -157,7 +157,7 @@ def complete(run: Run, pace: Pace) -> Report:
         for found, cursor in passage.read_pages(run.cursor):
             for item in found.to_receive:
                 receive_events(passage.provider, item.meta, item.body, run.mark)
-            # Once the broker fails the sweeper has the rest.
+            # Once the broker fails, the sweeper has the rest.
             is_sending = is_sending and flush()
             advance(run, found, cursor)
     except Overtaken:
@@ -171,7 +171,7 @@ def complete(run: Run, pace: Pace) -> Report:
 
 
 def advance(run: Run, found: Sorted, cursor: str) -> None:
-    """Write that a page is received, and after the last one that the run is finished."""
+    """Record that a page was received, and after the last one that the run is finished."""
     values: dict[str, Any] = {
         "cursor": cursor,
         "checked": run.checked + found.checked,
@@ -183,9 +183,9 @@ def advance(run: Run, found: Sorted, cursor: str) -> None:
 
 
 def find_missed(run: Run) -> Any:
-    """Return the events that came by a run and not by a webhook: their rows say so.
+    """Return the events that arrived through a run, not a webhook, as their rows say.
 
-    Counting as they come would miscount after a crash between an event and the run's row.
+    Counting them on arrival would miscount after a crash between an event and the run's row.
     """
     since = run.started_at - CLOCK_ERROR
     return Event.objects.filter(received_at__gte=since, verified_by=run.mark)
@@ -210,7 +210,7 @@ def read_report(run: Run, problems: Counter[str]) -> Report:
 
 
 def announce(report: Report) -> None:
-    """Report to the log, and to whoever listens, what had been missed."""
+    """Report what was missed to the log and the signal's receivers."""
     facts = {"provider": report.provider, "missed": report.missed, "checked": report.checked}
     if not report.missed:
         logger.info("backfill finished %(provider)s: 0 of %(checked)d missed", facts, extra=facts)

@@ -1,4 +1,4 @@
-"""Sources: how a host's own code reads a provider's lists, of events and of payments."""
+"""Sources: the host's code that reads a provider's lists of events and payments."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class SourceError(Exception):
 
 
 class NoSourceError(SourceError):
-    """There is nothing to ask a provider by: nothing was begun."""
+    """The provider has no source, so nothing was started."""
 
 
 class Page(NamedTuple):
     """A part of a provider's list.
 
-    ``items`` are what the page has: events or payments. ``next_cursor`` is a text by which the
-    next page is fetched, whenever that may be; "" on the last page.
+    ``items`` are the page's events or payments. ``next_cursor`` is a string for fetching the next
+    page at any later time; "" on the last page.
     """
 
     items: Sequence[Any]
@@ -42,10 +42,10 @@ class Page(NamedTuple):
 
 
 class RawEvent(NamedTuple):
-    """An event as a webhook would bring it: ``body``, and the ``headers`` that have its fields.
+    """An event as a webhook would carry it: ``body``, and the ``headers`` that have fields.
 
-    ``body`` is bytes, text, or a document that becomes JSON. A source gives the body alone where no
-    field comes in a header.
+    ``body`` is bytes, text, or a document that becomes JSON. A source can return just the body if
+    no field comes in a header.
     """
 
     body: Any
@@ -53,12 +53,12 @@ class RawEvent(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """A payment as the provider's list has it.
+    """A payment in a provider's list.
 
-    ``payment_id`` is the id by which webhooks know it; ``amount`` is in major units (``10.00``), a
-    Decimal, an int or the text of a number; ``currency`` is a code of ISO 4217; ``order_id`` is ""
-    if the provider does not know it. ``is_paid`` is whether the money was taken, also if it was
-    refunded since.
+    ``payment_id`` is its id in webhooks; ``amount`` is in major units (``10.00``), a Decimal, an
+    int or the text of a number; ``currency`` is an ISO 4217 code; ``order_id`` is "" if the
+    provider does not know it. ``is_paid`` is whether the money was taken, even if it was refunded
+    since.
     """
 
     payment_id: str
@@ -69,14 +69,13 @@ class Payment(NamedTuple):
 
 
 class Source:
-    """Reads a provider's lists. Derive from it, and write the methods for the lists there are.
+    """Reads a provider's lists. Derive from it, and write the methods for the lists that exist.
 
-    Both are given the period, as aware datetimes of UTC: from ``since`` on, before ``until``. They
-    are called with an empty ``cursor`` first, then with the ``next_cursor`` of the page before,
-    perhaps days later and by another process. The order of a list does not matter, nor do items
-    that come again.
+    Both take the period as aware UTC datetimes, from ``since`` on, before ``until``. They are
+    called with an empty ``cursor`` first, then with the previous page's ``next_cursor``, perhaps
+    days later and in another process. The order of a list does not matter, nor do repeated items.
 
-    Let errors of the connection pass, and ``raise_for_status()``: the same page is fetched again
+    Let connection errors propagate, and call ``raise_for_status()``: the same page is fetched again
     after a pause, and ``Retry-After`` is respected.
     """
 
@@ -84,11 +83,11 @@ class Source:
         self.provider = provider
 
     def fetch_events(self, since: datetime, until: datetime, cursor: str) -> Page:
-        """Return a page of events: those that happened in a period, in the form of webhooks."""
+        """Return a page of the events that happened in a period, in the form of webhooks."""
         raise SourceError(f"{describe_class(self)} has no fetch_events(): it lists no events.")
 
     def fetch_payments(self, since: datetime, until: datetime, cursor: str) -> Page:
-        """Return a page of payments, each a :class:`Payment`: those created in a period."""
+        """Return a page of the payments created in a period, each a :class:`Payment`."""
         raise SourceError(f"{describe_class(self)} has no fetch_payments(): it lists no payments.")
 
 
@@ -115,7 +114,7 @@ def get_source(provider: str) -> Source:
 
 
 def check_provider(name: str) -> None:
-    """Raise ``NoSourceError``, with the names that come nearest, if there is no such provider."""
+    """Raise ``NoSourceError``, with the nearest names, if there is no such provider."""
     if name in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         return
     hint = suggest(name, settings.PAYMENT_WEBHOOKS_PROVIDERS)
