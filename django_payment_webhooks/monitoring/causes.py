@@ -55,8 +55,7 @@ SELECT {index}, (
 
 
 class CauseCount(NamedTuple):
-    """A number of events or causes. ``is_bounded`` is whether there are more.
-    """
+    """A number of events or causes. ``is_bounded`` is whether there are more."""
 
     number: int
     is_bounded: bool
