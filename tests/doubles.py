@@ -15,6 +15,7 @@ from django.utils import timezone
 from shop.models import LedgerEntry
 
 from django_payment_webhooks.handlers import Handler
+from django_payment_webhooks.models import Event
 from django_payment_webhooks.payments import OrderPaidHandler
 
 
@@ -95,6 +96,9 @@ class Clock:
             timezone, "now", lambda: real_now() + datetime.timedelta(seconds=self.passed)
         )
         monkeypatch.setattr(time, "time", lambda: real_time() + self.passed)
+        # The model has a reference of its own.
+        received_at = Event._meta.get_field("received_at")
+        monkeypatch.setattr(received_at, "_get_default", lambda: timezone.now())
 
     def advance(self, seconds):
         """Let a number of seconds pass."""

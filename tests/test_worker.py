@@ -86,6 +86,7 @@ def test_a_process_that_was_busy_sweeps_once_for_all_that_it_was_asked(received_
     assert received_signals.names() == ["sweep_finished"] * 2
 
 
+@pytest.mark.django_db
 def test_a_sweep_that_fails_is_logged_and_does_not_harm_the_pool(monkeypatch, caplog):
     def fail(send):
         raise OperationalError("server closed the connection")
@@ -105,6 +106,7 @@ def test_a_sweep_leaves_no_connection_open_beyond_its_age(monkeypatch):
     assert "default" in closed
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("name", ["solo", "threads"])
 def test_celery_s_pools_take_the_sweep_as_it_is_given_to_them(name, monkeypatch):
     has_swept = threading.Event()

@@ -3,9 +3,7 @@
 import os
 import re
 
-import django_payment_webhooks
-
-ROOT = os.path.dirname(os.path.dirname(django_payment_webhooks.__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
