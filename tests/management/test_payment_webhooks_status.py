@@ -115,7 +115,7 @@ def test_a_broker_without_its_client_is_not_called_unreachable(monkeypatch):
         raise ImportError("No module named 'redis'")
 
     monkeypatch.setattr(overview, "is_broker_reachable", lambda: False)
-    monkeypatch.setattr(type(process.app), "connection_for_write", fail)
+    monkeypatch.setattr(process.app, "connection_for_write", fail)
     code, printed = run()
     assert code == 2
     assert "\nBroker: its client can't be loaded\n" in printed
