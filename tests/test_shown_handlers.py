@@ -75,6 +75,8 @@ def tables(django_db_setup, django_db_blocker):
         with connection.schema_editor() as editor:
             for model in (MODELS.Refund, MODELS.Order):
                 editor.delete_model(model)
+        # The next test may be one that must not ask a database.
+        connection.close()
 
 
 class Stage:
