@@ -4,6 +4,7 @@ The machine is played against the database of the run, with real processes that 
 knows of the lifecycle is in ``FOLLOWERS`` and in the invariants, and nowhere else.
 """
 
+import time
 from collections import defaultdict
 from decimal import Decimal
 
@@ -51,7 +52,13 @@ NEXT = {
     Event.WAITING: {Event.APPLIED, Event.PROCESSED, Event.DUPLICATE, Event.FAILED},
     Event.APPLIED: {Event.PROCESSED, Event.FAILED},
 }
-REPLAYED = {Event.FAILED: {Event.RECEIVED, Event.APPLIED}, Event.WAITING: {Event.RECEIVED}}
+REPLAYED = {
+    Event.FAILED: {Event.RECEIVED, Event.APPLIED},
+    Event.WAITING: {Event.RECEIVED},
+    # While it is being retried.
+    Event.RECEIVED: {Event.RECEIVED},
+    Event.APPLIED: {Event.APPLIED},
+}
 
 
 def followers(status, nexts):
@@ -133,11 +140,20 @@ class Lifecycle(RuleBasedStateMachine):
     def replay(self, name):
         """An operator replays an event, if that is possible."""
         for event in Event.objects.filter(provider_event_id=name):
-            before = event.status
-            assert replay(event) == (before in REPLAYED)
-            if before in REPLAYED:
+            before, is_expected = event.status, self.can_be_replayed(event)
+            assert replay(event) == is_expected
+            if is_expected:
                 assert event.status in REPLAYED[before]
+                assert event.attempts == 0
                 self.seen[name] = event  # as it is now: what comes after it is judged by that
+
+    def can_be_replayed(self, event):
+        """Return whether it has failed, waits for its order, or was tried and no worker has it."""
+        if event.status in (Event.FAILED, Event.WAITING):
+            return True
+        lease_is_over = event.due_at is not None and event.due_at <= time.time()
+        is_between_attempts = event.due_at == event.enqueue_at or lease_is_over
+        return event.status not in FINAL and bool(event.error) and is_between_attempts
 
     @rule(seconds=st.sampled_from([1, 31, 301, HOUR]))
     def pass_time(self, seconds):
