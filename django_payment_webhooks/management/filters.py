@@ -32,7 +32,11 @@ from ..providers.spelling import MAX_NAMED, ask_whether, suggest
 from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_accounts
 from .terminal import between, mix_words, read_text, unable
 
-FILTERS = ("status", "type", "provider", "order", "payment", "cause", "since", "until", "error")
+FILTERS = (
+    *("status", "type", "provider", "order", "payment", "cause", "conflict"),
+    *("since", "until", "error"),
+)
+OPEN, CLOSED = "open", "closed"
 # How many of the newest events are looked at for names that are no longer in the settings.
 LOOKED_AT = 10000
 # How many different errors are looked at.
@@ -77,6 +81,8 @@ def add_filters(parser: Any, statuses: Iterable[str], status_help: str) -> None:
     add("--payment", type=read_text, metavar="ID", help="events of this payment")
     text = "events whose last attempt failed for this cause"
     add("--cause", type=read_text, metavar="KEY", help=text)
+    text = "events that another event contradicts, and whether somebody has closed that"
+    add("--conflict", choices=[OPEN, CLOSED], help=text)
     text = f"events that were received at this moment or later: {MOMENT}"
     add("--since", type=read_moment, metavar="AGE|TIME", help=text)
     text = "events that were received before this moment, likewise"
@@ -163,11 +169,23 @@ def find_events(options: dict[str, Any]) -> QuerySet:
         events = events.filter(**match("cause_key", options["cause"]))
     if options["status"]:
         events = events.filter(match_statuses(options["status"]))
+    if options["conflict"]:
+        events = find_conflicting(events, options["conflict"] == OPEN)
     if options["order"]:
         events = restrict(events, find_by_order(options["order"]))
     if options["payment"]:
         events = restrict(events, find_by_payment(options["payment"]))
     return events
+
+
+def find_conflicting(events: QuerySet, is_open: bool = True) -> QuerySet:
+    """Return those of some events that have an open conflict, or a closed one.
+
+    Raises ``CommandError`` where nothing is known of conflicts.
+    """
+    if not history.is_installed():
+        raise unable("Nothing is known of conflicts: the app history is not installed.")
+    return events.filter(pk__in=history.list_open("event_id", is_open))
 
 
 def match_statuses(statuses: Sequence[str]) -> Q:
@@ -213,7 +231,7 @@ def describe_nothing(options: dict[str, Any]) -> str:
     if options["provider"]:
         check_provider(options["provider"])
     if options["type"]:
-        check_name("event has the type", options["type"], list_types())
+        check_type(options["type"])
     if options["order"]:
         check_order(options["order"])
     if options["payment"]:
@@ -249,6 +267,11 @@ def check_provider(name: str) -> None:
     if name not in settings.PAYMENT_WEBHOOKS_PROVIDERS:
         known = {*settings.PAYMENT_WEBHOOKS_PROVIDERS, *list_recent_values("provider")}
         check_name("provider is called", name, known)
+
+
+def check_type(name: str) -> None:
+    """Raise ``CommandError`` for a type that is not handled and that no recent event has."""
+    check_name("event has the type", name, list_types())
 
 
 def list_types() -> set[str]:

@@ -42,6 +42,7 @@ OPTIONS = {
         "--dry-run",
         "--json",
     ],
+    "close_payment_webhook_conflicts": ["--conflict", "--reason TEXT", "--limit N", "--json"],
     "payment_webhooks_status": ["--hours N", "--only-critical", "--json"],
     "prune_payment_webhooks": [
         "--days N",
@@ -75,6 +76,7 @@ NAMES = [module.name for module in iter_modules(commands.__path__)]
 # For each command, words that make no sense. What argparse finds is among them.
 SENSELESS = {
     "backfill_payment_webhooks": ["--provider", "defalt", "--since", "1h"],
+    "close_payment_webhook_conflicts": ["--conflict", "open", "--reason", " "],
     "list_payment_webhooks": ["--since", "1h", "--until", "2h"],
     "payment_webhooks_in_tenant": ["rde", "payment_webhooks_status"],
     "payment_webhooks_status": ["--hours", "0"],
@@ -93,10 +95,14 @@ GOING_THROUGH = [
     ("replay_payment_webhooks", "--status", "failed"),
     ("resolve_payment_webhooks", "--status", "failed", "--reason", "by hand", "--no-input"),
 ]
-OTHERS = [("show_payment_webhook", "--order", "A1")]
+OTHERS = [
+    ("show_payment_webhook", "--order", "A1"),
+    ("close_payment_webhook_conflicts", "--conflict", "open", "--reason", "compared"),
+]
 ERRORS = {
     "list_payment_webhooks": "The database failed. Check that it can be reached.*gone away",
     "resolve_payment_webhooks": "run it again for the rest. .*gone away",
+    "close_payment_webhook_conflicts": "run it again for the rest. .*gone away",
     "show_payment_webhook": "The database failed. Check that it can be reached.*gone away",
     "prune_payment_webhooks": "run it again for the rest. .*gone away",
     "replay_payment_webhooks": "run it again for the rest. .*gone away",

@@ -18,6 +18,7 @@ from django_payment_webhooks.operations.interrupts import Interrupted
 from django_payment_webhooks.providers.escaping import escape_cell
 from django_payment_webhooks.receiving import receive_events
 
+from ..factories import EventFactory
 from ..operations.backfill.conftest import pauses, stripe
 from ..operations.backfill.stripe_server import limit, make_event, make_payment, refuse
 from .shapes import check_shape
@@ -235,6 +236,25 @@ def test_no_difference_exits_with_0(listed):
     found = Result("reconcile")
     assert found.code == 0
     assert found.out.startswith("0 differences in 1 payment of stripe since")
+
+
+@pytest.mark.parametrize(
+    "name, meant",
+    [("charge.succeded", "charge.succeeded"), ("Payment.Captured", "payment.captured")],
+)
+def test_a_mistyped_type_is_refused_before_the_provider_is_asked(listed, name, meant):
+    EventFactory(type="payment.captured")
+    with pytest.raises(CommandError, match=f"No event has the type '{name}'.*{meant}") as refused:
+        Result("reconcile", "--type", name)
+    assert refused.value.returncode == 2
+    assert listed.asked == []
+
+
+def test_a_type_that_only_events_have_is_compared(listed):
+    settle()
+    Event.objects.update(type="payment.captured")
+    assert "3 differences" in Result("reconcile").out
+    assert "2 differences" in Result("reconcile", "--type", "payment.captured").out
 
 
 def test_differences_can_be_json(listed):

@@ -10,7 +10,9 @@ from ...operations.backfill.paging import Pace
 from ...operations.backfill.periods import Period
 from ...operations.backfill.reconciliation import CHARGE, WORDS, Difference, Reconciliation
 from ...providers.escaping import escape, escape_cell
+from ..filters import check_type
 from ..listing import FOUND, NOTHING, ListCommand
+from ..terminal import read_text
 
 
 class Command(ListCommand):
@@ -31,7 +33,8 @@ class Command(ListCommand):
         self.add_list_arguments(parser)
         add = parser.add_argument
         text = "a type of our events that says that something was paid; may be repeated (default: "
-        add("--type", action="append", default=[], metavar="TYPE", help=f"{text}{CHARGE})")
+        text += f"{CHARGE})"
+        add("--type", type=read_text, action="append", default=[], metavar="TYPE", help=text)
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print the result as JSON")
         text = "print the differences as CSV, safe for spreadsheets"
@@ -39,6 +42,8 @@ class Command(ListCommand):
 
     def work(self, period: Period, pace: Pace, options: dict[str, Any]) -> int:
         """Do the work, print what it found, and return the exit code."""
+        for name in options["type"]:
+            check_type(name)
         types = options["type"] or [CHARGE]
         found = Reconciliation(options["provider"], period, types, pace)
         if options["json"]:
