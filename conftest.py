@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(config, items):
 
 def needs_database(item):
     """Return whether a test asks for the database, and has anything to find out on a second one."""
-    if item.get_closest_marker("once"):
+    if item.get_closest_marker("once") or item.get_closest_marker("long"):
         return False
     fixtures = {"db", "transactional_db"} & set(item.fixturenames)
     return bool(fixtures or item.get_closest_marker("django_db"))

@@ -404,7 +404,7 @@ WON = event_of("dispute.won", at=2, dispute_id="dp_1")
 LOST = event_of("dispute.lost", at=3, dispute_id="dp_1")
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("events", "end"),
@@ -431,7 +431,7 @@ def test_the_last_stage_of_a_refund_or_a_dispute_counts_in_every_order_of_arriva
     assert assert_one_outcome([CHARGED, *events], recorded) == sorted([*end, *paid])
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.django_db
 def test_partial_refunds_are_recorded_once_each_in_every_order_of_arrival(recorded):
     refunds = [
@@ -484,7 +484,7 @@ def test_a_refund_of_another_currency_or_of_nothing_is_not_recorded(data, reason
 # ---- what was refunded so far
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.django_db
 def test_a_sum_of_all_refunds_is_recorded_in_every_order_of_arrival(recorded, settings):
     handle(settings, "refund.created", parent=type("Complete", (Recorded, RefundTotalHandler), {}))
@@ -506,7 +506,7 @@ class FromList(Recorded, RefundTotalHandler):
                 self.note("refund", refund["id"], refund["amount"])
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.django_db
 def test_a_list_of_all_refunds_is_recorded_in_every_order_of_arrival(recorded, settings):
     handle(settings, "refund.created", parent=FromList)

@@ -447,6 +447,7 @@ def write_trials(folder, rule):
             yield str(path)
 
 
+@pytest.mark.long
 def test_alerts_fire_when_they_should_and_only_then(tmp_path):
     promtool = shutil.which("promtool")
     if not promtool:
@@ -455,6 +456,7 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path):
     subprocess.check_call([promtool, "test", "rules", *paths])
 
 
+@pytest.mark.long
 def test_no_alert_fires_for_a_healthy_shop():
     # Hours with a deployment of two minutes and a burst of 10 000; a week with nights and weekends.
     promtool = shutil.which("promtool")

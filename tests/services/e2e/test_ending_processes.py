@@ -88,9 +88,9 @@ def take_sent(shop):
     return len(keys)
 
 
-def test_a_script_and_a_command_send_thousands_of_messages_before_they_end(shop):
-    assert run(shop, "receive(3000)").returncode == 0
-    assert take_sent(shop) == 3000
+def test_a_script_and_a_command_send_a_thousand_messages_before_they_end(shop):
+    assert run(shop, "receive(1000)").returncode == 0
+    assert take_sent(shop) == 1000
     shop.database.execute(
         "UPDATE payment_webhooks_event SET status = 'failed', due_at = NULL, enqueue_at = NULL"
     )
