@@ -273,14 +273,15 @@ class OperationsMixin:
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)
         progress = dict(form.cleaned_data, rate=form.cleaned_data["rate"] or "")
-        is_stopped = "stop" in request.POST
-        if not is_stopped and self.try_batch(request, chosen, operation, progress):
-            form = OperationForm(operation, progress)
-            pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
-            shown = dict(progress, total=show_total(progress["total"]))
-            facts = {"form": form, "progress": shown, "pause": pause, "as_of": timezone.now()}
-            facts.update(read_choice(request))
-            return self.show(request, "progress", operation.title, **facts)
+        goes_on = "stop" not in request.POST
+        try:
+            goes_on = goes_on and self.operate_on_batch(request, chosen, operation, progress)
+        except Error as error:
+            goes_on = False
+            text = gettext("The database failed. What was done is done; select the rest again.")
+            self.message_user(request, f"{text} {error!r}", messages.ERROR)
+        if goes_on:
+            return self.show_progress(request, operation, progress)
         self.report(request, operation, progress)
         return HttpResponseRedirect(self.find_origin(request))
 
@@ -314,21 +315,6 @@ class OperationsMixin:
         }
         return self.show(request, "confirmation", operation.title, **facts)
 
-    def try_batch(
-        self,
-        request: HttpRequest,
-        chosen: QuerySet,
-        operation: Operation,
-        progress: dict[str, Any],
-    ) -> bool:
-        """Operate on a batch. Returns whether there may be more; not once the database fails."""
-        try:
-            return self.operate_on_batch(request, chosen, operation, progress)
-        except Error as error:
-            text = gettext("The database failed. What was done is done; select the rest again.")
-            self.message_user(request, f"{text} {error!r}", messages.ERROR)
-            return False
-
     def operate_on_batch(
         self,
         request: HttpRequest,
@@ -354,6 +340,20 @@ class OperationsMixin:
             if time.monotonic() > ends_at:
                 break
         return len(batch) == size or progress["after"] < max([0, *(each.pk for each in batch)])
+
+    def show_progress(
+        self, request: HttpRequest, operation: Operation, progress: dict[str, Any]
+    ) -> HttpResponse:
+        """Show how far it has come. The page goes on by itself."""
+        pause = find_batch(progress) / progress["rate"] if progress["rate"] else 0
+        facts = {
+            "form": OperationForm(operation, progress),
+            "progress": dict(progress, total=show_total(progress["total"])),
+            "pause": pause,
+            "as_of": timezone.now(),
+            **read_choice(request),
+        }
+        return self.show(request, "progress", operation.title, **facts)
 
     def refuse(
         self, request: HttpRequest, operation: Operation, event: Event, error: Exception

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -13,7 +13,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import history
-from ..models import Event
 from ..monitoring.causes import (
     MAX_CAUSES,
     MAX_PARSED,
@@ -21,23 +20,16 @@ from ..monitoring.causes import (
     acknowledge,
     count_keys,
     list_keys,
-    name_cause,
     read_named,
     search_causes,
 )
-from ..monitoring.labels import find_label
-from ..monitoring.newest import match
-from ..monitoring.overview import match_due, match_late, match_retrying
-from ..monitoring.problems import DUE, LATE, RETRYING, describe_next, show_sums
+from ..monitoring.problems import describe_next, show_sums
 from ..monitoring.wording import show_number
 from ..operations import permissions
 from ..operations.transactions import LockedError
 from ..providers.escaping import reveal, reveal_lines
 from ..providers.personal import hide_personal
-from .filters import BoundedCount, read_page
-
-#: What events can be beside their statuses, and the condition for it.
-STATES = {RETRYING: match_retrying, DUE: match_due, LATE: match_late}
+from .filters import BoundedCount, find_title, read_page
 
 
 class Line(NamedTuple):
@@ -89,45 +81,6 @@ def describe_cause(cause: FailureCause) -> Line:
         money=show_sums(cause.money, cause.is_partial),
         number=cause.failed.number + cause.retrying.number,
     )
-
-
-class StatusFilter(admin.SimpleListFilter):
-    """The statuses, and beside them what is retried, due, or waits for long."""
-
-    title = _("status")
-    parameter_name = "status__exact"
-
-    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the choices."""
-        return [(name, find_label(name)) for name in (*Event.TRANSITIONS, *STATES)]
-
-    def queryset(self, request: Any, queryset: Any) -> Any:
-        """Return the events of the choice."""
-        if self.value() in STATES:
-            return queryset.filter(STATES[self.value()]())
-        return queryset.filter(**match("status", self.value())) if self.value() else queryset
-
-
-class CauseFilter(admin.SimpleListFilter):
-    """The one cause that was chosen: on the page of the causes, or on an event's."""
-
-    title = _("cause")
-    parameter_name = "cause"
-
-    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the one choice."""
-        key = request.GET.get(self.parameter_name)
-        return [(key, find_title(key))] if key else []
-
-    def queryset(self, request: Any, queryset: Any) -> Any:
-        """Return the events that have the cause."""
-        return queryset.filter(**match("cause_key", self.value())) if self.value() else queryset
-
-
-def find_title(key: str) -> str:
-    """Return what a cause is called, its key if that is not known."""
-    record = history.read_causes([key]).get(key)
-    return reveal(name_cause(record)) if record else key
 
 
 class CausesMixin:

@@ -39,14 +39,16 @@ from ..providers.personal import list_known, prepare, show_about
 from ..providers.redaction import REDACTED, is_hidden, redact, redact_text
 from ..providers.subject import find_dashboard, read_other_ids
 from .actions import OperationsMixin
-from .causes import CauseFilter, CausesMixin, StatusFilter
+from .causes import CausesMixin
 from .downloads import DownloadsMixin
 from .drawing import draw_timeline
 from .errors import show_errors
 from .filters import (
     BoundedPaginator,
+    CauseFilter,
     ConflictFilter,
     ProviderFilter,
+    StatusFilter,
     TypeFilter,
     read_by_index,
     read_page,

@@ -16,9 +16,12 @@ from .. import history
 from ..conf import settings
 from ..models import Event
 from ..monitoring.causes import STATUSES as CAUSED
-from ..monitoring.causes import UNFINISHED
-from ..monitoring.newest import MAX_KEYS, list_newest
-from ..monitoring.problems import RETRYING
+from ..monitoring.causes import UNFINISHED, name_cause
+from ..monitoring.labels import find_label
+from ..monitoring.newest import MAX_KEYS, list_newest, match
+from ..monitoring.overview import match_due, match_late, match_retrying
+from ..monitoring.problems import DUE, LATE, RETRYING
+from ..providers.escaping import reveal
 from ..providers.subject import (
     find_by_event,
     find_by_order,
@@ -32,6 +35,8 @@ MAX_COUNT = 1000
 PAGES_AHEAD = 2
 MAX_PAGE = 100_000
 MAX_FOUND = 500
+#: What events can be beside their statuses, and the condition for it.
+STATES = {RETRYING: match_retrying, DUE: match_due, LATE: match_late}
 
 
 class BoundedCount(int):
@@ -107,6 +112,45 @@ def read_by_index(base: type) -> type:
 def read_page(text: str) -> int:
     """Return which page an address asks for, whatever somebody wrote into it."""
     return min(int(text) + 1, MAX_PAGE) if text.isdecimal() and len(text) < 9 else 1
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """The statuses, and beside them what is retried, due, or waits for long."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [(name, find_label(name)) for name in (*Event.TRANSITIONS, *STATES)]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        """Return the events of the choice."""
+        if self.value() in STATES:
+            return queryset.filter(STATES[self.value()]())
+        return queryset.filter(**match("status", self.value())) if self.value() else queryset
+
+
+class CauseFilter(admin.SimpleListFilter):
+    """The one cause that was chosen: on the page of the causes, or on an event's."""
+
+    title = _("cause")
+    parameter_name = "cause"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the one choice."""
+        key = request.GET.get(self.parameter_name)
+        return [(key, find_title(key))] if key else []
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        """Return the events that have the cause."""
+        return queryset.filter(**match("cause_key", self.value())) if self.value() else queryset
+
+
+def find_title(key: str) -> str:
+    """Return what a cause is called, its key if that is not known."""
+    record = history.read_causes([key]).get(key)
+    return reveal(name_cause(record)) if record else key
 
 
 class ChoiceFilter(admin.SimpleListFilter):
