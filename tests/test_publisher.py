@@ -365,8 +365,9 @@ def test_a_system_that_has_no_thread_left_changes_nothing_for_the_sender(
         raise RuntimeError("can't start new thread")
 
     sender = load(settings.PAYMENT_WEBHOOKS_PUBLISHER)
-    monkeypatch.setattr(sender, "thread", threading.Thread())
     with monkeypatch.context() as patched:
+        # Only meanwhile: a second thread must not start beside the one that there is.
+        patched.setattr(sender, "thread", threading.Thread())
         patched.setattr(threading.Thread, "start", start)
         event = receive()
     assert event.is_new
