@@ -25,9 +25,9 @@ COUNT = """
 SELECT {index}, status, COUNT(*) FROM {table}
 WHERE status IN ({statuses}) AND id BETWEEN {first} AND {last} GROUP BY status
 """
-# How many hours are counted at once. A question that PostgreSQL expects to take long is compiled,
-# which takes seconds, and MariaDB opens the table for each.
-MAX_UNITED = 24
+# How many hours are counted at once. For a question that PostgreSQL expects to take long it starts
+# further processes, which takes longer than to answer it; and MariaDB opens the table for each.
+MAX_UNITED = 6
 # The statuses of events. No value is a parameter: old SQLite takes no more than 999 of them.
 STATUSES = "SELECT id, status FROM {table} WHERE id IN ({keys})"
 
