@@ -241,7 +241,7 @@ def test_headers_can_be_given_in_a_file_and_the_body_on_the_standard_input(tmp_p
         ),
         (
             [],
-            "Give the raw body as --body FILE, - for the standard input; or the whole as"
+            "Give the raw body as --body FILE, - for standard input; or the whole as"
             " --request FILE.",
         ),
         (["--body", "/no/such/file"], "No such file"),

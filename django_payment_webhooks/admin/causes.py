@@ -117,7 +117,7 @@ class CausesMixin:
             self.message_user(request, str(error), messages.ERROR)
             return
         if is_done:
-            text = gettext("The cause is acknowledged. Nothing warns of it until it changes.")
+            text = gettext("The cause is acknowledged. Nothing warns about it until it changes.")
             self.message_user(request, text, messages.SUCCESS)
         else:
             text = gettext("No event has this cause any more.")

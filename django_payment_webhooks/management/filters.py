@@ -81,7 +81,7 @@ def add_filters(parser: Any, statuses: Iterable[str], status_help: str) -> None:
     add("--payment", type=read_text, metavar="ID", help="events of this payment")
     text = "events whose last attempt failed for this cause"
     add("--cause", type=read_text, metavar="KEY", help=text)
-    text = "events that another event contradicts, and whether somebody has closed that"
+    text = "events that another event contradicts, and whose conflict is open, or was closed"
     add("--conflict", choices=[OPEN, CLOSED], help=text)
     text = f"events that were received at this moment or later: {MOMENT}"
     add("--since", type=read_moment, metavar="AGE|TIME", help=text)
@@ -181,10 +181,10 @@ def find_events(options: dict[str, Any]) -> QuerySet:
 def find_conflicting(events: QuerySet, is_open: bool = True) -> QuerySet:
     """Return those of some events that have an open conflict, or a closed one.
 
-    Raises ``CommandError`` where nothing is known of conflicts.
+    Raises ``CommandError`` where conflicts are not recorded.
     """
     if not history.is_installed():
-        raise unable("Nothing is known of conflicts: the app history is not installed.")
+        raise unable("Conflicts are not recorded: the app history is not installed.")
     return events.filter(pk__in=history.list_open("event_id", is_open))
 
 

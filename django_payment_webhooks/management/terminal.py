@@ -76,7 +76,7 @@ class TerminalCommand(BaseCommand):
         if not options["interactive"]:
             return
         if not sys.stdin.isatty():
-            raise CommandError(f"{refusal} {question} To go ahead without a question: --no-input.")
+            raise CommandError(f"{refusal} {question} To go ahead without being asked: --no-input.")
         self.stderr.write(f"{question} Type yes to go on: ", lambda plain: plain, ending="")
         self.stderr.flush()
         if read_answer().strip().lower() != "yes":
@@ -186,7 +186,7 @@ def read_file(path: str) -> bytes:
 
 def add_no_input(parser: Any) -> None:
     """Add the option that answers the question beforehand."""
-    text = "go ahead without a question, as a cron job must"
+    text = "go ahead without asking, as a cron job must"
     parser.add_argument("--no-input", action="store_false", dest="interactive", help=text)
 
 

@@ -174,11 +174,11 @@ def describe_conflicts(number: int) -> str:
     """Return how many conflicts are open, and what to do."""
     text = ngettext(
         "{number} event has an open conflict: the same event or effect came again and says "
-        "something else. Money may have been taken twice. Compare the two, then close the conflict "
-        "in the admin.",
+        "something else. Money may have been taken twice. Compare the two, then close the "
+        "conflict, with a note.",
         "{number} events have open conflicts: the same event or effect came again and says "
-        "something else. Money may have been taken twice. Compare them, then close the conflicts "
-        "in the admin.",
+        "something else. Money may have been taken twice. Compare them, then close the "
+        "conflicts, with a note.",
         number,
     )
     return text.format(number=show_conflicts(number))

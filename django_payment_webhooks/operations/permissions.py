@@ -20,8 +20,8 @@ ERASE = "erase_event"
 PERMISSIONS = {
     VIEW_PAYLOAD: "Can view payloads of payment webhooks",
     REPLAY: "Can replay events and run them dry",
-    RESOLVE: "Can mark events as handled by hand, and close conflicts",
-    ERASE: "Can erase and prune events",
+    RESOLVE: "Can mark events as handled by hand, close conflicts and acknowledge causes",
+    ERASE: "Can erase orders",
 }
 
 

@@ -117,8 +117,6 @@ def test_arguments_that_make_no_sense_are_refused(events, args, error):
 )
 def test_without_the_history_it_is_said_that_nothing_is_known_of_conflicts(monkeypatch, args):
     monkeypatch.setattr(history, "is_installed", lambda: False)
-    with pytest.raises(
-        CommandError, match="Nothing is known of conflicts: the app history"
-    ) as error:
+    with pytest.raises(CommandError, match="Conflicts are not recorded: the app history") as error:
         run(*args)
     assert error.value.returncode == 2

@@ -276,7 +276,7 @@ def test_another_order_is_not_erased():
 
 @pytest.mark.parametrize("option", ["--days=3", "--delete", "--erase-order=A1", "--json"])
 def test_whoever_wants_to_see_the_audit_can_not_prune_by_the_way(option):
-    assert run("--show-audit") == "Nothing is written down yet.\n"
+    assert run("--show-audit") == "Nothing is recorded yet.\n"
     with pytest.raises(CommandError, match="leave out the other options"):
         run("--show-audit", option)
 

@@ -114,7 +114,7 @@ def test_without_standard_streams_nothing_is_done_and_there_is_no_traceback(tmp_
     text, code = ask(tmp_path, lambda: [os.close(number) for number in closed])
     assert (
         text
-        == "CommandError: Nothing was done. Go on? To go ahead without a question: --no-input.\n"
+        == "CommandError: Nothing was done. Go on? To go ahead without being asked: --no-input.\n"
     )
     assert code == 1
 

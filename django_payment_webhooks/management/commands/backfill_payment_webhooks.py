@@ -46,7 +46,7 @@ class Command(ListCommand):
         """Add the options."""
         self.add_list_arguments(parser)
         add = parser.add_argument
-        text = "begin again, in place of going on where the last backfill stopped"
+        text = "start over, instead of continuing where the last backfill stopped"
         add("--restart", action="store_true", help=text)
         add("--dry-run", action="store_true", help="store nothing, and say what would be stored")
         add("--json", action="store_true", help="print the result as JSON")

@@ -23,10 +23,10 @@ class Command(TerminalCommand):
     """List events."""
 
     help = (
-        "List payment webhook events, the newest first. The options all must match; without any, "
-        "the newest events are listed. An event is retrying if an attempt at it has failed and the "
-        "next is to come. Errors are redacted. Exits with 0, also if no event matches, and with 1 "
-        "if an option has a name that is not known."
+        "List payment webhook events, the newest first. All options must match; without any, the "
+        "newest events are listed. An event is retrying if an attempt at it has failed and another "
+        "will follow. Errors are redacted. Exits with 0, even if no event matches, and with 2 if "
+        "an option has an unknown name."
     )
 
     def add_arguments(self, parser: Any) -> None:

@@ -100,7 +100,8 @@ class Command(OperatingCommand):
         add_by(parser, "prunes")
         add_batch(parser)
         add("--dry-run", action="store_true", help="only say how many events it would be")
-        text = "only show who pruned, deleted and erased what, and who looked at a payload"
+        text = "only show who pruned, deleted or erased what, looked at a payload, or acknowledged "
+        text += "a cause"
         add("--show-audit", action="store_true", help=text)
         add("--json", action="store_true", help="print the result as JSON")
 
@@ -172,10 +173,10 @@ class Command(OperatingCommand):
     def show_audit(self) -> None:
         """Print what was written down of earlier runs."""
         if not history.is_installed():
-            raise unable("Nothing is written down: the app history is not installed.")
+            raise unable("Nothing is recorded: the app history is not installed.")
         records = history.read_audit(SHOWN_RECORDS)
         if not records:
-            self.stdout.write("Nothing is written down yet.")
+            self.stdout.write("Nothing is recorded yet.")
         for record in records:
             at = record.at.isoformat(" ", "seconds")
             what = [count_events(record.number)] if record.verb in COUNTED else []

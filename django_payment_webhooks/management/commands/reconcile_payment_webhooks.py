@@ -32,7 +32,7 @@ class Command(ListCommand):
         """Add the options."""
         self.add_list_arguments(parser)
         add = parser.add_argument
-        text = "a type of our events that says that something was paid; may be repeated (default: "
+        text = "a type of event that means that something was paid; may be repeated (default: "
         text += f"{CHARGE})"
         add("--type", type=read_text, action="append", default=[], metavar="TYPE", help=text)
         form = parser.add_mutually_exclusive_group()

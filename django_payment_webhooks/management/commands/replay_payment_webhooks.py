@@ -42,8 +42,8 @@ class Command(OperatingCommand):
         "them by the provider's event ids, or select them with options, all of which must match. "
         "Failed, ignored and waiting events can be replayed, and those that are being retried: "
         "their next attempt then follows at once. No effect happens twice. Exits with 0 if all of "
-        "them were replayed or none matched, and with 1 if some could not be replayed or were not "
-        "found, or if an option has an unknown name."
+        "them were replayed or none matched, with 1 if some could not be replayed or were not "
+        "found, and with 2 if an option has an unknown name."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -152,5 +152,5 @@ def list_wrong(result: dict[str, Any]) -> Iterator[str]:
     if result.get("left", 0) > sum(problems.values()):
         yield (
             "Only failed, ignored and waiting events, and retrying ones that no worker has, can be "
-            "replayed, and only if their bodies are not pruned; and none that has just changed."
+            "replayed; not if their bodies are pruned, or if they have just changed."
         )

@@ -93,7 +93,7 @@ class Command(TerminalCommand):
         )
         parser.add_argument(
             "--file",
-            help="the body, - for the standard input: sent as it is, byte for byte; or a template,"
+            help="the body, - for standard input: sent as it is, byte for byte; or a template,"
             " if --type, --order, --event-id or --set is given",
         )
         parser.add_argument(
@@ -120,8 +120,8 @@ class Command(TerminalCommand):
             nargs="?",
             const=True,
             metavar="SECONDS",
-            help="sign a time that is SECONDS ago or still to come if it is negative"
-            " (default: a minute more than is tolerated)",
+            help="sign with a time SECONDS ago, or in the future if negative"
+            " (default: a minute beyond the tolerance)",
         )
 
     def add_posting_arguments(self, parser):

@@ -33,7 +33,7 @@ class Command(TerminalCommand):
         "traceback of the last failed attempt, and the payload. Personal data is redacted; with "
         "--payload, the payload is not, and who looked at it is recorded. Name the events by the "
         "ids that their provider gave them, by their primary keys, or by their order. Exits with 0 "
-        "if all were found, and with 1 if not."
+        "if all were found and shown, and with 1 if not."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -44,7 +44,7 @@ class Command(TerminalCommand):
             "--order",
             type=read_text,
             metavar="ID",
-            help="all events of this order, the oldest first",
+            help=f"the events of this order, the oldest first, at most {MAX_SHOWN}",
         )
         text = "show the payload as it was sent, with personal data"
         add("--payload", action="store_true", help=text)

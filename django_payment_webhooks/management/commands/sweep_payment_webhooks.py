@@ -30,10 +30,10 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
-        text = "sweep again and again, at this interval"
+        text = "sweep repeatedly, at this interval"
         interval = between(0.01, 86400, float)
         parser.add_argument("--every", type=interval, metavar="SECONDS", help=text)
-        text = "process the events here and now, without broker and worker"
+        text = "process the events right here, without a broker or a worker"
         parser.add_argument("--process", action="store_true", help=text)
 
     def handle(self, *args: Any, **options: Any) -> None:

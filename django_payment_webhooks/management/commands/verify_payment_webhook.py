@@ -53,7 +53,7 @@ class Command(TerminalCommand):
             metavar="NAME",
             help="the provider that should have sent it (default: default)",
         )
-        parser.add_argument("--body", metavar="FILE", help="the raw body, - for the standard input")
+        parser.add_argument("--body", metavar="FILE", help="the raw body, - for standard input")
         parser.add_argument(
             "--header",
             action="append",
@@ -155,7 +155,7 @@ def read_lines(options):
         return [*head.splitlines(), *options["header"]], body
     if not options["body"]:
         raise ValueError(
-            "Give the raw body as --body FILE, - for the standard input; or the whole as"
+            "Give the raw body as --body FILE, - for standard input; or the whole as"
             " --request FILE."
         )
     lines = []
