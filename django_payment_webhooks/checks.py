@@ -166,7 +166,7 @@ def check_types(provider: Provider) -> Iterator[CheckMessage]:
             continue
         wrong = f"{name.upper()} of the provider {provider.name!r} is {value!r}"
         names = " or ".join(sorted({each.__name__ for each in allowed}))
-        yield Error(f"{wrong}.", hint=f"It is of the type {names}.", id=PREFIX + "E012")
+        yield Error(f"{wrong}.", hint=f"It must be of the type {names}.", id=PREFIX + "E012")
 
 
 def find_types(default: Any) -> tuple[type, ...]:
@@ -191,7 +191,7 @@ def check_secrets(provider: Provider) -> Iterator[CheckMessage]:
     """Check the secrets of a provider."""
     name = repr(provider.name)
     if provider.secrets and isinstance(provider.secrets, (str, bytes)):
-        text = f"SECRETS of the provider {name} is a text, not a list"
+        text = f"SECRETS of the provider {name} is a string, not a list"
         hint = (
             'Put the secret into a list: "SECRETS": [os.environ["..."]]. Several in one variable,'
             ' with commas between them, become a list by os.environ["..."].split(",").'
@@ -313,8 +313,8 @@ def check_confirmation(provider: Provider) -> Iterator[CheckMessage]:
         if provider.needs_confirmation:
             text = f"Webhooks of the provider {provider.name!r} prove too little to be believed."
             hint = (
-                "Set CONFIRM to the dotted path of your function that is given an event, asks the"
-                " provider, and returns what the event says in truth."
+                "Set CONFIRM to the dotted path of a function that gets an event, asks the provider"
+                " about it, and returns the answer."
             )
             yield Error(text, hint=hint, id=PREFIX + "E024")
         return
@@ -456,7 +456,7 @@ def find_path(found: Any) -> str:
     if not inspect.isclass(found):
         return 'Set it to the dotted path of a class, such as "shop.handlers.MarkOrderPaid".'
     path = f"{found.__module__}.{found.__qualname__}"
-    return f'It is the class itself. Write its dotted path, as a text: "{path}".'
+    return f'It is the class itself. Write its dotted path, as a string: "{path}".'
 
 
 def check_methods(name: str, handler: type[Handler]) -> Iterator[CheckMessage]:

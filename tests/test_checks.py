@@ -126,7 +126,7 @@ def test_e004_says_that_a_secret_is_no_list_and_does_not_show_it(provider, secre
     provider(SECRETS=secrets)
     (message,) = [each for each in checks.run_checks() if each.id == "payment_webhooks.E004"]
     assert message.msg == (
-        "SECRETS of the provider 'partner' is a text, not a list: all its webhooks are refused."
+        "SECRETS of the provider 'partner' is a string, not a list: all its webhooks are refused."
     )
     assert '"SECRETS": [os.environ["..."]]' in message.hint
     assert SECRET not in message.msg + message.hint
@@ -444,7 +444,7 @@ def test_e007_says_that_a_class_is_no_path_and_what_its_path_is(settings):
     settings.PAYMENT_WEBHOOKS_HANDLERS = {"charge.succeeded": AlmostWritten}
     (message,) = [each for each in checks.run_checks() if each.id == "payment_webhooks.E007"]
     assert message.msg == f"The handler of 'charge.succeeded' is {AlmostWritten!r}, not a path."
-    assert message.hint.endswith('as a text: "tests.test_checks.AlmostWritten".')
+    assert message.hint.endswith('as a string: "tests.test_checks.AlmostWritten".')
 
 
 @pytest.mark.parametrize(
