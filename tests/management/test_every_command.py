@@ -67,9 +67,9 @@ OPTIONS = {
     "show_payment_webhook": ["--key N", "--order ID", "--payload", "--json"],
     "sweep_payment_webhooks": [
         "--every SECONDS",
-        "sweep again and again, at this interval",
+        "sweep repeatedly, at this interval",
         "--process",
-        "without broker and worker",
+        "without a broker or a worker",
     ],
 }
 NAMES = [module.name for module in iter_modules(commands.__path__)]
