@@ -158,7 +158,7 @@ def forget(event: Event) -> None:
     """Erase what is recorded about an event, except what was done, when and by whom."""
     if is_installed():
         find_rows("Entry").filter(event_id=event.pk).update(text="", traceback="")
-        find_rows("Conflict").filter(event_id=event.pk).update(difference="")
+        find_rows("Conflict").filter(event_id=event.pk).update(difference="", note="")
 
 
 def forget_differences(event: Event) -> None:

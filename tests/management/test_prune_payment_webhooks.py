@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from django_payment_webhooks import history
 from django_payment_webhooks.exceptions import Overtaken
-from django_payment_webhooks.history.models import AuditRecord, Entry
+from django_payment_webhooks.history.models import AuditRecord, Conflict, Entry
 from django_payment_webhooks.history.timeline import read_order_timeline, read_timeline
 from django_payment_webhooks.models import Event, digest
 from django_payment_webhooks.operations.batches import iterate
@@ -192,6 +192,7 @@ def test_nothing_that_identifies_an_erased_order_is_left(story):
     Entry.objects.create(
         event=story[0], at=timezone.now(), verb="replayed", attempts=1, text=CANARY, by="alice"
     )
+    Conflict.objects.create(event=story[0], at=timezone.now(), closed_by="alice", note=CANARY)
     assert Entry.objects.exclude(text="").exists()
     assert run("--erase-order", "A1", "--no-input") == "3 events erased\n"
     text = everything()

@@ -99,6 +99,20 @@ def test_an_event_is_found_whose_provider_was_removed(event, settings):
     assert "It is not in PAYMENT_WEBHOOKS_PROVIDERS." in run("evt_1")
 
 
+@pytest.mark.parametrize("chosen", ["by their order", "by their ids", "by their keys"])
+def test_of_more_than_twenty_events_the_first_are_shown_and_that_is_said(chosen):
+    events = EventFactory.create_batch(21, order_id="A2")
+    args = {
+        "by their order": ["--order", "A2"],
+        "by their ids": [event.provider_event_id for event in events],
+        "by their keys": [part for event in events for part in ("--key", str(event.pk))],
+    }
+    printed = io.StringIO()
+    with pytest.raises(CommandError, match="There are more than these 20 events"):
+        call_command("show_payment_webhook", *args[chosen], "--json", stdout=printed)
+    assert [each["key"] for each in json.loads(printed.getvalue())] == [e.pk for e in events[:20]]
+
+
 def test_nothing_that_a_provider_wrote_moves_the_cursor():
     EventFactory(provider_event_id="evt_4\x1b[2J\u202e", order_id="A9")
     text = run("--order", "A9")

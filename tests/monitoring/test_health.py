@@ -71,6 +71,27 @@ def test_without_a_provider_nothing_can_be_stored(get, settings):
     assert get()[0] == 503
 
 
+def find_merchant(name):
+    """Return the options of a merchant, one of whom has no secret."""
+    return {"acme": {"SECRETS": [SECRET]}, "broken": {"SECRETS": []}}.get(name)
+
+
+def test_merchants_that_a_function_knows_say_nothing_of_the_process(get, settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = f"{__name__}.find_merchant"
+    assert get() == (200, {"status": "ok", "database": True, "providers": {}})
+    for name in ("acme", "broken", "nobody"):
+        settings.PAYMENT_WEBHOOKS_PROVIDERS.get(name)
+    assert get() == (
+        200,
+        {"status": "ok", "database": True, "providers": {"acme": True, "broken": False}},
+    )
+
+
+def test_a_function_that_can_not_be_imported_is_no_provider(get, settings):
+    settings.PAYMENT_WEBHOOKS_PROVIDERS = f"{__name__}.no_such_function"
+    assert get()[0] == 503
+
+
 class Stranger:
     """A provider that does not derive from ours."""
 

@@ -4,7 +4,7 @@ import datetime
 
 from django.utils import timezone
 
-from django_payment_webhooks.history.models import Entry
+from django_payment_webhooks.history.models import Cause, Conflict, Entry
 from django_payment_webhooks.models import Event
 
 from ..factories import EventFactory
@@ -38,8 +38,11 @@ def columns(event):
 
 
 def everything():
-    """Return the text of all that the app's tables have."""
-    rows = [*Event.objects.values(), *Entry.objects.values()]
+    """Return the text of all that the app's tables have of events.
+
+    The record of an erasure names what was erased.
+    """
+    rows = [row for model in (Event, Entry, Conflict, Cause) for row in model.objects.values()]
     return " ".join(
         value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         for row in rows

@@ -7,6 +7,7 @@ from typing import Any, Iterator
 
 from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
 
 from ... import history
 from ...conf import get_provider, settings
@@ -71,14 +72,19 @@ def find(options: dict[str, Any]) -> tuple[list[Event], list[str]]:
     """Return the events, and a sentence for each that is not there."""
     if options["order"] is None:
         choice = find_named(options, Event.objects.all())
-        missing = [describe_missing(name) for name in choice.missing]
-        return list(choice.events.order_by("pk")[:MAX_SHOWN]), missing
+        return cut(choice.events, [describe_missing(name) for name in choice.missing])
     check_order(options["order"])
-    events = list(find_by_order(options["order"]).order_by("pk")[: MAX_SHOWN + 1])
-    if not events:
-        return [], [f"No event is of the order {options['order']!a}."]
-    more = f"There are more than these {MAX_SHOWN} events: list_payment_webhooks has them all."
-    return events[:MAX_SHOWN], [more] if len(events) > MAX_SHOWN else []
+    events = find_by_order(options["order"])
+    return cut(events, [] if events else [f"No event is of the order {options['order']!a}."])
+
+
+def cut(events: QuerySet, missing: list[str]) -> tuple[list[Event], list[str]]:
+    """Return the first events that are not too many to be shown, and what is missing."""
+    found = list(events.order_by("pk")[: MAX_SHOWN + 1])
+    if len(found) > MAX_SHOWN:
+        more = f"There are more than these {MAX_SHOWN} events: list_payment_webhooks has them all."
+        missing = [*missing, more]
+    return found[:MAX_SHOWN], missing
 
 
 def write_looks(events: list[Event], options: dict[str, Any]) -> None:
