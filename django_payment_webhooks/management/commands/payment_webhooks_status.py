@@ -13,7 +13,13 @@ from django.db import Error
 from ... import history
 from ...monitoring.causes import MAX_CAUSES, MAX_LISTED, CauseCount, FailureCause
 from ...monitoring.overview import Overview, RetryingCount, read_overview
-from ...monitoring.problems import Problem, describe_peace, find_problems, has_broker_client
+from ...monitoring.problems import (
+    CONFLICT,
+    Problem,
+    describe_peace,
+    find_problems,
+    has_broker_client,
+)
 from ...monitoring.wording import (
     describe_ago,
     describe_in,
@@ -90,8 +96,9 @@ class Command(TerminalCommand):
                 self.stdout.write(self.style.ERROR(f"CRITICAL: {reveal(problem.text)}"))
             else:
                 self.stdout.write(self.style.WARNING(f"WARNING: {reveal(problem.text)}"))
-            if problem.cause:
-                self.stdout.write(f"  {describe_listing(problem)}")
+            listing = describe_listing(problem)
+            if listing:
+                self.stdout.write(f"  {listing}")
         if options["verbosity"] and not problems:
             peace = describe_peace(overview)
             text = "Nothing is critical." if options["only_critical"] else peace
@@ -99,8 +106,11 @@ class Command(TerminalCommand):
 
 
 def describe_listing(problem: Problem) -> str:
-    """Return the command that lists the events that a problem speaks of."""
-    return f"manage.py list_payment_webhooks --cause {problem.cause} --status {problem.about}"
+    """Return the command that lists the events that a problem speaks of, "" if there is none."""
+    command = "manage.py list_payment_webhooks"
+    if problem.about == CONFLICT:
+        return f"{command} --conflict open"
+    return f"{command} --cause {problem.cause} --status {problem.about}" if problem.cause else ""
 
 
 def find_exit_code(problems: Sequence[Problem]) -> int:
