@@ -210,6 +210,8 @@ def test_it_exits_with_the_highest_code_of_all_runs(monkeypatch):
         (["--every"], "Say which command"),
         (["rad", "sweep_payment_webhooks"], "There is no tenant 'rad'. Did you mean red?"),
         (["zz", "sweep_payment_webhooks"], "There is no tenant 'zz'."),
+        (["red", "sweep_payment_webhook"], "There is no command 'sweep_.*mean sweep_payment_webho"),
+        (["--every", "sweep"], "There is no command 'sweep'. There are: backfill_payment_webhooks"),
         (["red", "replay_payment_webhooks"], "Say which events"),
     ],
 )
@@ -217,6 +219,15 @@ def test_what_makes_no_sense_is_said(words, text, shown):
     with pytest.raises(CommandError, match=text):
         run(*words)
     assert shown == []
+
+
+def test_a_project_without_tenants_is_told_so_and_every_is_the_one_place_there_is(shown, settings):
+    settings.PAYMENT_WEBHOOKS_TENANTS = "django_payment_webhooks.publisher.NoTenants"
+    with pytest.raises(CommandError, match="PAYMENT_WEBHOOKS_TENANTS names none.$") as error:
+        run("red", "sweep_payment_webhooks")
+    assert (error.value.returncode, shown) == (2, [])
+    assert run("--every", "sweep_payment_webhooks") == "1 event enqueued\n"
+    assert shown == [""]
 
 
 def test_an_error_in_one_tenant_does_not_keep_the_command_from_the_others(monkeypatch, capsys):

@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.management import call_command
+from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
 
 from ...providers.spelling import suggest
-from ...publisher import get_tenants
+from ...publisher import enter_tenant, get_tenants
 from ..terminal import TerminalCommand, unable
 
 
@@ -36,9 +36,8 @@ class Command(TerminalCommand):
             names = list(get_tenants().all())
         else:
             names, words = words[:1], words[1:]
-            check(names)
-        if not words:
-            raise unable("Say which command to run.")
+            check_tenant(names)
+        check_command(words)
         codes = [self.run_in(name, words, len(names) > 1) for name in names]
         code = max(codes, default=0)
         if code:
@@ -49,7 +48,7 @@ class Command(TerminalCommand):
         if is_named:
             self.stdout.write(f"== {name}")
         try:
-            with get_tenants().enter(name):
+            with enter_tenant(name):
                 call_command(*words, stdout=self.stdout, stderr=self.stderr)
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 1
@@ -61,10 +60,22 @@ class Command(TerminalCommand):
         return 0
 
 
-def check(names: list[str]) -> None:
+def check_tenant(names: list[str]) -> None:
     """Raise ``CommandError`` for a tenant that does not exist."""
     if not names:
         raise unable("Say which tenant, and which command to run.")
-    known = list(get_tenants().all())
+    known = [name for name in get_tenants().all() if name]
+    if not known:
+        raise unable("There are no tenants: PAYMENT_WEBHOOKS_TENANTS names none.")
     if names[0] not in known:
         raise unable(f"There is no tenant {names[0]!a}. {suggest(names[0], known)}")
+
+
+def check_command(words: list[str]) -> None:
+    """Raise ``CommandError`` for a command that does not exist."""
+    if not words:
+        raise unable("Say which command to run.")
+    known = get_commands()
+    if words[0] not in known:
+        ours = [name for name in known if "payment_webhook" in name]
+        raise unable(f"There is no command {words[0]!a}. {suggest(words[0], ours)}")
