@@ -17,6 +17,8 @@ import venv
 import zipfile
 
 PACKAGE = "django_payment_webhooks"
+UV = [sys.executable, "-m", "uv", "pip"]
+BUILD = [sys.executable, "-m", "build", "--installer", "uv"]
 FIXTURE = "\npayment_webhooks -- "
 # Imports every module of the package, as a project that has nothing else does; but the one that
 # pytest imports.
@@ -77,7 +79,7 @@ def check_bytes(root, built, folder):
     """End the program if what an unpacked sdist builds is not what was built before."""
     # What setuptools has written into the sdist, and would list as a file of its own.
     os.remove(os.path.join(root, "setup.cfg"))
-    subprocess.check_call([sys.executable, "-m", "build", "--outdir", folder, root])
+    subprocess.check_call([*BUILD, "--outdir", folder, root])
     names = sorted(os.listdir(built))
     _, differing, missing = filecmp.cmpfiles(built, folder, names, shallow=False)
     if differing or missing or names != sorted(os.listdir(folder)):
@@ -112,7 +114,7 @@ def install(python, *names):
     """Install packages into an environment, in the versions that are tested."""
     version = f"py{sys.version_info.major}{sys.version_info.minor}"
     constraints = ["-c", f"constraints/{version}.txt", "-c", "constraints/django.txt"]
-    subprocess.check_call([python, "-m", "pip", "install", "--quiet", *constraints, *names])
+    subprocess.check_call([*UV, "install", "--quiet", "--python", python, *constraints, *names])
 
 
 def main(folder):
@@ -120,10 +122,10 @@ def main(folder):
     check_sdist(folder)
     wheel = check_wheel(folder)
     with tempfile.TemporaryDirectory() as empty:
-        venv.create(empty, with_pip=True)
+        venv.create(empty)
         python = os.path.join(empty, "bin", "python")
         install(python, wheel + "[metrics,services,tracing]")
-        subprocess.check_call([python, "-m", "pip", "check"])
+        subprocess.check_call([*UV, "check", "--python", python])
         subprocess.check_call(
             [python, "-W", "error::DeprecationWarning:" + PACKAGE, "-c", IMPORT], cwd=empty
         )
