@@ -3,6 +3,8 @@
 import json
 import os
 from collections import namedtuple
+from signal import SIGINT, default_int_handler
+from signal import signal as handle_signal
 from unittest import mock
 
 import pytest
@@ -29,6 +31,8 @@ from .factories import EventFactory, OrderFactory, PayloadFactory, sign
 # does Django, which Celery sets up once more: pytest's handlers would be gone.
 setup_logging.connect(lambda **_: None, weak=False)
 django_settings.LOGGING_CONFIG = None
+# A job in the background is started without Ctrl-C, and so is what it starts.
+handle_signal(SIGINT, default_int_handler)
 
 hypothesis_settings.register_profile("tests", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("tests")
