@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import django
 import pytest
 from django.contrib.admin import AdminSite, site
 from django.contrib.auth.models import Permission, User
@@ -21,6 +22,8 @@ from ..factories import EventFactory
 from .browsing import LIST, found, log_in, page_of, read
 
 pytestmark = pytest.mark.django_db
+
+AUDIT = "/admin/payment_webhooks_history/auditrecord/"
 
 
 def download(browser, *events):
@@ -46,6 +49,13 @@ def test_the_index_names_no_page_to_those_who_may_not_see_events(db):
     User.objects.get().user_permissions.add(Permission.objects.get(codename="replay_event"))
     assert "/payment_webhooks/overview/" not in stranger.get("/admin/").content.decode()
     assert stranger.get("/admin/payment_webhooks/causes/", follow=True).status_code == 403
+
+
+@pytest.mark.parametrize("address", [LIST, LIST + "?overview=24", LIST + "?causes=1", AUDIT, None])
+def test_a_phone_is_told_once_that_a_page_fits_it(operator, history, address):
+    html = read(operator, address or page_of(EventFactory()))
+    assert html.count('name="viewport"') == 1
+    assert html.count("old.css") == (django.VERSION < (2, 0))
 
 
 def test_a_site_of_the_host_lists_the_pages_if_it_is_asked_to(rf, admin_user):
