@@ -37,7 +37,7 @@ from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
 from .errors import mark_english
 from .filters import BoundedCount
-from .summary import summarize
+from .summary import find_state, summarize
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.
@@ -59,8 +59,8 @@ class Operation(NamedTuple):
     """What an operator can do with many events.
 
     ``permission`` is what its user needs. ``run(event, by, reason)`` returns whether it was
-    possible. ``done`` and ``left`` have a place for a number, ``refused`` for the name of an event.
-    ``note`` is stored, and so in English.
+    possible. ``is_final``: whether it can't be undone. ``done`` and ``left`` have a place for a
+    number, ``refused`` for the name of an event. ``note`` is stored, and so in English.
     """
 
     title: str
@@ -68,6 +68,7 @@ class Operation(NamedTuple):
     question: str
     condition: Q
     needs_reason: bool
+    is_final: bool
     run: Callable[..., bool]
     done: Any
     left: Any
@@ -84,6 +85,7 @@ REPLAY = Operation(
     ),
     condition=match_replayable(),
     needs_reason=False,
+    is_final=False,
     run=replay,
     done=ngettext_lazy(
         "%(number)d event is due again.", "%(number)d events are due again.", "number"
@@ -108,6 +110,7 @@ RESOLVE = Operation(
     ),
     condition=Q(status__in=RESOLVABLE),
     needs_reason=True,
+    is_final=True,
     run=resolve,
     done=ngettext_lazy(
         "%(number)d event is marked as handled by hand.",
@@ -133,6 +136,7 @@ CLOSE = Operation(
     ),
     condition=Q(),
     needs_reason=True,
+    is_final=False,
     run=history.close_conflicts,
     done=ngettext_lazy(
         "The conflicts of %(number)d event are closed.",
@@ -157,6 +161,7 @@ ERASE = Operation(
     ),
     condition=Q(status__in=PRUNABLE),
     needs_reason=True,
+    is_final=True,
     run=erase_order,
     done=ngettext_lazy(
         "The order of %(number)d event is erased.",
@@ -254,7 +259,10 @@ class OperationsMixin:
             request,
             "dry_run",
             gettext("Dry run"),
-            dry_runs=[(event, show_dry_run(event, request.user)) for event in events[:MAX_DRY_RUN]],
+            dry_runs=[
+                (event, find_state(event), show_dry_run(event, request.user))
+                for event in events[:MAX_DRY_RUN]
+            ],
             is_cut=len(events) > MAX_DRY_RUN,
             most=MAX_DRY_RUN,
             total=show_total(total),
@@ -310,7 +318,9 @@ class OperationsMixin:
             "left": left,
             "form": form,
             "summary": summarize(chosen),
-            "events": [(event, show_about(event, event.error)) for event in events],
+            "events": [
+                (event, find_state(event), show_about(event, event.error)) for event in events
+            ],
             **read_choice(request),
         }
         return self.show(request, "confirmation", operation.title, **facts)

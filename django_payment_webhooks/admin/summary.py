@@ -58,7 +58,7 @@ def summarize(chosen: QuerySet) -> Summary:
     )
 
 
-def find_state(row: Row) -> str:
+def find_state(row: Row | Event) -> str:
     """Return an event's status, but that it is being retried if it is."""
     return "retrying" if row.status in UNFINISHED and row.cause_key else row.status
 

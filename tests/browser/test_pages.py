@@ -12,14 +12,13 @@ import pytest
 from django_payment_webhooks.models import Event
 
 from .conftest import PICTURES
-from .visits import make_everything, visit_all
+from .visits import make_everything, visit_actions, visit_all, visit_operation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("history")]
 
 LIST = "/admin/payment_webhooks/event/"
 DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
-# The admin of Django 1.11 was not made for phones.
-SCREENS = {"": DESK, "-phone": PHONE} if django.VERSION >= (2, 0) else {"": DESK}
+SCREENS = {"": DESK, "-phone": PHONE}
 IS_UNFOLD = "UNFOLD" in os.environ
 is_plain = pytest.mark.skipif(IS_UNFOLD, reason="Unfold has these pages in its clothes.")
 PAGES = {
@@ -58,10 +57,12 @@ RULES = {rule: {"enabled": False} for rule in LEFT_OUT}
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 # Unfold asks for the system's theme only once, when it shows a page.
 SWITCH = "isDark => document.documentElement.classList.toggle('dark', isDark)"
-# How pages are looked at. Django 1.11 has no dark theme, and was not made for phones.
+# How pages are looked at. Django 1.11 has no dark theme.
 LOOKS = [(DESK, "light"), (PHONE, "dark"), (DESK, "dark"), (PHONE, "light")]
 if django.VERSION < (2, 0):
-    LOOKS = LOOKS[:1]
+    LOOKS = [(DESK, "light"), (PHONE, "light")]
+# Django's own, which in 1.11 is not made for phones.
+FOREIGN = ["index"] if django.VERSION < (2, 0) else []
 # The pages that are gone through with the Tab key. The first three stand for the rest: they are
 # looked at in all ways.
 USED = ["overview", "failed", "event-retrying", "event-conflict", "causes", "replay", "dry-run"]
@@ -71,6 +72,34 @@ SHOWN = ["event-conflict", "progress", "audit"]
 ALIKE = ["provider", "type", "today", "conflicts", "nothing-found", "cause", "result"]
 # What is folded is looked at, too.
 OPEN = "document.querySelectorAll('details').forEach(part => { part.open = true; })"
+# The pages that no list and no form of Django's gives a title.
+TITLES = {
+    "overview": "Overview",
+    "causes": "Causes",
+    "replay": "Replay",
+    "resolve": "Mark as handled by hand",
+    "erase": "Erase the orders",
+    "dry-run": "Dry run",
+    "progress": "Replay",
+}
+COUNT_TITLES = """title => [...document.querySelectorAll("h1")].filter(
+  part => part.getClientRects().length && part.innerText.trim() == title
+).length"""
+# The color of the button that confirms, and the contrast of what is written on it: of
+# https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio.
+READ_BUTTON = """() => {
+  const shown = getComputedStyle(document.querySelector("button[name=confirmed]"));
+  const [back, front] = [shown.backgroundColor, shown.color].map(color => color.match(/\\d+/g));
+  const light = color => color.map(part => part / 255).map(
+    part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
+  ).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const [less, more] = [light(back), light(front)].sort((one, other) => one - other);
+  return [back.map(Number), (more + 0.05) / (less + 0.05)];
+}"""
+# The fields of the app's own pages that nobody can see.
+FIND_UNSEEN = """() => [...document.querySelectorAll(".pw-page input:not([type=hidden])")].filter(
+  part => parseFloat(getComputedStyle(part).borderBottomWidth) == 0
+).map(part => part.outerHTML.slice(0, 200))"""
 # Every part of this app's that can be used, as it is reached; and whether that can be seen.
 WATCH = """() => {
   const ours = ".pw-page, .pw-scroll, .pw-details, .pw-operations, .pw-tool, .pw-table";
@@ -149,12 +178,38 @@ def test_each_page_can_be_read_by_everybody(page, axe, take_picture):
             take_picture(name, page.query_selector(".field-conflicts"))
         if name in USED:
             assert find_unreachable(page) == [], name
-        for size, color_scheme in LOOKS[: 4 if name in USED[:3] else 1 if name in ALIKE else 2]:
+        assert page.evaluate(FIND_UNSEEN) == [], name
+        looks = 4 if name in USED[:3] else 1 if name in ALIKE + FOREIGN else 2
+        for size, color_scheme in LOOKS[:looks]:
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=color_scheme)
             page.evaluate(SWITCH, color_scheme == "dark")
             assert not is_too_wide(page), (name, size)
             assert find_violations(page) == [], (name, size, color_scheme)
+
+
+@pytest.mark.parametrize("theme", ["light"], indirect=True)
+def test_each_page_says_once_what_it_is(page):
+    make_everything()
+    titles = {}
+    for name in ("overview", "causes"):
+        open_page(page, PAGES[name], DESK)
+        titles[name] = page.evaluate(COUNT_TITLES, TITLES[name])
+    for visit in (visit_actions, visit_operation):
+        for name in visit(page):
+            if name in TITLES:
+                titles[name] = page.evaluate(COUNT_TITLES, TITLES[name])
+    assert titles == dict.fromkeys(TITLES, 1)
+
+
+def test_what_cannot_be_undone_is_confirmed_by_a_red_button(page):
+    make_everything()
+    for name in visit_actions(page):
+        if name == "dry-run":
+            continue
+        (red, green, blue), contrast = page.evaluate(READ_BUTTON)
+        assert (red > 2 * max(green, blue)) == (name in ("resolve", "erase")), name
+        assert contrast >= 4.5, name
 
 
 @pytest.mark.skipif(not PICTURES, reason="The documentation's pictures are taken if asked for.")

@@ -141,10 +141,6 @@ def tell_history(events, now):
 
 def visit_all(page, events):
     """Open each page, and give its name once it is there. In the end nothing is left."""
-    # The page of a long operation stays as long as it is looked at.
-    page.route(
-        "**/progress.js", lambda route: route.fulfill(body="", content_type="text/javascript")
-    )
     for name, address in ADDRESSES.items():
         page.goto(address)
         yield name
@@ -155,11 +151,7 @@ def visit_all(page, events):
     yield "payload"
     page.goto("%s?cause=%s" % (LIST, events["failed"].cause_key))
     yield "cause"
-    for name, (action, place) in ACTIONS.items():
-        page.goto(ADDRESSES[place])
-        with page.expect_navigation():
-            page.evaluate(CHOOSE, action)
-        yield name
+    yield from visit_actions(page)
     yield from visit_operation(page)
     yield from visit_acknowledgement(page)
     for model in (Event, Cause, Rejection, Sweep):
@@ -169,8 +161,21 @@ def visit_all(page, events):
         yield "empty-" + name
 
 
+def visit_actions(page):
+    """Choose each action for all events of a list."""
+    for name, (action, place) in ACTIONS.items():
+        page.goto(ADDRESSES[place])
+        with page.expect_navigation():
+            page.evaluate(CHOOSE, action)
+        yield name
+
+
 def visit_operation(page):
     """Replay some events slowly: a refusal, the progress, and the result."""
+    # The page of a long operation stays as long as it is looked at.
+    page.route(
+        "**/progress.js", lambda route: route.fulfill(body="", content_type="text/javascript")
+    )
     page.goto(ADDRESSES["failed"])
     with page.expect_navigation():
         page.evaluate(CHOOSE, "replay_events")
