@@ -97,8 +97,8 @@ PIECE = re.compile(
 NAME = re.compile(r"[^\W\d]+\d?")
 # Before the text of another error.
 INNER = re.compile(r"\w+(?:Error|Exception|Failure|Timeout)\(\Z")
-# What precedes a word that is capitalized because it begins a sentence.
-START = re.compile(r"(?:\A|[.:;!?(\[\]{<>|—–\n])\s*\Z")
+# What precedes a word that is capitalized because it begins a sentence: not "Mr.".
+START = re.compile(r"(?:\A|(?<!\b[DFHM]r)(?<!\bM(?:r|m)[es])\.|[:;!?(\[\]{<>|—–\n])\s*\Z")
 WORDS = re.compile(WORD)
 # What follows a value that stands alone: "not found: Ann".
 ALONE = re.compile(r"[,;.)<]|\s*\Z")

@@ -34,16 +34,21 @@ ONE = [
     ),
     ("token deadbeefcafe expired", "token 00ff17aabbcc expired", "token … expired"),
     ("paid €17.50 of 20,00 EUR", "paid $3 of 1 234,00 USD", "paid … of …"),
+    ("paid EUR 17 of 3", "paid USD 3.50 of 17", "paid … of …"),
+    ("order 17 NOT found", "order 18 NOT found", "order … NOT found"),
     ("due 2026-11-28 10:00:00+00:00.", "due 2025-01-02T03:04:05Z.", "due …"),
     ("order ٤٢ is gone", "order ٧ is gone", "order … is gone"),
     ("orders [1, 2, 3] are gone", "orders [17] are gone", "orders … are gone"),
     ("<Order object at 0x7f3a10>", "<Order object at 0x55aa>", "<Order object at …>"),
     ("two\n  lines", "two lines", "two lines"),
+    ("ValueError('two\\r\\n\\tlines')", "ValueError('two lines')", "two lines"),
     # ---- what is quoted, in any language
     ("no customer 'Erika Mustermann'", 'no customer "Max"', "no customer …"),
     ("no customer 'O'Neil'", "no customer 'ann'", "no customer …"),
     ('ValueError("it isn\'t 17")', 'ValueError("it isn\'t 18")', "it isn't …"),
     ("Kunde „anna“ fehlt", "Kunde „max“ fehlt", "Kunde … fehlt"),
+    ("Kunde »anna« fehlt", "Kunde ‹max› fehlt", "Kunde … fehlt"),
+    ("no item `a b`", "no item 『c d』", "no item …"),
     ("client «anna» inconnu", "client «max» inconnu", "client … inconnu"),
     ("找不到客户「小明」", "找不到客户「小红」", "找不到客户…"),
     ("value “a b” is odd", "value ‘c’ is odd", "value … is odd"),
@@ -56,6 +61,7 @@ ONE = [
     ("no order of Erika Mustermann", "no order of Ann", "no order of …"),
     ("no order of Ludwig van Beethoven", "no order of Ann-Marie O'Neil", "no order of …"),
     ("Erika Mustermann is blocked", "Max Müller is blocked", "… is blocked"),
+    ("Mr. Smith is gone", "Mr. Jones is gone", "Mr. … is gone"),
     ("not found: Ann", "not found: Max.", "not found: …"),
     ("Клиент Иван Петров не найден", "Клиент Анна не найден", "… не найден"),
     (
@@ -150,6 +156,7 @@ ONE = [
     # ---- Python and Django
     ("KeyError('Erika Mustermann')", "KeyError('order 17')", "…"),
     ("KeyError(17)", "KeyError(4711)", "…"),
+    ("MultiValueDictKeyError('Ann x')", "MultiValueDictKeyError('3')", "…"),
     ("KeyError(('ann x', 17))", "KeyError(('max', 3))", None),
     ("DoesNotExist('Order 17 does not exist.')", "DoesNotExist('Order 3 does not exist.')", None),
     (
