@@ -25,6 +25,7 @@ from .models import Event, digest
 from .providers.causes import describe_origin, name_cause
 from .providers.comparison import find_difference
 from .providers.confirmed import UNCONFIRMED, accept, is_unconfirmed
+from .providers.escaping import cut
 from .providers.loading import find_loading_problem
 from .providers.modes import check_mode
 from .providers.subject import find_order, has_had, learn_order
@@ -358,7 +359,7 @@ def describe(error: Exception) -> str:
 def storable(text: str) -> str:
     """Return a text of bounded length, without what some database can't store."""
     text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return text[:MAX_REASON]
+    return cut(text, MAX_REASON)
 
 
 def find_response(error: Exception, name: str) -> Any:

@@ -24,6 +24,11 @@ HIDDEN = """
     ship_to.name user.name username user_name login nickname maiden_name patronymic person.name
     guest_name donor_name donorName member_name patient_name student_name debtor.name
     creditor.name
+    card_digits ccNumber cc_no creditCardNumber exp_mm accNo account_nr bankAccount bank_account
+    forename fname lname name.first name.last buyer.name_last consignee contactPerson delivery_name
+    payee.name tel_no telNumber mobileNo cell_no addr addr1 BILL_ADDR ipAddr clientip remote_ip
+    identityCard idCard id_card docNumber license_plate taxpayer_id insurance_number
+    signing_key encryptionKey csrf
     vorname nachname kundenname geburtsdatum geburtstag geburtsort telefon telefonnummer handy
     mobil anschrift adresse strasse straße hausnummer plz postleitzahl ort stadt
     prenom nom_client nom prénom adresse_facturation code_postal ville telephone téléphone
@@ -103,6 +108,8 @@ SHOWN = """
     email_verified phone_verified customer_locale payment_date expiration_reason hint paragraph
     postage contact_count invoice_number invoice_url_count contract_id attention session_id
     authorization.id checkout_url dsTransID shopper_reference warehouse_id initial_amount
+    prepaid_card hotel_number hotel_notes model_name tariff_name channel_name terminal_name
+    mobile_notification template_number success_count cancel_no_show
     contactless mobilepay called_at cost_center market_cap regexp marital_status phone_country
     email_type expires_in
 """

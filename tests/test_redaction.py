@@ -3,6 +3,7 @@
 import base64
 import json
 from decimal import Decimal
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -88,6 +89,16 @@ def test_that_there_is_no_value_is_shown():
     }
 
 
+def test_a_name_beside_an_address_is_a_persons():
+    for contact in ("email", "Phone_number", "billingEmail"):
+        person = {"Name": "Ada Lovelace", contact: None, "id": "cus_1"}
+        assert redact({"data": [person]})["data"][0] == dict(person, Name=REDACTED)
+    for name in ("#1001", "order:paid", "charge_paid", "Order 5", None, ["x"]):
+        assert redact({"name": name, "email": None}) == {"name": name, "email": None}
+    apart = {"product": {"name": "Tea"}, "email": None}
+    assert redact(apart) == apart
+
+
 def test_a_name_can_be_divided_among_levels_and_named_beside_its_value():
     payload = {
         "card": {"number": "x", "last4": "4242"},
@@ -99,6 +110,16 @@ def test_a_name_can_be_divided_among_levels_and_named_beside_its_value():
         "customer": {"name": REDACTED, "id": "cus_1"},
         "fields": [{"name": "e-mail", "value": REDACTED}, {"name": "colour", "value": "red"}],
     }
+    for field in (
+        {"Name": "PhoneNumber", "Value": 254708374149},
+        {"value": "ada", "type": "EMAIL"},
+        {"label": "Your e-mail?", "type": "text", "VALUE": "ada"},
+        {"question": "Phone", "answer": "0151"},
+    ):
+        for document in (field, json.dumps([field])):
+            shown = str(redact({"fields": document}))
+            assert REDACTED in shown
+            assert not any(f"{value}" in shown for value in ("ada", "0151", 254708374149))
     custom = {"key": "tax_id", "label": {"custom": "No."}, "text": {"value": "x"}}
     assert redact({"custom_fields": [custom]}) == {"custom_fields": [dict(custom, text=REDACTED)]}
     shown = redact_text('<p name="email">ada</p><p name="colour">red</p>')
@@ -121,6 +142,12 @@ def test_a_name_can_be_divided_among_levels_and_named_beside_its_value():
         *("NO93 8601 1117 947", "GB82-WEST-1234-5698-7654-32", "mt84malt011000012345mtlcast001s"),
         *("ada+shop@müller.de", "ada%2Bshop%40example.com", "ада@пример.рф"),
         *("+4915112345678", "+49 151 1234 5678", "+1 (415) 555-0100", "%2B4915112345678"),
+        *("4111\u20111111\u20111111\u20111111", "4111  1111  1111  1111", "4111\t1111\t1111\t1111"),
+        *(r"4111\xa01111\xa01111\xa01111", r"4111\u202f1111\u202f1111\u202f1111"),
+        *("3782.822463.10005", "3782/822463/10005", "4222222222222", "6304000000000000000"),
+        *("DE89.3704.0044.0532.0130.00", r"DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000"),
+        *("o'neil@example.com", '"ada lovelace"@example.com', "ada\uff20example.com"),
+        *("+49.151.12345678", r"+49\xa0151\xa01234\xa05678", "whsec_abc+def/ghijklmnop="),
         *("Bearer abc.def-123456", "sk_live_abcdefghijklmnop", "whsec_abcdefghijklmnop"),
         *("pi_1a_secret_abcdefghijk", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"),
         base64.b64encode(b'{"name": "Ada Lovelace"}').decode(),
@@ -135,6 +162,53 @@ def test_a_value_is_found_whatever_it_is_called(value):
         assert secret not in redact({"note": [text]})["note"][0]
     assert redact({value: 1, "order": "A1"})["order"] == "A1"
     assert value not in redact({value: 1})
+
+
+@pytest.mark.parametrize(
+    "value", [CARD, IBAN, "ada@example.com", "+4915112345678", "sk_live_1234567890"]
+)
+@pytest.mark.parametrize("before", ["\n", "\t", "\r\n", "\u00a0", "\u2009"])
+def test_a_value_is_found_on_a_line_of_its_own_in_the_repr_of_an_error(before, value):
+    for write in (repr, json.dumps):
+        assert value not in redact_text(write(f"It is:{before}{value}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abc123", "Authorization: Bearer [redacted]"),
+        ("{'Authorization': 'Token abcdef123456'}", "{'Authorization': 'Token [redacted]'}"),
+        ("bearer+abcdef123456 x", "bearer+[redacted] x"),
+        ("Can't reach redis://:pw@db.example/0", "Can't reach redis://[redacted]@db.example/0"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY-----",
+        ),
+        ("The token has expired, bearer unknown", "The token has expired, bearer unknown"),
+    ],
+)
+def test_of_a_key_what_it_is_for_is_shown(text, shown):
+    assert redact_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("4111 1111 11…", "[redacted]…"),
+        ("4111-1111-1111-1…\nNext", "[redacted]…\nNext"),
+        ("4111 1111 …", "[redacted] …"),
+        ("DE89 3704 0044 0…", "[redacted]…"),
+        ("de89370400440…", "[redacted]…"),
+        ("ada@exam…", "[redacted]…"),
+        ("order 4711…", "order 4711…"),
+        ("AB12 was refused…", "AB12 was refused…"),
+        ("4111 1111 11… customers", "[redacted]… customers"),
+    ],
+)
+def test_the_beginning_of_a_value_that_was_cut_off_is_hidden(text, shown):
+    assert redact_text(f"It is {text}") == f"It is {shown}"
+    assert redact_text("It is A4711471147…", keep=["A47114711471"]) == "It is A4711471147…"
+    assert redact_text("It is 4711471147…", keep=["47114711471"]) == "It is 4711471147…"
 
 
 def test_an_iban_is_found_behind_what_begins_like_one():
@@ -169,6 +243,14 @@ def test_what_only_looks_like_a_card_is_shown():
             "pi_3MtwBwLkdIwHu7ix28a3tqPa",
             "PAY-1AB23456CD789012EF34",
         ),
+        *(
+            "10.00 20.00 30.00",
+            "1764345678.1234567",
+            "192.168.100.200",
+            "Basic plan",
+            "order IN (5)",
+        ),
+        *("'customer' NOT IN ('a', 'b')", "50%de A1", "AT2026 GB12 and more", "2026\t11\t28"),
         *("INV-2026-0001", "No. 1234567890123", "ch_secret", "eyJ", "sha256=" + "ab" * 32),
     ):
         assert redact_text(text) == text
@@ -196,6 +278,113 @@ def test_an_error_that_quotes_a_document_is_redacted_within_its_quotes():
     assert redact_text(text) == text
 
 
+def test_a_hidden_value_does_not_end_where_it_begins_like_a_name():
+    for text in (
+        *("token=YWRhCg==&order=A1", "token: YWRhCg==, order: A1", "password: ada=2, order: A1"),
+        *(
+            "Cookie: YWRhCg=1\nOrder: A1",
+            "token: x YWRhCg==, order: A1",
+            "holder: name=ada, order=A1",
+            "holder: ada: YWRhCg; A1",
+        ),
+    ):
+        shown = redact_text(text)
+        assert "YWRhCg" not in shown and "ada" not in shown, shown
+        assert "A1" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "DETAIL:  Key (phone, order_id)=(0151 (mobile), A1) already exists.",
+            "DETAIL:  Key (phone, order_id)=([redacted]) already exists.",
+        ),
+        ("Key (lower(email::text))=(ada) already", "Key (lower(email::text))=[redacted] already"),
+        ("Key (order_id)=(A1) is not present", "Key (order_id)=(A1) is not present"),
+        ("Key (email)=(ada…", "Key (email)=[redacted]"),
+        (
+            "Duplicate entry 'ada' for key 'user.email'",
+            "Duplicate entry '[redacted]' for key 'user.email'",
+        ),
+        ("Duplicate entry 'A1' for key 'order_uniq'", "Duplicate entry 'A1' for key 'order_uniq'"),
+        ("Failing row contains (1, ada (x), null).", "Failing row contains ([redacted])."),
+        ("Failing row contains (1, ada…", "Failing row contains ([redacted]"),
+    ],
+)
+def test_what_a_database_says_of_a_row_is_hidden_by_its_columns(text, shown):
+    assert redact_text(text) == shown
+    assert redact_text(repr(ValueError(f"Refused.\n{text}"))).startswith("ValueError")
+    assert "ada" not in redact_text(repr(ValueError(f"Refused.\n{text}\n")))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 FROM c WHERE \"c\".\"email\" IN ('ada', 'ada') ORDER BY A1",
+        'SELECT A1 FROM c WHERE "c"."email"::text LIKE \'%ada%\'',
+        'SELECT A1 FROM c WHERE UPPER("c"."email"::text) = UPPER(\'ada\')',
+        "SELECT A1 FROM c WHERE email <> 'ada'",
+        "SELECT A1 FROM c WHERE email BETWEEN 'ada' AND 'ada'",
+        "UPDATE c SET email = CASE WHEN (id = 1) THEN 'ada' ELSE 'ada' END, A1 = 2",
+        "INSERT IGNORE INTO c (x, email) VALUES ('A1', 'ada')",
+        "INSERT OR IGNORE INTO c (x, email) VALUES ('A1', 'ada')",
+        "REPLACE INTO c (x, email) VALUES ('A1', 'ada')",
+        "INSERT INTO c (x, email) SELECT 'A1', 'ada' UNION ALL SELECT 'A1', 'ada'",
+        "INSERT INTO c (x, email) SELECT * FROM UNNEST(('{A1}')::text[], ('{ada}')::text[])",
+    ],
+)
+def test_a_value_in_sql_is_hidden_whatever_its_column_is_compared_with(sql):
+    shown = redact_text(sql)
+    assert "ada" not in shown
+    assert "A1" in shown
+
+
+def test_what_is_encoded_for_a_form_is_hidden_as_if_it_were_not():
+    document = json.dumps({"holder": "Ada", "order": "A1", "note": "4111 1111 1111 1111"})
+    for text in (
+        f"data={quote(document)}&x=1",
+        f"data={quote_plus(document)}",
+        quote("holder=Ada&x=A1"),
+        "order=A1&note LIKE '%4111111111111111%'",
+    ):
+        shown = redact_text(text)
+        assert "Ada" not in shown and "1111" not in shown
+        assert "A1" in shown
+    assert redact_text("a=%7Bx%7D&order=A%201") == "a=%7Bx%7D&order=A%201"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("o'neil@example.com", "[redacted]"),
+        ("InvalidField (email): it is required", "InvalidField (email): it is required"),
+        ("EMAIL IN USE, order A1", "EMAIL IN USE, order A1"),
+        (
+            "INSERT INTO c (email, x) SELECT 'ada', 'A1' UNION ALL SELECT 'eve', NULL",
+            "INSERT INTO c (email, x) SELECT [redacted], 'A1' UNION ALL SELECT [redacted], NULL",
+        ),
+    ],
+)
+def test_no_more_than_the_value_is_hidden(text, shown):
+    assert redact_text(text) == shown
+
+
+def test_a_part_of_a_multipart_body_is_hidden_by_its_name():
+    part = 'Content-Disposition: form-data; name="{}"\r\nContent-Type: text/plain\r\n\r\n{}\r\n'
+    body = (
+        "--b\r\n" + part.format("email", "ada\r\nlovelace") + "--b\r\n" + part.format("order", "A1")
+    )
+    shown = redact_text(f"{body}--b--")
+    assert "ada" not in shown and "lovelace" not in shown
+    assert "A1\r\n--b--" in shown
+
+
+def test_an_empty_element_hides_nothing_but_its_own_value():
+    text = '<p name="email" value="ada"/><email /><order>A1</order>'
+    assert redact_text(text) == text.replace('"ada"', REDACTED)
+
+
 def test_an_url_keeps_its_host_and_loses_its_password_and_token():
     shown = redact_text("postgres://ada:pw@db.example/x failed, https://x.example/?token=abc&a=b")
     assert shown == (
@@ -209,6 +398,7 @@ def test_an_url_keeps_its_host_and_loses_its_password_and_token():
         *("1 " * 20_000, "a=[" * 20_000, '"' + "\\" * 20_001, "<a " * 9999, "AB12 " * 20_000),
         *("DE12 " * 20_000, "a@" * 20_000, "+1 " * 20_000, "+1" + "---1" * 20_000),
         *("_" * 50_000, "'a': " * 20_000, "://a:" * 10_000, "1111.1111." * 10_000, "+" * 50_000),
+        *("INSERT INTO t (a) SELECT " * 4000, "Key (" * 10_000, 'name="' * 10_000, "1…" * 10_000),
     ],
 )
 def test_a_text_that_is_made_to_take_long_does_not(text):

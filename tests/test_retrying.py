@@ -13,6 +13,7 @@ from shop.handlers import MarkOrderPaid
 
 from django_payment_webhooks.exceptions import NotReady, PermanentFailure
 from django_payment_webhooks.models import Event, digest
+from django_payment_webhooks.providers.personal import hide_personal
 from django_payment_webhooks.publisher import process
 from django_payment_webhooks.retrying import RetryPolicy, get_handler, pause
 
@@ -200,8 +201,9 @@ def test_an_event_that_fails_for_ever_is_tried_a_bounded_number_of_times(
 
 
 def test_a_long_error_is_cut(fail_with):
-    event = fail_with(ValueError("x" * 10000))
+    event = fail_with(ValueError(f"{'x' * 470} 4111 1111 1111 1111"))
     assert len(read(event).error) == 500
+    assert hide_personal(event, read(event).error).endswith("x [redacted]…")
     assert len(read(fail_with(PermanentFailure("x" * 10000))).error) == 500
 
 

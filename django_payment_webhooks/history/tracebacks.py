@@ -6,12 +6,14 @@ from itertools import islice
 from traceback import TracebackException
 from typing import Iterator
 
+from ..providers.escaping import cut
+
 MAX_LENGTH = 8000
 # For an error and each one that led to it.
 MAX_MESSAGE = 500
 MAX_FRAMES = 20
 MAX_ERRORS = 4
-CUT = "  … left out …\n"
+LEFT_OUT = "  … left out …\n"
 
 
 def describe_traceback(error: Exception | None) -> str:
@@ -33,7 +35,7 @@ def describe_one(found: TracebackException) -> str:
     """Return one error's frames and its message."""
     frames = "".join(found.stack.format())
     message = "".join(found.format_exception_only()).rstrip("\n")
-    return f"{frames}{message[:MAX_MESSAGE]}\n"
+    return f"{frames}{cut(message, MAX_MESSAGE)}\n"
 
 
 def list_members(found: TracebackException) -> Iterator[TracebackException]:
@@ -58,4 +60,4 @@ def shorten(text: str) -> str:
     text = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     if len(text) <= MAX_LENGTH:
         return text
-    return CUT + text[-MAX_LENGTH:].partition("\n")[2]
+    return LEFT_OUT + text[-MAX_LENGTH:].partition("\n")[2]

@@ -19,6 +19,7 @@ from .addresses import check_address
 from .bodies import FORMATS, fold, unfold
 from .causes import find_cause
 from .confirmed import UNCONFIRMED
+from .escaping import cut
 from .fields import Field, Reference, compile_field, list_outside, read_outside, write_text
 from .fingerprints import find_fingerprint
 from .money import Money, read_money
@@ -284,7 +285,7 @@ class Provider(HMACSignature, BaseProvider):
             occurred_at=now,
             finished_at=now,
             status=Event.FAILED,
-            error=replace_unstorable(reason[:MAX_REASON]),
+            error=replace_unstorable(cut(reason, MAX_REASON)),
             cause_key=find_cause(None, reason, self.name).key,
             body=fold(beside, body),
         )

@@ -6,7 +6,14 @@ import re
 
 # The characters that begin a formula in a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where a text was cut off.
+CUT = "…"
 LATER_FORMULA = re.compile(r";(?=[\s\"]*[=+@-])")
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text of bounded length, which says if it was cut off."""
+    return text if len(text) <= length else f"{text[: length - 1]}{CUT}"
 
 
 def reveal(text: str) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Iterable, Iterator, Sequence
 
 from django.db.models.functions import Length
 
 from ..models import Event
 from .confirmed import read_sent
-from .escaping import reveal
-from .redaction import REDACTED, list_members, redact_text
+from .escaping import CUT, reveal
+from .hidden_values import BORDER, REDACTED
+from .redaction import list_members, redact_text
 
 # How many values are searched for in a text, and how short one may be: shorter ones appear by
 # chance.
@@ -26,6 +28,8 @@ MIN_DIGITS = 4
 # The largest body read for this in a list of events. If it is larger, no text is shown.
 MAX_BODY = 65536
 TOO_LARGE = None
+# The end of a text that was cut off, or of such a message in a traceback.
+CUT_LINE = re.compile(rf"{CUT}(?=['\")]*(?:\n|\\n|\Z))")
 
 
 def show_about(event: Event, text: str) -> str:
@@ -50,17 +54,48 @@ def list_known(event: Event) -> list[str]:
 
 
 def hide_each(text: str, values: Sequence[str], instead: str = REDACTED) -> str:
-    """Return a text without some values, wherever they are whole words."""
+    """Return a text without some values, wherever they are whole words or cut off."""
     if not values:
         return text
     found = "|".join(match_word(value) for value in values)
-    return re.sub(found, lambda _: instead, text, flags=re.IGNORECASE)
+    text = re.sub(found, lambda _: instead, text, flags=re.IGNORECASE)
+    *ends, rest = CUT_LINE.split(text)
+    return "".join(f"{hide_end(each, values, instead)}{CUT}" for each in ends) + rest
 
 
 def match_word(value: str) -> str:
     """Return the pattern of a word. Scripts without capital letters may not divide words."""
+    pattern = "".join(map(match_sign, value))
     is_divided = value.upper() != value.lower() or value.isdecimal()
-    return rf"(?<!\w){re.escape(value)}(?!\w)" if is_divided else re.escape(value)
+    return rf"{BORDER}{pattern}(?!\w)" if is_divided else pattern
+
+
+@lru_cache(maxsize=1000)
+def match_sign(sign: str) -> str:
+    """Return the pattern of a character, also as Python or JSON write it."""
+    if sign.isalnum() and sign.isascii():
+        return sign
+    ways = {sign, f"\\{sign}", ascii(sign)[1:-1], json.dumps(sign)[1:-1]}
+    return f"(?:{'|'.join(sorted(map(re.escape, ways)))})"
+
+
+def hide_end(text: str, values: Sequence[str], instead: str) -> str:
+    """Return a text that was cut off without the beginning of a value at its end."""
+    start = min(find_beginning(text.lower(), value.lower()) for value in values)
+    return f"{text[:start]}{instead}" if start < len(text) else text
+
+
+def find_beginning(text: str, value: str) -> int:
+    """Return where a text ends with the beginning of a value: at its end if it does not."""
+    starts = range(max(len(text) - len(value), 0), len(text) - MIN_LETTERS + 1)
+    return next(
+        (
+            start
+            for start in starts
+            if value.startswith(text[start:]) and not text[start - 1 : start].isalnum()
+        ),
+        len(text),
+    )
 
 
 # ---- the values

@@ -7,8 +7,10 @@ bodies that could not be parsed.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Collection, Iterator, NamedTuple, Tuple
@@ -18,19 +20,21 @@ from appconf import AppConf
 
 from ..conf import settings
 from .hidden_names import ENDINGS, NAMES, STATEMENTS
+from .hidden_values import REDACTED, hide_cards, hide_values, is_split_card, read_keep
 
-REDACTED = "[redacted]"
 # A shorter name must be a whole word: "pan" must not hide a company, nor "ip" a recipient.
 MIN_PART = 5
-# The most groups that a card's digits are divided into, and the most names that lead to a value.
-MAX_GROUPS = 6
+# The most names that lead to a value.
 MAX_DEPTH = 64
 # A pattern that never matches.
 NOTHING = r"(?!)"
 
 # The members that may name a value, and those that then hold it.
-LABELS = ("name", "key", "field", "label", "code", "attribute")
+LABELS = {"name", "key", "field", "label", "code", "attribute", "title", "question", "type"}
 LABELLED = {"value", "values", "text", "answer", "content"}
+# A name beside one of these is a person's, unless it has a sign of an order's or an event's.
+CONTACTS = ("email", "mail", "phone")
+NO_PERSON = re.compile(r"[\d#:_]")
 
 Words = Tuple[str, ...]
 
@@ -135,7 +139,7 @@ def redact_value(value: Any, keep: Collection[str], path: tuple[str, ...]) -> An
     if isinstance(value, dict):
         members = list_members(value, path)
         return {
-            hide_values(str(name), keep): redact_member(inner, keep, inner_path, hides)
+            redact_string(str(name), keep, ()): redact_member(inner, keep, inner_path, hides)
             for name, inner, inner_path, hides in members
         }
     if isinstance(value, list):
@@ -160,15 +164,26 @@ def list_members(
 ) -> Iterator[tuple[Any, Any, tuple[str, ...], bool]]:
     """Yield the members of an object, their paths, and whether they must be hidden.
 
-    One member may name another's value: name and value, or key and text.
+    One member may name another's value: name and value, or key and text. A name beside an address
+    is a person's.
     """
-    labels = [value.get(name) for name in LABELS]
-    label = next((text for text in labels if isinstance(text, str)), "")
-    is_labelled = bool(label) and is_hidden((*path, label))
+    labels = [text for name, text in value.items() if str(name).lower() in LABELS]
+    is_labelled = any(is_hidden((*path, text)) for text in labels if isinstance(text, str) and text)
+    personal = {"name"} if has_person(value) else set()
+    personal |= LABELLED if is_labelled else set()
     for name, inner in value.items():
         inner_path = (*path, str(name))
-        is_value = is_labelled and str(name).lower() in LABELLED
-        yield name, inner, inner_path, is_value or is_hidden(inner_path)
+        yield name, inner, inner_path, str(name).lower() in personal or is_hidden(inner_path)
+
+
+def has_person(value: dict[Any, Any]) -> bool:
+    """Return whether an object's ``name`` is a person's."""
+    names = {str(name).lower(): inner for name, inner in value.items()}
+    called = names.get("name")
+    if not isinstance(called, str) or NO_PERSON.search(called):
+        return False
+    contacts = read_names(CONTACTS)
+    return any(has_one(contacts, find_words(name), join_letters(name)) for name in names)
 
 
 def write_number(value: Any) -> str:
@@ -177,159 +192,15 @@ def write_number(value: Any) -> str:
     return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < 20 else ""
 
 
-def is_split_card(items: list[Any], keep: Collection[str]) -> bool:
-    """Return whether a list contains a card's digits in groups."""
-    groups = [str(item) for item in items[: MAX_GROUPS + 1]]
-    digits = "".join(groups)
-    is_split = 1 < len(groups) <= MAX_GROUPS and all(map(GROUP.fullmatch, groups))
-    return is_split and is_card(digits) and digits not in keep
-
-
-def read_keep(ids: Collection[str]) -> frozenset[str]:
-    """Return what stays visible: what is known about an event, and the long numbers in it."""
-    known = frozenset(filter(None, ids))
-    return known.union(*(LONG_NUMBER.findall(each) for each in known))
-
-
-# ---- by value
-
-# Digests and UUIDs, whose digits are not numbers.
-DIGEST = r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b|\b[0-9A-Fa-f]{32,}\b"
-SPACE = r"(?:[ +\u00a0\u202f-]|%20|%2D)"
-CARD = re.compile(rf"(?P<digest>{DIGEST})|(?<!\d)\d+(?:{SPACE}\d+)*")
-DOTTED_CARD = re.compile(r"(?<!\d)\d{4}([._/])\d{4}\1\d{4}\1\d{4}(?!\d)")
-GROUP = re.compile(r"(?<!%)(?<!%\d)\d+")
-LONG_NUMBER = re.compile(r"\d{13,}")
-# Unix times in milliseconds or finer, and times as digits: no network issues such numbers.
-TIME = re.compile(
-    r"1\d{12}|1\d{15}|1\d{18}"
-    r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?"
-)
-# The length of each country's IBANs (the registry of ISO 13616).
-IBAN_LENGTHS = {
-    15: "NO",
-    16: "BE",
-    18: "DK FI FK FO GL NL SD",
-    19: "MK SI",
-    20: "AT BA EE KZ LT LU MN XK",
-    21: "CH HR LI LV",
-    22: "BG BH CR DE GB GE IE ME RS VA",
-    23: "AE GI IL IQ OM SO TL",
-    24: "AD CZ ES MD PK RO SA SE SK TN VG",
-    25: "LY PT ST",
-    26: "IS TR",
-    27: "BI DJ FR GR IT MC MR SM",
-    28: "AL AZ BY CY DO GT HN HU LB NI PL",
-    29: "BR EG PS QA UA",
-    30: "JO KW MU YE",
-    31: "MT SC",
-    32: "LC",
-    33: "RU",
-}
-COUNTRIES = "|".join(
-    rf"(?:{'|'.join(names.split())})\d\d(?:{SPACE}?[A-Z0-9]){{{length - 4}}}"
-    for length, names in IBAN_LENGTHS.items()
-)
-IBAN = re.compile(
-    rf"(?<![^\W_])(?=[A-Z]{{2}}\d\d)(?:{COUNTRIES})(?![^\W_])",
-    re.IGNORECASE,
-)
-AT = re.compile(r"@|%40|\\u0040|&#64;", re.IGNORECASE)
-EMAIL = re.compile(
-    r"(?:[^\s@<>\"(),:;=&/?%\\\[\]']|%2[BDE]){1,64}"
-    r"(?:@|%40|\\u0040|&#64;)[\w-]{1,63}(?:\.[\w-]{1,63})+",
-    re.IGNORECASE,
-)
-PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9](?:[ ()./\u00a0-]{0,2}\d){7,14}(?!\d)")
-# Passwords in URLs, keys, and documents in base64, such as a JWT: they begin like JSON.
-SECRETS = re.compile(
-    r"(?<=://)[^/\s:@]{1,255}:[^/\s@]{1,255}(?=@)"
-    r"|(?<=\bBearer )[\w.~+/=-]{8,}|(?<=\bBasic )[\w+/=]{8,}"
-    r"|\b(?:sk|rk|whsec)_\w{10,}|\b\w{3,64}_secret_\w{10,}"
-    r"|(?<![\w/+-])(?:eyJ|eyA|ewo|ewk|W3s|WyJ)[\w+/.=~-]{20,}"
-)
-
-
-def hide_values(text: str, keep: Collection[str]) -> str:
-    """Return a text without card numbers, IBANs, addresses, phone numbers, keys and passwords."""
-
-    def hide_known(found: re.Match[str]) -> str:
-        return hide(found.group(), keep)
-
-    text = SECRETS.sub(hide_known, text)
-    if AT.search(text):
-        text = EMAIL.sub(hide_known, text)
-    text = IBAN.sub(lambda found: hide_iban(found.group(), keep), text)
-    text = PHONE.sub(hide_known, text)
-    text = DOTTED_CARD.sub(lambda found: hide_dotted(found.group(), keep), text)
-    return hide_cards(text, keep)
-
-
-def hide(value: str, keep: Collection[str]) -> str:
-    """Return a value's replacement: the value itself if it is known about the event."""
-    return value if value in keep else REDACTED
-
-
-def hide_iban(text: str, keep: Collection[str]) -> str:
-    """Return an IBAN's replacement: itself if its check digits are wrong (ISO 13616-1)."""
-    value = re.sub(SPACE, "", text).upper()
-    digits = "".join(str(int(sign, 36)) for sign in value[4:] + value[:4])
-    return text if int(digits) % 97 != 1 or value in keep else hide(text, keep)
-
-
-def hide_dotted(text: str, keep: Collection[str]) -> str:
-    """Return the replacement for four groups of four digits."""
-    digits = re.sub(r"\D", "", text)
-    return hide(text, keep) if is_card(digits) and digits not in keep else text
-
-
-def hide_cards(text: str, keep: Collection[str]) -> str:
-    """Return a text without card numbers."""
-
-    def hide_run(run: re.Match[str]) -> str:
-        return run.group() if run.group("digest") else hide_card(run.group(), keep)
-
-    return CARD.sub(hide_run, text)
-
-
-def hide_card(run: str, keep: Collection[str]) -> str:
-    """Return groups of digits without those that together are a card number."""
-    groups = list(GROUP.finditer(run))
-    parts, last, number = [], 0, 0
-    while number < len(groups):
-        nearest = groups[number : number + MAX_GROUPS]
-        size = count_card_groups([group.group() for group in nearest], keep)
-        if size and run not in keep:
-            parts += [run[last : groups[number].start()], REDACTED]
-            last = groups[number + size - 1].end()
-        number += size or 1
-    return "".join(parts) + run[last:]
-
-
-def count_card_groups(groups: list[str], keep: Collection[str]) -> int:
-    """Return how many of the first groups of digits form a card number, or 0."""
-    for size in range(len(groups), 0, -1):
-        digits = "".join(groups[:size])
-        if is_card(digits) and digits not in keep:
-            return size
-    return 0
-
-
-def is_card(digits: str) -> bool:
-    """Return whether digits can be a card number (ISO/IEC 7812-1, annex B)."""
-    if not 13 <= len(digits) <= 19 or TIME.fullmatch(digits):
-        return False
-    doubled = [int(digit) * 2 for digit in digits[-2::-2]]
-    total = sum(map(int, digits[-1::-2])) + sum(number - 9 * (number > 9) for number in doubled)
-    return total % 10 == 0
-
-
 # ---- text
 
+# What stands between a name and its value, in a document, in code and in SQL.
+PAIR = r"=>|<>|!=|[:=]|\b(?:NOT )?(?:I?LIKE|IN|BETWEEN|REGEXP)\b(?=\s*(?:\w+\s*)?['(])"
 TOKEN = re.compile(
     r"(?P<string>\"(?:[^\"\\]|\\.?)*(?:\"|\Z)|(?<![^\W_])'(?:[^'\\]|\\.?|'')*(?:'|\Z)|`[^`]*`)"
-    r"|(?P<open>[\[{(])|(?P<close>[\]})])|(?P<pair>=>|[:=])|(?P<end>[,;&\n])"
-    r"|(?P<space>[^\S\n]+)|(?P<word>[^\s\"`\[\]{}():=,;&]+)|(?P<other>.)",
+    r"|(?P<open>[\[{(])|(?P<close>[\]})])|(?P<space>[^\S\n]+|::(?:text|varchar|inet|uuid)\b)"
+    rf"|(?P<pair>{PAIR})|(?P<end>[,;&\n])"
+    r"|(?P<word>[^\s\"`\[\]{}():=,;&]+)|(?P<other>.)",
     re.DOTALL,
 )
 NAME = re.compile(r"[\w.%\[\]-]+\Z")
@@ -337,13 +208,42 @@ NAME = re.compile(r"[\w.%\[\]-]+\Z")
 LETTER = re.compile(r"\\u([0-9A-Fa-f]{4})")
 # The backslashes before the quotes of a document within a text.
 ESCAPED = re.compile(r"\\([\"\\])")
-NEW_PAIR = re.compile(r"\s*[:=]")
-INSERT = re.compile(r"\bINSERT\s+INTO\s+[^\s(]+\s*\(([^()]*)\)\s*VALUES\s*", re.IGNORECASE)
+# What follows a name; not what ends a value in base64.
+NEW_PAIR = re.compile(r"\s*[:=](?!=)")
+# What follows an expression whose last name counts: LOWER("email") = LOWER('ada').
+COMPARED = re.compile(rf"[\s)]*(?!:)(?:{PAIR})")
+HAS_PAIR = re.compile(PAIR)
+INSERT = re.compile(
+    r"\b(?:INSERT(?:\s+IGNORE|\s+OR\s+\w+)?|REPLACE)\s+INTO\s+[^\s(]+\s*\(([^()]*)\)\s*"
+    r"(?:VALUES\s*|SELECT\s+\*\s+FROM\s+UNNEST\s*|(?P<is_select>(?=SELECT\s)))",
+    re.IGNORECASE,
+)
+# What PostgreSQL and MySQL say of a row, with the names of columns or of a key if they say those.
+ROWS = [
+    re.compile(
+        r"(Key \((?P<names>.{1,255}?)\)=\().{0,500}?(?P<after>\) (?:already|is|conflicts)\b|\Z)",
+        re.DOTALL,
+    ),
+    re.compile(r"(Duplicate entry ').{0,500}?(?P<after>' for key (?P<names>\S+)|\Z)", re.DOTALL),
+    re.compile(
+        r"(Failing row contains \().{0,500}?(?P<after>\)\.(?=\\n|[\n'\"]|\Z)|\Z)", re.DOTALL
+    ),
+]
+# A part of a multipart body: its name and its value.
+PART = re.compile(
+    r"(name=\"(?P<names>[^\"\r\n]{1,255})\"[^\r\n]{0,255}(?:\r?\n[^\r\n]{1,255}){0,3}\r?\n\r?\n)"
+    r".*?(?P<after>\r?\n--|\Z)",
+    re.DOTALL,
+)
 ELEMENT = re.compile(r"<([^\W\d][\w:.-]*)(?:\s[^<>]*)?>")
-# A parameter whose name is an attribute: <param name="email">.
+# A parameter whose name is an attribute, as its value may be: <param name="email" value="ada"/>.
 ATTRIBUTE = re.compile(r"\s(?:name|key|id)=[\"']([^\"']{1,255})[\"']", re.IGNORECASE)
-# The path before each value in a difference.
-DIFFERENCE = re.compile(r"(?:\A|; )(?P<path>[^;]*?) was ")
+CONTENT = re.compile(r"(\s(?:value|content|text)=)(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE)
+# A value in a difference, which is ASCII: a raw ellipsis ends what was cut off.
+VALUE = r"(?:\"(?:\\[^…]|[^\"\\…])*(?:\"|\\?…)|[^\s;\"]+)"
+DIFFERENCE = re.compile(
+    rf"(?:\A|(?<=[;.] ))(?P<path>[^;]{{1,100}}?) was {VALUE}, here it is {VALUE}"
+)
 
 
 def redact_text(text: str, keep: Collection[str] = ()) -> str:
@@ -359,11 +259,26 @@ def redact_text(text: str, keep: Collection[str] = ()) -> str:
 
 def redact_string(text: str, keep: Collection[str], path: tuple[str, ...]) -> str:
     """Return a text that is at a path, without what must be hidden."""
+    if text.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            document = json.loads(text)
+            found = redact_value(document, keep, path)
+            return text if found == document else json.dumps(found, ensure_ascii=False)
+    shown = redact_plain(text, keep, path)
+    decoded = unquote(shown)
+    found = decoded if decoded == shown else redact_plain(decoded, keep, path)
+    return shown if found == decoded else found
+
+
+def redact_plain(text: str, keep: Collection[str], path: tuple[str, ...]) -> str:
+    """Return a text that is no document, without what must be hidden."""
     if INSERT.search(text):
         text = redact_inserts(text)
     if "<" in text:
         text = redact_elements(text)
-    if ":" in text or "=" in text:
+    for pattern in (*ROWS, PART):
+        text = pattern.sub(hide_named, text)
+    if HAS_PAIR.search(text):
         text = Scanner(text, keep, path).run()
     return hide_values(text, keep)
 
@@ -371,18 +286,14 @@ def redact_string(text: str, keep: Collection[str], path: tuple[str, ...]) -> st
 def redact_difference(text: str) -> str:
     """Return the differences of two payloads without the values that must be hidden.
 
-    What can't be distinguished from such a value is left out with it.
+    Those that had to be hidden when it was written are not in it.
     """
-    starts = list(DIFFERENCE.finditer(text))
-    if not starts:
-        return text
-    parts = []
-    ends = [start.start() for start in starts[1:]] + [len(text)]
-    for start, end in zip(starts, ends):
-        path = start.group("path")
-        hides = is_hidden((path,))
-        parts.append(f"{path} differs {REDACTED}" if hides else text[start.start() : end])
-    return hide_values("; ".join(part.strip("; ") for part in parts), ())
+
+    def hide_difference(found: re.Match[str]) -> str:
+        path = found.group("path")
+        return f"{path} differs {REDACTED}" if is_hidden((path,)) else found.group()
+
+    return DIFFERENCE.sub(hide_difference, text)
 
 
 def redact_elements(text: str) -> str:
@@ -393,9 +304,13 @@ def redact_elements(text: str) -> str:
         names = [element.group(1), *(name.groups() if name else ())]
         if element.start() < last or not any(is_hidden((each,)) for each in names):
             continue
-        end = text.find(f"</{element.group(1)}>", element.end())
-        parts += [text[last : element.end()], REDACTED]
-        last = end if end >= 0 else len(text)
+        tag = CONTENT.sub(rf"\1{REDACTED}", element.group())
+        parts += [text[last : element.start()], tag]
+        last = element.end()
+        if not tag.endswith("/>"):
+            parts.append(REDACTED)
+            end = text.find(f"</{element.group(1)}>", last)
+            last = end if end >= 0 else len(text)
     return "".join(parts) + text[last:]
 
 
@@ -403,23 +318,38 @@ def redact_inserts(text: str) -> str:
     """Return SQL without the values inserted into columns with hidden names."""
     parts, last = [], 0
     for insert in INSERT.finditer(text):
+        if insert.start() < last:
+            continue
         columns = [name.strip(" \"'`[]") for name in insert.group(1).split(",")]
         parts.append(text[last : insert.end()])
         last = insert.end()
+        # The depth of brackets at which the values are: 0 in SELECT 'a', 'b' UNION ALL SELECT …
+        base = 1 if insert.group("is_select") is None else 0
         number, depth = 0, 0
         for token in TOKEN.finditer(text, insert.end()):
             kind, value = token.lastgroup, token.group()
             depth += (kind == "open") - (kind == "close")
-            if depth == 0 and kind not in ("close", "space", "end"):
+            if depth < base and kind not in ("close", "space", "end"):
                 break
-            if kind == "end" and depth == 1:
+            if kind == "end" and depth == base:
                 number += 1
-            if kind == "open" and depth == 1:
+            is_first = kind == "open" and depth == 1 if base else value.upper() == "SELECT"
+            if is_first:
                 number = 0
-            is_value = depth and kind in ("string", "word") and number < len(columns)
-            parts.append(REDACTED if is_value and is_hidden((columns[number],)) else value)
+            is_value = depth >= base and kind in ("string", "word") and number < len(columns)
+            is_keyword = base == 0 and value.isalpha()
+            hides = is_value and not is_keyword and is_hidden((columns[number],))
+            parts.append(REDACTED if hides else value)
             last = token.end()
     return "".join(parts) + text[last:]
+
+
+def hide_named(found: re.Match[str]) -> str:
+    """Return a value's replacement: itself if it has names of which none is hidden."""
+    names = found.groupdict().get("names")
+    if names and not any(is_hidden((name,)) for name in names.split(",")):
+        return found.group()
+    return f"{found.group(1)}{REDACTED}{found.group('after')}"
 
 
 class Scanner:
@@ -436,32 +366,35 @@ class Scanner:
         self.name = ""
         # The depth of brackets in a hidden value; None while nothing is hidden.
         self.hidden: int | None = None
+        # The kind of the token that the hidden value begins with.
+        self.first = ""
 
     def run(self) -> str:
         """Return the text without what must be hidden."""
         for token in TOKEN.finditer(self.text):
             kind, value = token.lastgroup or "", token.group()
             if self.hidden is None or self.is_over(kind, token.end()):
-                self.read(kind, value)
+                self.read(kind, value, token.end())
                 self.parts.append(self.redact_inner(value) if kind == "string" else value)
                 if kind == "pair" and self.is_next_hidden():
                     self.parts.append(REDACTED)
-                    self.hidden = 0
+                    self.hidden, self.first = 0, ""
         return "".join(self.parts)
 
     def is_over(self, kind: str, end: int) -> bool:
-        """Return whether a hidden value ends before a token."""
+        """Return whether a hidden value ends before a token: no sooner than it has begun."""
         if self.hidden == 0:
-            is_new = kind == "word" and NEW_PAIR.match(self.text, end)
+            is_new = self.first and kind == "word" and NEW_PAIR.match(self.text, end)
             if kind in ("close", "end") or is_new:
                 self.hidden = None
                 return True
+        self.first = self.first or kind.replace("space", "")
         self.hidden = (self.hidden or 0) + (kind == "open") - (kind == "close")
-        if kind == "close" and self.hidden == 0:
+        if kind == "close" and self.hidden == 0 and self.first == "open":
             self.hidden = None
         return False
 
-    def read(self, kind: str, value: str) -> None:
+    def read(self, kind: str, value: str, end: int) -> None:
         """Note the last name, and the brackets it is in."""
         if kind == "string":
             self.name = LETTER.sub(lambda found: chr(int(found.group(1), 16)), value.strip("\"'`"))
@@ -476,7 +409,10 @@ class Scanner:
         elif kind == "close" and self.stack:
             inner = self.name
             self.path, self.name = self.stack.pop()
-            self.name = f"{self.name}.{inner}" if value == "]" and inner else ""
+            if value == "]" and inner:
+                self.name = f"{self.name}.{inner}"
+            else:
+                self.name = inner if COMPARED.match(self.text, end) else ""
         elif kind == "end":
             self.name = ""
 

@@ -335,6 +335,7 @@ def test_a_traceback_is_cut_at_its_beginning_and_a_long_message_at_its_end():
     assert len(text) <= MAX_LENGTH
     assert "in fall" in text
     assert "x" * 400 in text and "x" * 501 not in text
+    assert "x…\n" in text
 
     def chain(depth):
         try:

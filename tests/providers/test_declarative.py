@@ -339,6 +339,7 @@ def test_a_fault_of_a_class_is_kept_with_its_name(monkeypatch, hook, error):
     kept = parse_unparsed(Faulty("faulty"), batch(2))
     assert kept.error.startswith(f"The class of the provider raised {type(error).__name__}: ")
     assert len(kept.error) <= 1000
+    assert kept.error.endswith("…") is isinstance(error, TypeError)
     assert not UNSTORABLE.search(kept.error)
 
 
