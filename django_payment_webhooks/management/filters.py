@@ -11,7 +11,7 @@ from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from shlex import quote
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
@@ -27,7 +27,7 @@ from ..monitoring.problems import RETRYING
 from ..providers.causes import is_bug
 from ..providers.equalizing import equalize
 from ..providers.escaping import escape
-from ..providers.redaction import redact_text
+from ..providers.personal import hide_personal
 from ..providers.spelling import MAX_NAMED, ask_whether, suggest
 from ..providers.subject import find_by_event, find_by_order, find_by_payment, list_accounts
 from .terminal import between, mix_words, read_text, unable
@@ -344,30 +344,36 @@ def check_error(text: str) -> None:
     wanted = text.casefold()
     if not errors or any(wanted in error.casefold() for error in errors):
         return
-    near = [error for error in errors if is_like_a_part(wanted, error.casefold())]
+    near = {error: key for error, key in errors.items() if is_like_a_part(wanted, error.casefold())}
     shown = "".join(f"\n  {text}" for text in show_errors(near or errors))
     title = "The nearest are" if near else "The newest are"
     raise unable(f"No event has an error with {text!a}. {title}:{shown}")
 
 
-def show_errors(errors: Sequence[str]) -> list[str]:
+def show_errors(errors: Mapping[str, int]) -> list[str]:
     """Return some errors for a terminal, one of each cause, without what is personal."""
-    different: dict[str, str] = {}
-    for error in errors:
-        different.setdefault(equalize(error, is_bug(error)), error)
-    shown = list(different.values())[:MAX_NAMED]
-    return [escape(redact_text(error))[:MAX_SHOWN] for error in shown]
+    different: dict[str, int] = {}
+    for error, key in errors.items():
+        different.setdefault(equalize(error, is_bug(error)), key)
+    keys = list(different.values())[:MAX_NAMED]
+    events = Event.objects.in_bulk(keys)
+    shown = [events[key] for key in keys if key in events]
+    return [escape(hide_personal(event, event.error))[:MAX_SHOWN] for event in shown]
 
 
-def list_errors() -> list[str]:
-    """Return the different errors of the newest events that failed, or whose attempt did."""
+def list_errors() -> dict[str, int]:
+    """Return the different errors of the newest events that failed, or whose attempt did.
+
+    Each with the primary key of such an event.
+    """
     failed = Event.objects.filter(status=Event.FAILED).order_by("-pk")
     retried = Event.objects.filter(enqueue_at__isnull=False).order_by("-enqueue_at")
-    found: dict[str, None] = {}
+    found: dict[str, int] = {}
     for events in (failed, retried):
-        errors = events.values_list("error", flat=True)[:LOOKED_AT]
-        found.update(dict.fromkeys(error for error in errors if error))
-    return list(found)[:MAX_ERRORS]
+        for error, key in events.values_list("error", "pk")[:LOOKED_AT]:
+            if error:
+                found.setdefault(error, key)
+    return dict(list(found.items())[:MAX_ERRORS])
 
 
 def check_cause(key: str) -> None:

@@ -20,6 +20,7 @@ from .. import history
 from ..models import Event
 from ..operations.transactions import commit
 from ..providers.causes import describe_reason, is_bug, read_name
+from ..providers.personal import find_personal, prepare
 from ..providers.redaction import redact_text
 from .newest import list_newest, match
 
@@ -166,8 +167,10 @@ def read_named(keys: Sequence[str], parsed: int) -> list[FailureCause]:
     records = history.read_causes(list(shares))
     oldest = read_times([share.oldest for found in shares.values() for share in found])
     money = read_money(shares, parsed)
+    titles = name_each(shares, records)
     causes = [
-        summarize(key, found, oldest, money[key], records.get(key)) for key, found in shares.items()
+        summarize(key, found, oldest, money[key], titles[key], records.get(key))
+        for key, found in shares.items()
     ]
     return sorted(causes, key=lambda cause: -cause.failed.number - cause.retrying.number)
 
@@ -307,7 +310,12 @@ def sort_rows(shares: Sequence[Share]) -> list[dict[str, Any]]:
 
 
 def summarize(
-    key: str, shares: Sequence[Share], oldest: dict[int, datetime], sums: Sums, record: Any
+    key: str,
+    shares: Sequence[Share],
+    oldest: dict[int, datetime],
+    sums: Sums,
+    title: str,
+    record: Any,
 ) -> FailureCause:
     """Return a cause from what is known about it."""
     rows = sort_rows(shares)
@@ -317,7 +325,7 @@ def summarize(
     total = sum(share.number for share in shares)
     return FailureCause(
         key=key,
-        title=name_cause(record or describe_reason(error)),
+        title=title,
         exception=record.exception.rpartition(".")[2] if record else read_name(error),
         failed=add_counts(failed),
         retrying=add_counts(retrying),
@@ -334,6 +342,18 @@ def summarize(
         is_acknowledged=record is not None and is_acknowledged(record, shares),
         record=record,
     )
+
+
+def name_each(shares: dict[str, list[Share]], records: dict[str, Any]) -> dict[str, str]:
+    """Return the title of each cause: from its record, or else from its newest event's error."""
+    newest = {key: sort_rows(found)[0]["pk"] for key, found in shares.items() if key not in records}
+    events = Event.objects.defer("body").in_bulk(list(newest.values())) if newest else {}
+    prepare(events.values())
+    known: dict[str, Any] = dict(records)
+    for key, number in newest.items():
+        event = events.get(number)
+        known[key] = describe_reason(event.error, find_personal(event)) if event else ""
+    return {key: name_cause(known[key]) for key in shares}
 
 
 def name_cause(known: object) -> str:

@@ -15,7 +15,8 @@ from typing import NamedTuple, Sequence
 
 from ..models import Event, digest
 from .equalizing import PLACEHOLDER, equalize, find_words
-from .personal import find_personal, hide_each
+from .hidden_values import REDACTED
+from .personal import TOO_LARGE, find_personal, hide_each
 
 # Nobody catches an error of these types to say what it means: it is a bug whatever follows it.
 NEVER_EXPECTED = {
@@ -86,9 +87,15 @@ def describe_origin(error: Exception) -> str:
     return f" from {origin!r}" if type(origin).__name__ in NEVER_EXPECTED else ""
 
 
-def describe_reason(reason: str) -> str:
-    """Return what an error, as an event's row has it, says that is the same for each event."""
-    text = equalize(reason, is_bug(reason))
+def describe_reason(reason: str, personal: Sequence[str] | None) -> str:
+    """Return what an error, as an event's row has it, says that is the same for each event.
+
+    ``personal`` has what the event says of people, None if that is too much to search for.
+    """
+    if personal is TOO_LARGE:
+        text = REDACTED
+    else:
+        text = equalize(hide_each(reason, personal, PLACEHOLDER), is_bug(reason))
     return ": ".join(filter(None, [read_name(reason), text]))
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Any, Collection, Iterator, Sequence, Tuple
 
 from ..conf import get_provider
 from ..models import Event
 from .confirmed import read_sent
-from .escaping import escape
+from .escaping import cut, escape
 from .fingerprints import find_fingerprint, normalize
+from .hidden_values import REDACTED
 from .payloads import omit
+from .personal import list_known
 from .pruned import Pruned
+from .redaction import redact, redact_text
 
 # How many values are named, and how much of each is shown.
 MAX_NAMED = 20
@@ -28,7 +31,8 @@ def find_difference(earlier: Event, later: Event) -> str:
     same effect, only by what it is about. Never raises, even if a body or its provider is gone.
     """
     try:
-        return describe_difference(*read_both(earlier, later))
+        known = list_known(earlier) + list_known(later)
+        return describe_difference(*read_both(earlier, later), known)
     except Exception as error:
         return f"What differs can't be read ({type(error).__name__})."
 
@@ -50,7 +54,8 @@ def list_changes(earlier: Event, later: Event) -> list[tuple[str, str, str]]:
         first, second = read_both(earlier, later)
         if isinstance(first, Pruned) or isinstance(second, Pruned):
             return []
-        return show_each(list_differences(first, second)[:MAX_NAMED], first, second)
+        known = list_known(earlier) + list_known(later)
+        return show_each(list_differences(first, second)[:MAX_NAMED], first, second, known)
     except Exception:
         return []
 
@@ -90,7 +95,7 @@ def read_sameness(event: Event) -> Any:
     return omit(read_sent(event), list_ignored())
 
 
-def describe_difference(first: Any, second: Any) -> str:
+def describe_difference(first: Any, second: Any, known: Collection[str] = ()) -> str:
     """Return in words which values differ between two JSON documents, or "" if none do.
 
     The text is bounded, and every database can store it.
@@ -98,7 +103,7 @@ def describe_difference(first: Any, second: Any) -> str:
     if isinstance(first, Pruned) or isinstance(second, Pruned):
         return "" if first == second else "It says something else; what it was is pruned."
     paths = list_differences(first, second)
-    changes = show_each(paths[:MAX_NAMED], first, second)
+    changes = show_each(paths[:MAX_NAMED], first, second, known)
     named = [f"{path} was {before}, here it is {after}" for path, before, after in changes]
     if len(paths) > MAX_NAMED:
         named.append(f"and {len(paths) - MAX_NAMED} more")
@@ -114,10 +119,19 @@ def list_differences(first: Any, second: Any) -> list[Path]:
     return [path for path in {**before, **after} if before.get(path) != after.get(path)]
 
 
-def show_each(paths: Sequence[Path], first: Any, second: Any) -> list[tuple[str, str, str]]:
-    """Return paths for a sentence, each with what is there in one document and in the other."""
-    before, after = dict(list_values(first)), dict(list_values(second))
-    return [(name_path(path), show(path, before), show(path, after)) for path in paths]
+def show_each(
+    paths: Sequence[Path], first: Any, second: Any, known: Collection[str]
+) -> list[tuple[str, str, str]]:
+    """Return paths for a sentence, each with what is there in one document and in the other.
+
+    Without what must be hidden: a value is shown in several places, some of them logs.
+    """
+    before, after = (dict(list_values(document)) for document in (first, second))
+    shown, later = (dict(list_values(redact(document, known))) for document in (first, second))
+    return [
+        (name_path(path, known), show(path, before, shown), show(path, after, later))
+        for path in paths
+    ]
 
 
 def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -133,19 +147,19 @@ def list_values(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from list_values(value, (*path, step))
 
 
-def name_path(path: Path) -> str:
-    """Return the name of a path, for a sentence."""
-    return shorten(escape(".".join(map(str, path)))) or "it"
+def name_path(path: Path, known: Collection[str]) -> str:
+    """Return the name of a path, for a sentence: a key may be an address."""
+    name = redact_text(".".join(map(str, path)), known)
+    return cut(escape(name), MAX_SHOWN) or "it"
 
 
-def show(path: Path, values: dict[Path, Any]) -> str:
+def show(path: Path, values: dict[Path, Any], shown: dict[Path, Any]) -> str:
     """Return the value at a path, for a sentence."""
     if path not in values:
         return "missing"
-    value = values[path]
-    return shorten(str(value) if isinstance(value, Decimal) else json.dumps(value, default=str))
-
-
-def shorten(text: str) -> str:
-    """Return a text, cut to the length that is shown."""
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+    value = shown.get(path, REDACTED)
+    if value == REDACTED:
+        return REDACTED
+    return cut(
+        str(value) if isinstance(value, Decimal) else json.dumps(value, default=str), MAX_SHOWN
+    )

@@ -136,6 +136,18 @@ def test_where_nothing_failed_no_error_is_a_typo():
     assert run("--error", "anything").startswith("No event matches")
 
 
+def test_the_errors_that_are_named_say_nothing_of_people():
+    EventFactory(
+        status=Event.FAILED,
+        due_at=None,
+        data={"holder": "Ann Smith"},
+        error="ShopError('no customer ann smith in ulm')",
+    )
+    with pytest.raises(CommandError) as caught:
+        run("--error", "no costumer")
+    assert r"no customer [redacted] in ulm" in str(caught.value)
+
+
 def test_scripts_get_json_of_nothing():
     assert json.loads(run("--type", "refund.created", "--json"))["outcomes"] == {}
 

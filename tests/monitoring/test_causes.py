@@ -85,6 +85,18 @@ def test_without_a_history_a_cause_is_called_by_the_error_of_its_newest_event(se
     assert acknowledge(BUG, "ada", "Known.") is False
 
 
+def test_without_a_history_no_cause_is_called_by_what_its_newest_event_says_of_people(
+    settings, monkeypatch
+):
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "history" not in app]
+    retry(error="ShopError('no customer ann smith in ulm')", data={"holder": "Ann Smith"})
+    (found,) = read_causes()
+    assert found.title == "ShopError: no customer … in ulm"
+    monkeypatch.setattr("django_payment_webhooks.providers.personal.MAX_VALUES", 0)
+    (found,) = read_causes()
+    assert found.title == "ShopError: [redacted]"
+
+
 def test_the_cause_of_the_most_events_comes_first():
     for number in range(4):
         fail(number + 1, key=f"{number}" * 32)

@@ -91,6 +91,36 @@ def test_long_names_and_values_are_cut():
     assert text == f'{"n" * 99}… was "{"v" * 98}…, here it is "{"w" * 98}….'
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        ({"email": "ada"}, {"email": None}, "email was [redacted], here it is null."),
+        (
+            {"card": {"number": "4; n was 1"}},
+            {"card": {"number": None}},
+            "card.number was [redacted], here it is null.",
+        ),
+        (
+            {"fields": [{"name": "phone", "value": 1}]},
+            {"fields": [{"name": "phone", "value": 2}]},
+            "fields.0.value was [redacted], here it is [redacted].",
+        ),
+        (
+            {"note": ["x" * 90 + " 4111 1111 1111 1111"]},
+            {"note": ["ada@example.com"]},
+            f'note.0 was "{"x" * 90} [redact…, here it is [redacted].',
+        ),
+        ({"x": {"ada@example.com": 1}}, {"x": {}}, None),
+        ({"n": [4111, 1111, 1111, 1111]}, {"n": [4111, 1111, 1111]}, None),
+    ],
+)
+def test_what_must_be_hidden_is_in_no_difference(first, second, text):
+    found = describe_difference(first, second)
+    assert text is None or found == text
+    assert "ada" not in found and "4111 was" not in found and "was 4111" not in found
+    assert not any(f"was {value}" in found for value in (1111, 4111))
+
+
 @given(OBJECTS, OBJECTS)
 def test_a_difference_is_described_if_and_only_if_the_fingerprints_differ(first, second):
     text = describe_difference(first, second)
@@ -119,6 +149,16 @@ def test_a_repetition_is_compared_whole():
         'data.amount was "10.00", here it is "99.00"; note.x.0 was missing, here it is 1.'
     )
     assert name_differences(make(first, True), make(second)) == ["data.amount", "note.x.0"]
+
+
+def test_an_address_that_is_a_key_or_an_order_is_not_named_unless_it_is_the_events_own():
+    known = PayloadFactory(event_id="e", data__order_id="ada@example.com")
+    first, second = dict(known, people={"eve@example.com": 1}), dict(known, people={})
+    names = name_differences(make(first, True), make(second))
+    assert names == ["[redacted]", "people"]
+    second = dict(first, people={"eve@example.com": 1}, of="ada@example.com")
+    events = make(first, True, order_id="ada@example.com"), make(second)
+    assert find_difference(*events) == 'of was missing, here it is "ada@example.com".'
 
 
 def test_another_event_is_compared_by_what_it_is_about():

@@ -11,6 +11,7 @@ from ...models import Event
 from ...providers.confirmed import read_sent
 from ...providers.headers import find_meta_name
 from ...providers.payloads import dump_json
+from ...providers.personal import hide_personal
 from ...receiving import BaseProvider
 from .paging import Recent
 from .sources import RawEvent, SourceError
@@ -45,7 +46,7 @@ def sort_items(provider: BaseProvider, items: Sequence[Any], recent: Recent) -> 
     problems: Counter[str] = Counter()
     readable = []
     for item in (read_item(provider, item) for item in items):
-        broken = [draft.error for draft in item.drafts if not draft.type]
+        broken = [hide_personal(draft, draft.error) for draft in item.drafts if not draft.type]
         problems.update(broken[:1])
         if not broken and any([recent.add(draft.dedup_key) for draft in item.drafts]):
             readable.append(item)
