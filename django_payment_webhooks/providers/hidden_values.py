@@ -93,15 +93,17 @@ def hide_values(text: str, keep: Collection[str]) -> str:
     def hide_known(found: re.Match[str]) -> str:
         return hide(found.group(), keep)
 
-    if CUT in text:
-        text = CUT_OFF.sub(lambda found: hide_beginning(found.group(), keep), text)
     text = SECRETS.sub(lambda found: hide_secret(found, keep), text)
     if HAS_AT.search(text):
         text = EMAIL.sub(hide_known, text)
     text = IBAN.sub(lambda found: hide_iban(found.group(), keep), text)
     text = PHONE.sub(hide_known, text)
     text = DOTTED_CARD.sub(lambda found: hide_dotted(found.group(), keep), text)
-    return hide_cards(text, keep)
+    text = hide_cards(text, keep)
+    # Last, as it must not take the end of a complete value for the beginning of another.
+    if CUT in text:
+        text = CUT_OFF.sub(lambda found: hide_beginning(found.group(), keep), text)
+    return text
 
 
 def hide(value: str, keep: Collection[str]) -> str:
