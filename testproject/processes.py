@@ -44,6 +44,7 @@ ROOT = os.path.dirname(FOLDER)
 SECRET = "the shared secret of the demo and the tests"
 TIMED_SECRET = "the shared secret of the partner who signs the time"
 PATH = "/v1/webhooks/payment"
+LONGEST_PAUSE = 0.25
 
 #: Everything happens in seconds, not in minutes. A lease must be longer than a call of the
 #: warehouse.
@@ -124,9 +125,11 @@ def read_status(env, event):
 def wait_until(condition, timeout=20, interval=0.1):
     """Call ``condition`` until it returns something true, and return that.
 
-    Raises ``TimeoutError`` after ``timeout`` seconds.
+    ``interval`` is the first pause in seconds. They grow, as to ask takes what is waited for its
+    time: a question to a database is a connection. Raises ``TimeoutError`` after ``timeout``
+    seconds.
     """
-    end = time.monotonic() + timeout
+    end, longest = time.monotonic() + timeout, max(interval, LONGEST_PAUSE)
     while True:
         result = condition()
         if result:
@@ -134,6 +137,7 @@ def wait_until(condition, timeout=20, interval=0.1):
         if time.monotonic() > end:
             raise TimeoutError(f"It did not happen within {timeout} seconds.")
         time.sleep(interval)
+        interval = min(2 * interval, longest)
 
 
 class Process:
