@@ -281,9 +281,9 @@ class OperationsMixin:
         if not form.is_valid():
             return self.ask(request, queryset, chosen, operation, form)
         progress = dict(form.cleaned_data, rate=form.cleaned_data["rate"] or "")
-        goes_on = "stop" not in request.POST
+        is_stopped = "stop" in request.POST
         try:
-            goes_on = goes_on and self.operate_on_batch(request, chosen, operation, progress)
+            goes_on = not is_stopped and self.operate_on_batch(request, chosen, operation, progress)
         except Error as error:
             goes_on = False
             text = gettext("The database failed. What was done is done; select the rest again.")

@@ -72,19 +72,20 @@ def find(options: dict[str, Any]) -> tuple[list[Event], list[str]]:
     """Return the events, and a sentence for each that is not there."""
     if options["order"] is None:
         choice = find_named(options, Event.objects.all())
-        return cut(choice.events, [describe_missing(name) for name in choice.missing])
+        events, more = take_shown(choice.events)
+        return events, [*map(describe_missing, choice.missing), *more]
     check_order(options["order"])
-    events = find_by_order(options["order"])
-    return cut(events, [] if events else [f"No event is of the order {options['order']!a}."])
+    events, more = take_shown(find_by_order(options["order"]))
+    return events, more if events else [f"No event is of the order {options['order']!a}."]
 
 
-def cut(events: QuerySet, missing: list[str]) -> tuple[list[Event], list[str]]:
-    """Return the first events that are not too many to be shown, and what is missing."""
-    found = list(events.order_by("pk")[: MAX_SHOWN + 1])
-    if len(found) > MAX_SHOWN:
-        more = f"There are more than these {MAX_SHOWN} events: list_payment_webhooks has them all."
-        missing = [*missing, more]
-    return found[:MAX_SHOWN], missing
+def take_shown(chosen: QuerySet) -> tuple[list[Event], list[str]]:
+    """Return the events that are shown, the oldest first, and a sentence if there are more."""
+    events = list(chosen.order_by("pk")[: MAX_SHOWN + 1])
+    if len(events) <= MAX_SHOWN:
+        return events, []
+    more = f"There are more than these {MAX_SHOWN} events: list_payment_webhooks has them all."
+    return events[:MAX_SHOWN], [more]
 
 
 def write_looks(events: list[Event], options: dict[str, Any]) -> None:
