@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import history
 from ..models import Event
 from ..monitoring.labels import name_event
+from ..monitoring.problems import find_state
 from ..operations import permissions, transactions
 from ..operations.batches import BOUND, Tally, count_some, operate
 from ..operations.dry_run import DryRun, dry_run
@@ -37,7 +38,7 @@ from ..providers.payloads import ParseError
 from ..providers.personal import hide_personal, prepare, show_about
 from .errors import mark_english
 from .filters import BoundedCount
-from .summary import find_state, summarize
+from .summary import summarize
 
 MAX_DRY_RUN = 20
 # How many events that can't be operated on are named.

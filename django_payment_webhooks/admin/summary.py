@@ -12,8 +12,7 @@ from django.utils import timezone
 from .. import history
 from ..models import Event
 from ..monitoring.causes import MAX_READ, add_up
-from ..monitoring.overview import UNFINISHED
-from ..monitoring.problems import show_sums
+from ..monitoring.problems import RETRYING, find_state, show_sums
 from ..monitoring.wording import describe_ago, show_moment
 from ..operations.batches import BOUND
 from ..providers.escaping import reveal
@@ -58,11 +57,6 @@ def summarize(chosen: QuerySet) -> Summary:
     )
 
 
-def find_state(row: Row | Event) -> str:
-    """Return an event's status, but that it is being retried if it is."""
-    return "retrying" if row.status in UNFINISHED and row.cause_key else row.status
-
-
 def count(rows: list[Row], names: Iterable[str]) -> list[tuple[str, str]]:
     """Return how often each name occurs, the most frequent first, or that it is more often."""
     more = "+" if len(rows) > BOUND else ""
@@ -72,6 +66,6 @@ def count(rows: list[Row], names: Iterable[str]) -> list[tuple[str, str]]:
 def find_last_failure(rows: list[Row]) -> datetime | None:
     """Return when the last attempt failed, as far as that is known."""
     ended = [row.finished_at for row in rows if row.status == Event.FAILED and row.finished_at]
-    retried = [row.pk for row in rows if find_state(row) == "retrying"][:MAX_READ]
+    retried = [row.pk for row in rows if find_state(row) == RETRYING][:MAX_READ]
     known: list[Any] = [*ended, history.read_last_failure(retried)]
     return max(filter(None, known), default=None)

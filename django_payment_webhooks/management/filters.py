@@ -22,7 +22,7 @@ from ..conf import settings
 from ..models import Event, digest
 from ..monitoring.causes import read_cause, read_causes
 from ..monitoring.newest import match
-from ..monitoring.overview import is_retrying, match_retrying
+from ..monitoring.overview import match_retrying
 from ..monitoring.problems import RETRYING
 from ..providers.causes import is_bug
 from ..providers.equalizing import equalize
@@ -194,11 +194,6 @@ def match_statuses(statuses: Sequence[str]) -> Q:
     if RETRYING in statuses:
         condition |= match_retrying()
     return condition
-
-
-def describe_status(event: Event) -> str:
-    """Return an event's status, or that it is to be tried again after a failed attempt."""
-    return RETRYING if is_retrying(event) else event.status
 
 
 def restrict(events: QuerySet, others: QuerySet) -> QuerySet:

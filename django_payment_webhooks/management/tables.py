@@ -12,9 +12,9 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 from django.utils import timezone
 
 from ..models import Event
+from ..monitoring.problems import find_state
 from ..providers.escaping import escape, escape_cell
 from ..providers.personal import hide_personal
-from .filters import describe_status
 
 
 class Column(NamedTuple):
@@ -44,7 +44,7 @@ def make_row(event: Event) -> dict[str, Any]:
     return {
         "key": event.pk,
         "received_at": write_moment(event.received_at),
-        "status": describe_status(event),
+        "status": find_state(event),
         "attempts": event.attempts,
         "provider": event.provider,
         "type": event.type,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
-from typing import Iterator, NamedTuple, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from appconf import AppConf
 from django.core.checks import ERROR
@@ -19,7 +19,7 @@ from ..models import Event
 from ..operations.backfill import Finding
 from .causes import FailureCause
 from .hints import find_hints
-from .overview import BOUND, DueCount, Overview
+from .overview import BOUND, DueCount, Overview, is_retrying
 from .wording import describe_ago, describe_in, describe_time, show_conflicts, show_number
 
 # How many causes are named one by one, critical ones and others.
@@ -42,6 +42,11 @@ class OverviewConf(AppConf):
 
     class Meta:
         prefix = "payment_webhooks"
+
+
+def find_state(event: Any) -> str:
+    """Return the status of an event, or of some of its columns, or that it is being retried."""
+    return RETRYING if is_retrying(event) else event.status
 
 
 class Problem(NamedTuple):

@@ -13,13 +13,14 @@ from ... import history
 from ...conf import get_provider, settings
 from ...history.timeline import Step, find_moment, read_timeline
 from ...models import Event
+from ...monitoring.problems import find_state
 from ...providers.escaping import escape
 from ...providers.personal import hide_personal, list_known
 from ...providers.pruned import is_pruned
 from ...providers.redaction import redact, redact_text
 from ...providers.subject import find_by_order
 from ..filters import add_names, check_order, describe_missing, find_named, is_named
-from ..tables import describe_money, describe_status, write_moment
+from ..tables import describe_money, write_moment
 from ..terminal import TerminalCommand, add_by, read_text, unable
 
 MAX_SHOWN = 20
@@ -103,7 +104,7 @@ def describe(event: Event, shows_payload: bool) -> dict[str, Any]:
         "provider": event.provider,
         "provider_problem": find_provider_problem(event),
         "type": event.type,
-        "status": describe_status(event),
+        "status": find_state(event),
         "attempts": event.attempts,
         "order_id": event.order_id,
         "payment_id": event.payment_id,
